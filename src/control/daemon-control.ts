@@ -1,0 +1,24 @@
+import type { Change, Status } from '../core/status.ts';
+
+/** What dnsctl may ask of a running daemon, free of any transport. Reading is free; changing needs root. */
+export interface DaemonControl {
+  status(): Status;
+  /** Newest last, at most the bound of the history. */
+  history(): readonly Change[];
+  /** Called on every published status until the returned function is called. */
+  onStatus(listener: (status: Status) => void): () => void;
+  /** Called on every change of the files until the returned function is called. */
+  onChange(listener: (change: Change) => void): () => void;
+  /** Read the configuration again; a bad one leaves the last good one in force and says so in the outcome. */
+  reload(): Promise<Outcome>;
+  /** Put our link in place (again), also after a fight or a release. */
+  takeover(): Promise<Outcome>;
+  /** Put the saved original back, byte for byte, and leave /etc/resolv.conf alone until `takeover`. */
+  release(): Promise<Outcome>;
+}
+
+/** How a command ended: one sentence, and whether it did what was asked. */
+export interface Outcome {
+  readonly ok: boolean;
+  readonly text: string;
+}

@@ -1,0 +1,100 @@
+import type { Plan } from './plan.ts';
+import type { SourceHealth, SourceName } from './snapshot.ts';
+
+/**
+ * Who is in charge of /etc/resolv.conf.
+ * `fighting`: re-asserting against another writer; `yielded`: stopped fighting; `publish-only`: the file cannot be
+ * changed (immutable, read-only) or must not (user mode, takeover = "never"); `bind-mount`: written in place.
+ */
+export type LinkState =
+  | 'unknown'
+  | 'held'
+  | 'bind-mount'
+  | 'resolved'
+  | 'released'
+  | 'publish-only'
+  | 'fighting'
+  | 'yielded'
+  | 'failed';
+
+/** What status says about /etc/resolv.conf. */
+export interface LinkStatus {
+  readonly state: LinkState;
+  /** Who is in charge, in two or three words: `dnskeeper`, `systemd-resolved`, `the administrator (immutable file)`. */
+  readonly inCharge: string;
+  /** One sentence: why it is so, and what to do if it is not wanted. */
+  readonly reason: string;
+  /** Whether something is wrong (exit code 1 of `dnsctl status`). */
+  readonly degraded: boolean;
+  /** The last foreign write that was seen, if any. */
+  readonly foreign?: { readonly time: number; readonly writer: string; readonly count: number };
+  /** Whether an original is saved that `dnsctl release` would put back. */
+  readonly originalSaved: boolean;
+}
+
+/** What status says about one written file. */
+export interface FileStatus {
+  readonly path: string;
+  readonly state: 'written' | 'unchanged' | 'failed' | 'pending';
+  readonly bytes: number;
+  readonly error?: string;
+}
+
+/** One change of the files, newest last in the history. */
+export interface Change {
+  readonly time: number;
+  /** The source's cause: `DnsManager.Configuration changed`. */
+  readonly cause: string;
+  readonly source: SourceName | 'dnskeeper';
+  readonly before: string;
+  readonly after: string;
+  /** Milliseconds from the source event to the renamed file. */
+  readonly tookMs: number;
+  /** The reason of each line that is in the file now. */
+  readonly reasons: readonly { readonly line: string; readonly reason: string }[];
+}
+
+/** One thing that is wrong or notable, with the command that mends it where there is one. */
+export interface Finding {
+  readonly severity: 'error' | 'warning' | 'note';
+  readonly id: string;
+  readonly text: string;
+  readonly mend?: string;
+}
+
+/** Everything the daemon publishes about itself; `dnsctl status --json` prints it (docs/status.md). */
+export interface Status {
+  readonly version: string;
+  readonly pid: number;
+  readonly mode: 'system' | 'user';
+  readonly root: string;
+  readonly started: number;
+  readonly healthy: boolean;
+  readonly link: LinkStatus;
+  /** `file`: the plain file; the resolver issue adds `stub`. */
+  readonly resolvConf: { readonly mode: 'file'; readonly reason: string };
+  readonly plan: Plan;
+  readonly files: readonly FileStatus[];
+  readonly sources: readonly ({ readonly name: SourceName } & SourceHealth)[];
+  /** Holding the last good servers over a gap, until then. */
+  readonly graceUntil?: number;
+  readonly lastChange?: { readonly time: number; readonly cause: string; readonly tookMs: number };
+  readonly counters: {
+    readonly events: number;
+    readonly plans: number;
+    readonly writes: number;
+    readonly failures: number;
+  };
+  readonly runtime: { readonly bytes: number; readonly residentBytes: number };
+  readonly findings: readonly Finding[];
+  readonly configuration: { readonly files: readonly string[]; readonly problems: readonly ConfigProblem[] };
+}
+
+/** What is wrong in a configuration file. */
+export interface ConfigProblem {
+  readonly file: string;
+  readonly line?: number;
+  readonly key?: string;
+  readonly wanted: string;
+  readonly got: string;
+}

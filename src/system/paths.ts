@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+
+/** Every path dnskeeper touches, with the `--root` prefix already in front (DESIGN.md section 2). */
+export interface Paths {
+  /** The prefix; '' on a live system. */
+  readonly root: string;
+  readonly mode: 'system' | 'user';
+  readonly runtime: string;
+  readonly resolvConf: string;
+  readonly upstreamConf: string;
+  readonly socket: string;
+  readonly lock: string;
+  /** /etc/resolv.conf; in user mode it is only looked at. */
+  readonly etcResolvConf: string;
+  /** Text that our symlink carries: absolute on a live system, relative under a root so that it holds inside and outside. */
+  readonly linkText: string;
+  /** Folder of the saved original. */
+  readonly original: string;
+  /** Marker that an administrator released the link; survives reboots. */
+  readonly released: string;
+  readonly configFile: string;
+  /** Drop-in folders, weakest first; the file stands between vendor and local drop-ins. */
+  readonly vendorConfigFolder: string;
+  readonly localConfigFolder: string;
+}
+
+/** The paths of a system daemon below `root` ('' for the machine itself). */
+export function systemPaths(root: string): Paths {
+  const at = (path: string): string => (root === '' ? path : join(root, path));
+  return {
+    ...configPaths(at),
+    root,
+    mode: 'system',
+    ...runtimePaths(at('/run/dnskeeper')),
+    etcResolvConf: at('/etc/resolv.conf'),
+    linkText: root === '' ? '/run/dnskeeper/resolv.conf' : '../run/dnskeeper/resolv.conf',
+    original: at('/var/lib/dnskeeper/original'),
+    released: at('/var/lib/dnskeeper/released'),
+  };
+}
+
+/** The paths of a daemon without root: own runtime folder, /etc only read. */
+export function userPaths(xdgRuntime: string): Paths {
+  const runtime = join(xdgRuntime, 'dnskeeper');
+  return {
+    ...systemPaths(''),
+    mode: 'user',
+    ...runtimePaths(runtime),
+    original: join(runtime, 'original'),
+    released: join(runtime, 'released'),
+  };
+}
+
+function configPaths(
+  at: (path: string) => string,
+): Pick<Paths, 'configFile' | 'vendorConfigFolder' | 'localConfigFolder'> {
+  return {
+    configFile: at('/etc/dnskeeper/config.toml'),
+    vendorConfigFolder: at('/usr/lib/dnskeeper/conf.d'),
+    localConfigFolder: at('/etc/dnskeeper/conf.d'),
+  };
+}
+
+function runtimePaths(
+  runtime: string,
+): Pick<Paths, 'runtime' | 'resolvConf' | 'upstreamConf' | 'socket' | 'lock'> {
+  return {
+    runtime,
+    resolvConf: join(runtime, 'resolv.conf'),
+    upstreamConf: join(runtime, 'upstream.conf'),
+    socket: join(runtime, 'io.dnskeeper'),
+    lock: join(runtime, 'lock'),
+  };
+}
