@@ -1,23 +1,141 @@
-import type { Domain } from './domain.ts';
-import type { ResolvOption } from './resolv-option.ts';
-import type { Server } from './server.ts';
+import { CONFIG_KEYS, type ConfigKey, type ConfigValue } from './config-keys.ts';
+import type { ConfigProblem } from './status.ts';
+import { ascii, compareText, editDistance } from './text.ts';
 
 /** The configuration after parsing, defaults filled in; another type than what stands in the files. */
 export interface Config {
-  readonly link: { readonly takeover: 'auto' | 'always' | 'never' };
-  readonly resolver: { readonly mode: 'auto' | 'file' | 'stub' };
-  readonly policy: {
-    readonly vpn: 'prefer' | 'exclusive';
-    /** Milliseconds that the last good servers stay over a gap. */
-    readonly graceMs: number;
+  readonly takeover: ConfigValue<'link.takeover'>;
+  readonly mode: ConfigValue<'resolver.mode'>;
+  readonly vpn: ConfigValue<'policy.vpn'>;
+  /** Milliseconds that the last good servers stay over a gap. */
+  readonly graceMs: ConfigValue<'policy.grace'>;
+  readonly servers: ConfigValue<'dns.servers'>;
+  readonly priority: ConfigValue<'dns.priority'>;
+  readonly search: ConfigValue<'dns.search'>;
+  readonly options: ConfigValue<'dns.options'>;
+  readonly fallback: ConfigValue<'dns.fallback'>;
+  readonly networkmanager: ConfigValue<'networkmanager.enabled'>;
+  readonly logLevel: ConfigValue<'log.level'>;
+}
+
+/** One configuration file, its TOML already read into plain values. */
+export interface ConfigDocument {
+  readonly file: string;
+  readonly text: string;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+/** The configuration of a machine without any file. */
+export const DEFAULT_CONFIG: Config = {
+  takeover: 'auto',
+  mode: 'auto',
+  vpn: 'prefer',
+  graceMs: 2000,
+  servers: [],
+  priority: 75,
+  search: [],
+  options: [],
+  fallback: [],
+  networkmanager: true,
+  logLevel: 'info',
+};
+
+const FIELD: Readonly<Record<string, keyof Config>> = {
+  'link.takeover': 'takeover',
+  'resolver.mode': 'mode',
+  'policy.vpn': 'vpn',
+  'policy.grace': 'graceMs',
+  'dns.servers': 'servers',
+  'dns.priority': 'priority',
+  'dns.search': 'search',
+  'dns.options': 'options',
+  'dns.fallback': 'fallback',
+  'networkmanager.enabled': 'networkmanager',
+  'log.level': 'logLevel',
+};
+
+/** Merge the documents, later ones over earlier ones, key by key; any problem makes the whole unfit for use. */
+export function readConfig(documents: readonly ConfigDocument[]): {
+  readonly config: Config;
+  readonly problems: readonly ConfigProblem[];
+} {
+  const values: Partial<Record<keyof Config, unknown>> = {};
+  const problems: ConfigProblem[] = [];
+  for (const document of documents) {
+    for (const [key, value] of flatten(document.values)) {
+      const known: ConfigKey | undefined = CONFIG_KEYS.find((entry) => entry.key === key);
+      const result = known?.parse(value);
+      const field = FIELD[key];
+      if (result?.ok && field !== undefined) values[field] = result.value;
+      else
+        problems.push(
+          problemOf(document, key, value, known, result?.ok === false ? result.reason : undefined),
+        );
+    }
+  }
+  return { config: { ...DEFAULT_CONFIG, ...values } as Config, problems: problems.slice(0, 64) };
+}
+
+function problemOf(
+  document: ConfigDocument,
+  key: string,
+  value: unknown,
+  known: ConfigKey | undefined,
+  reason: string | undefined,
+): ConfigProblem {
+  const line = lineOf(document.text, key);
+  return {
+    file: document.file,
+    ...(line === undefined ? {} : { line }),
+    key: ascii(key),
+    wanted: known?.type ?? `a known key${suggestionFor(key)}`,
+    got:
+      known === undefined
+        ? 'an unknown key'
+        : `${describe(value)}${reason === undefined ? '' : ` (${reason})`}`,
   };
-  readonly dns: {
-    readonly servers: readonly Server[];
-    readonly search: readonly Domain[];
-    readonly options: readonly ResolvOption[];
-    /** Used only while nothing else has a server. */
-    readonly fallback: readonly Server[];
-  };
-  readonly networkmanager: { readonly enabled: boolean };
-  readonly log: { readonly level: 'error' | 'warn' | 'info' | 'debug' };
+}
+
+/** Keys one level deep, `table.key`; a value outside any table stands under its own name. */
+function flatten(values: Readonly<Record<string, unknown>>): [string, unknown][] {
+  return Object.entries(values).flatMap(([name, value]): [string, unknown][] =>
+    isTable(value) && CONFIG_KEYS.some((entry) => entry.key.startsWith(`${name}.`))
+      ? Object.entries(value).map(([key, inner]) => [`${name}.${key}`, inner])
+      : [[name, value]],
+  );
+}
+
+const isTable = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+
+function suggestionFor(key: string): string {
+  const last = key.split('.').at(-1) ?? key;
+  const ranked = CONFIG_KEYS.map((entry) => ({
+    key: entry.key,
+    distance: Math.min(
+      editDistance(key.slice(0, 64), entry.key),
+      editDistance(last.slice(0, 64), entry.key.split('.')[1] ?? ''),
+    ),
+  })).sort((a, b) => a.distance - b.distance || compareText(a.key, b.key));
+  const best = ranked[0];
+  return best !== undefined && best.distance <= 3
+    ? `; did you mean ${best.key}?`
+    : ` (see dnskeeper.toml(5))`;
+}
+
+/** The line where a key is set, found in the text because the TOML reader gives no positions. */
+function lineOf(text: string, key: string): number | undefined {
+  let table = '';
+  for (const [index, line] of text.split('\n').entries()) {
+    table = /^\s*\[+\s*([^\]]*?)\s*\]/.exec(line)?.[1] ?? table;
+    const name = /^\s*([A-Za-z0-9_.-]+|"[^"]*")\s*=/.exec(line)?.[1]?.replaceAll('"', '');
+    const here = name === undefined ? table : table === '' ? name : `${table}.${name}`;
+    if (here === key) return index + 1;
+  }
+  return undefined;
+}
+
+function describe(value: unknown): string {
+  const text = typeof value === 'bigint' ? value.toString() : (JSON.stringify(value) ?? String(value));
+  return ascii(text, 60);
 }

@@ -1,0 +1,173 @@
+import { type Domain, parseDomain } from './domain.ts';
+import { type Parsed, parsed, refused } from './parsed.ts';
+import { parseOption } from './resolv-option.ts';
+import { parseServer } from './server.ts';
+
+/** One key of the configuration: what it takes, what it is unless set, and why anybody would set it. */
+export interface ConfigKey {
+  /** `table.key` as in TOML. */
+  readonly key: string;
+  /** What it takes, for people. */
+  readonly type: string;
+  /** The default as TOML text. */
+  readonly default: string;
+  /** One line for the example file. */
+  readonly why: string;
+  /** More for the man page. */
+  readonly detail?: string;
+  readonly parse: (value: unknown) => Parsed<unknown>;
+}
+
+/**
+ * Every key there is. The parser, examples/dnskeeper.toml and dnskeeper.toml(5) are all made from this table,
+ * so that they cannot drift apart.
+ */
+export const CONFIG_KEYS = [
+  {
+    key: 'link.takeover',
+    type: '"auto" | "always" | "never"',
+    default: '"auto"',
+    why: 'Whether /etc/resolv.conf becomes our link: auto leaves it to systemd-resolved while that runs.',
+    detail:
+      'With "always" the link is held even while systemd-resolved runs; with "never" only the files under /run/dnskeeper are written.',
+    parse: oneOf('auto', 'always', 'never'),
+  },
+  {
+    key: 'resolver.mode',
+    type: '"auto" | "file" | "stub"',
+    default: '"auto"',
+    why: 'What resolv.conf lists: the real servers (file), or our local stub where a file cannot say it all (auto).',
+    detail:
+      'This version has no local stub yet: the plain file is written in every mode, and status says what a plain file cannot express.',
+    parse: oneOf('auto', 'file', 'stub'),
+  },
+  {
+    key: 'policy.vpn',
+    type: '"prefer" | "exclusive"',
+    default: '"prefer"',
+    why: 'Whether a VPN that carries all traffic only comes first, or is asked alone so that no query leaks beside it.',
+    detail: 'A VPN with negative dns-priority is exclusive either way, as in NetworkManager.',
+    parse: oneOf('prefer', 'exclusive'),
+  },
+  {
+    key: 'policy.grace',
+    type: 'a time such as "500ms" or "2s", at most "60s"',
+    default: '"2s"',
+    why: 'How long the last good servers stay in the file while a profile switch leaves none.',
+    parse: parseDuration,
+  },
+  {
+    key: 'dns.servers',
+    type: 'list of servers: "IP", "IP#name", "dns+tls://IP#name"',
+    default: '[]',
+    why: 'Servers for every network, beside what the networks hand out.',
+    parse: listOf((text) => parseServer(text), 256),
+  },
+  {
+    key: 'dns.priority',
+    type: 'whole number from -2147483648 to 2147483647, not 0',
+    default: '75',
+    why: 'Where those servers stand: VPNs have 50, other connections 100, lower comes first, negative means these alone.',
+    parse: parsePriority,
+  },
+  {
+    key: 'dns.search',
+    type: 'list of domains; "~domain" routes without being searched',
+    default: '[]',
+    why: 'Search domains for every network.',
+    parse: listOf(parseSearch, 1024),
+  },
+  {
+    key: 'dns.options',
+    type: 'list of resolv.conf(5) options',
+    default: '[]',
+    why: 'Options for every network, such as "edns0" or "timeout:2".',
+    parse: listOf(parseOption, 32),
+  },
+  {
+    key: 'dns.fallback',
+    type: 'list of servers',
+    default: '[]',
+    why: 'Servers asked only while nothing else has any; empty, because nobody is asked without being named.',
+    parse: listOf((text) => parseServer(text), 256),
+  },
+  {
+    key: 'networkmanager.enabled',
+    type: 'true | false',
+    default: 'true',
+    why: 'Whether NetworkManager is listened to.',
+    parse: (value: unknown): Parsed<boolean> =>
+      typeof value === 'boolean' ? parsed(value) : refused('neither true nor false'),
+  },
+  {
+    key: 'log.level',
+    type: '"error" | "warn" | "info" | "debug"',
+    default: '"info"',
+    why: 'How much is logged; names that are looked up appear only at debug.',
+    parse: oneOf('error', 'warn', 'info', 'debug'),
+  },
+] as const satisfies readonly ConfigKey[];
+
+/** A search entry of the configuration. */
+export interface SearchEntry {
+  readonly domain: Domain;
+  readonly routingOnly: boolean;
+}
+
+/** The typed value of one key. */
+export type ConfigValue<K extends (typeof CONFIG_KEYS)[number]['key']> = Extract<
+  ReturnType<Extract<(typeof CONFIG_KEYS)[number], { key: K }>['parse']>,
+  { ok: true }
+>['value'];
+
+function oneOf<const T extends readonly string[]>(...words: T): (value: unknown) => Parsed<T[number]> {
+  return (value) => {
+    const word = words.find((w) => w === value);
+    return word === undefined ? refused(`none of ${words.map((w) => `"${w}"`).join(', ')}`) : parsed(word);
+  };
+}
+
+function listOf<T>(
+  parse: (text: string) => Parsed<T>,
+  most: number,
+): (value: unknown) => Parsed<readonly T[]> {
+  return (value) => {
+    if (!Array.isArray(value)) return refused('no list');
+    if (value.length > most) return refused(`${value.length} entries; ${most} is the most`);
+    const values: T[] = [];
+    for (const [index, entry] of value.entries()) {
+      if (typeof entry !== 'string') return refused(`entry ${index + 1}: no text`);
+      const one = parse(entry);
+      if (!one.ok) return refused(`entry ${index + 1}: ${one.reason}`);
+      values.push(one.value);
+    }
+    return parsed(values);
+  };
+}
+
+function parseSearch(text: string): Parsed<SearchEntry> {
+  const routingOnly = text.startsWith('~');
+  const name = routingOnly ? text.slice(1) : text;
+  const domain = parseDomain(name === '' && routingOnly ? '.' : name);
+  return domain.ok ? parsed({ domain: domain.value, routingOnly }) : domain;
+}
+
+function parseDuration(value: unknown): Parsed<number> {
+  const match = typeof value === 'string' ? /^([0-9]{1,6})(ms|s)$/.exec(value) : null;
+  if (!match) return refused('no time with its unit (ms or s)');
+  const ms = Number(match[1]) * (match[2] === 's' ? 1000 : 1);
+  return ms <= 60_000 ? parsed(ms) : refused('more than 60 seconds');
+}
+
+function parsePriority(value: unknown): Parsed<number> {
+  const number = typeof value === 'bigint' ? Number(value) : value;
+  if (
+    typeof number !== 'number' ||
+    !Number.isInteger(number) ||
+    number === 0 ||
+    Math.abs(number) > 2 ** 31 - 1
+  ) {
+    return refused('no whole number in range, or 0');
+  }
+  return parsed(number);
+}
