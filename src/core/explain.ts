@@ -1,0 +1,83 @@
+import { type Domain, isWithin, labelCount } from './domain.ts';
+import type { NameRoute, Plan } from './plan.ts';
+import { routesFor } from './routes.ts';
+import { formatHost, formatServer } from './server.ts';
+
+/** Which servers a name goes to, and every rule that had a say. */
+export interface Explanation {
+  readonly name: Domain;
+  readonly servers: readonly { readonly server: string; readonly link?: string; readonly reason: string }[];
+  readonly rules: readonly { readonly rule: string; readonly matched: boolean; readonly reason: string }[];
+  /** How the plain file carries it out, one or two sentences. */
+  readonly file: string;
+}
+
+/**
+ * Explain one name. While the plain file is in force libc asks its servers in order for every name, whatever the
+ * routes say; the rules tell both, so that the difference is seen.
+ */
+export function explain(name: Domain, plan: Plan): Explanation {
+  const decisive = routesFor(name, plan.routes);
+  const [first, ...rest] = plan.nameservers;
+  return {
+    name,
+    servers: plan.nameservers.map((choice) => ({
+      server: formatHost(choice.value),
+      ...(choice.origin.interface === undefined ? {} : { link: choice.origin.interface }),
+      reason: choice.reason,
+    })),
+    rules: [...localRules(name), ...searchRules(name, plan), ...routeRules(name, plan, decisive)],
+    file:
+      first === undefined
+        ? 'The file lists no server, so libc would ask 127.0.0.1, where nothing of ours answers.'
+        : `libc asks ${formatHost(first.value)} first${rest.length > 0 ? `, and ${rest.map((c) => formatHost(c.value)).join(', ')} only when it does not answer` : ''}.`,
+  };
+}
+
+type Rule = Explanation['rules'][number];
+
+function localRules(name: Domain): readonly Rule[] {
+  const localhost = /(^|\.)localhost$/.test(name);
+  return localhost
+    ? [{ rule: 'localhost', matched: true, reason: 'libc answers localhost itself (RFC 6761).' }]
+    : [];
+}
+
+function searchRules(name: Domain, plan: Plan): readonly Rule[] {
+  if (labelCount(name) !== 1 || plan.search.length === 0) return [];
+  const tried = plan.search.map((choice) => `${name}.${choice.value}`).join(', ');
+  return [
+    {
+      rule: `search ${plan.search.map((c) => c.value).join(' ')}`,
+      matched: true,
+      reason: `A single label is tried as ${tried} first.`,
+    },
+  ];
+}
+
+function routeRules(name: Domain, plan: Plan, decisive: readonly NameRoute[]): readonly Rule[] {
+  const shown = plan.routes
+    .filter((route) => route.kind !== 'reverse' || isWithin(name, route.domain))
+    .slice(0, 64);
+  return shown.map((route) => ({
+    rule: `${route.kind === 'catch-all' ? 'every name' : `names under ${route.domain}`} to ${route.link}${serversOf(route, plan)}`,
+    matched: decisive.includes(route),
+    reason: outcome(name, route, decisive, plan),
+  }));
+}
+
+function outcome(name: Domain, route: NameRoute, decisive: readonly NameRoute[], plan: Plan): string {
+  if (!isWithin(name, route.domain)) return `${route.reason} ${name} is not under it.`;
+  if (!decisive.includes(route)) return `${route.reason} A longer domain decides.`;
+  const [first] = plan.nameservers;
+  const followed = first === undefined || (first.origin.interface ?? first.origin.source) === route.link;
+  return followed
+    ? `${route.reason} It decides.`
+    : `${route.reason} It should decide, but a plain file asks its first server for every name.`;
+}
+
+function serversOf(route: NameRoute, plan: Plan): string {
+  const link = plan.links.find((candidate) => candidate.key === route.link);
+  const servers = link?.servers.map((choice) => formatServer(choice.value)).join(', ') ?? '';
+  return servers === '' ? '' : ` (${servers})`;
+}

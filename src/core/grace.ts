@@ -1,0 +1,25 @@
+import type { Plan } from './plan.ts';
+
+/** The plan to put into force now, and until when an older one is held if it is. */
+export interface Held {
+  readonly plan: Plan;
+  /** Set while the last good plan stands in for one without servers; decide again then. */
+  readonly until?: number;
+}
+
+/**
+ * Keep the last plan that had servers over a gap: a profile switch passes through moments without any, and an empty
+ * file would send libc to 127.0.0.1. `since` is when the gap began, if one is open already.
+ */
+export function holdOverGap(
+  last: Plan | undefined,
+  next: Plan,
+  since: number | undefined,
+  now: number,
+  graceMs: number,
+): Held {
+  const gap = last !== undefined && last.upstream.length > 0 && next.upstream.length === 0;
+  if (!gap) return { plan: next };
+  const until = (since ?? now) + graceMs;
+  return now < until ? { plan: last, until } : { plan: next };
+}
