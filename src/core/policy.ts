@@ -68,6 +68,10 @@ function globalInForce(global: GlobalDns | undefined, dropped: LeftOut[]): Globa
     dropped.push({ what: 'server', text: 'global DNS', origin: entry.origin, reason });
     return undefined;
   }
+  for (const domain of sections.filter((name) => name !== '*')) {
+    const reason = 'A resolv.conf cannot name servers for one domain.';
+    dropped.push({ what: 'route', text: ascii(domain, 60), origin: entry.origin, reason });
+  }
   return {
     entry,
     section: entry.servers.length > 0 || global.searches !== undefined || global.options !== undefined,
