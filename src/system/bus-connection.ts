@@ -1,0 +1,26 @@
+import type { DnskeeperError } from '../core/errors.ts';
+import type { BusCall, BusSignal, BusValue } from './bus.ts';
+
+/** How a call ended. */
+export type Reply =
+  | { readonly ok: true; readonly body: readonly BusValue[] }
+  | { readonly ok: false; readonly error: DnskeeperError };
+
+/** What one connection tells, each synchronously from its read loop, so that the order of the bus is kept. */
+export interface ConnectionEvents {
+  /** The bus has greeted us; calls may be made from now on. */
+  ready(): void;
+  signal(signal: BusSignal): void;
+  /** Once, last: it broke, was refused or was closed. Calls without answer stay without one. */
+  closed(reason: string): void;
+}
+
+/** One connection to the bus that does not come back: what a D-Bus library has to provide for the Bus port. */
+export interface BusConnection {
+  /** Send a call; `settle` is called at most once. Throws when it cannot be sent. The returned function forgets it. */
+  call(call: BusCall, settle: (reply: Reply) => void): () => void;
+  close(reason: string): void;
+}
+
+/** Begin to connect; never throws, a failure is told as `closed` later on. */
+export type Connect = (events: ConnectionEvents) => BusConnection;

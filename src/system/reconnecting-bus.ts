@@ -1,0 +1,345 @@
+import { DnskeeperError, messageOf } from '../core/errors.ts';
+import type { Bus, BusCall, BusSignal, BusValue } from './bus.ts';
+import type { BusConnection, Connect, Reply } from './bus-connection.ts';
+import type { Clock } from './clock.ts';
+import type { Log } from './log.ts';
+import { BUS_NAME, isWellKnown, matches, ruleOf } from './match-rules.ts';
+
+/** What a reconnecting bus is made of. */
+export interface ReconnectingBusOptions {
+  readonly connect: Connect;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** A Bus over connections that come and go: deadlines, counted match rules, followed names, growing pauses. */
+export function reconnectingBus(options: ReconnectingBusOptions): Bus {
+  return new ReconnectingBus(options);
+}
+
+const DEADLINE_MS = 5_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+/** A connection that stood this long was a good one: the next pause is short again. */
+const STEADY_MS = 5_000;
+const MOST_CALLS = 10_000;
+
+type Listener<T> = (value: T) => void;
+
+interface Subscription {
+  readonly match: Parameters<Bus['onSignal']>[0];
+  readonly listener: Listener<BusSignal>;
+}
+
+/** A well-known name whose owner we follow, for listeners or for telling true signals from forged ones. */
+interface FollowedName {
+  uses: number;
+  owner: string | undefined;
+  known: boolean;
+  readonly listeners: Set<Listener<string | undefined>>;
+}
+
+class ReconnectingBus implements Bus {
+  readonly #connect: Connect;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #rules = new Map<string, number>();
+  readonly #names = new Map<string, FollowedName>();
+  readonly #connectedListeners = new Set<Listener<boolean>>();
+  readonly #calls = new Set<{ start(): void; fail(error: DnskeeperError): void }>();
+  #connection: BusConnection | undefined;
+  #ready = false;
+  #readyAt = 0;
+  #pause = FIRST_PAUSE_MS;
+  #cancelTimer: () => void = () => {};
+  #closing: { promise: Promise<void>; done: () => void } | undefined;
+
+  constructor(options: ReconnectingBusOptions) {
+    this.#connect = options.connect;
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#open();
+  }
+
+  get connected(): boolean {
+    return this.#ready;
+  }
+
+  call(
+    call: BusCall,
+    options: { readonly deadlineMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<readonly BusValue[]> {
+    const what = `${call.interface}.${call.member} at ${call.destination}`;
+    if (this.#closing) return Promise.reject(closedError());
+    if (options.signal?.aborted) return Promise.reject(abortedError(what, options.signal));
+    if (this.#calls.size >= MOST_CALLS)
+      return Promise.reject(new DnskeeperError('BUS', `More than ${MOST_CALLS} bus calls wait for answers.`));
+    return new Promise((resolve, reject) => {
+      let forget: (() => void) | undefined;
+      const finish = (): void => {
+        this.#calls.delete(entry);
+        cancelDeadline();
+        options.signal?.removeEventListener('abort', abort);
+        forget?.();
+      };
+      const fail = (error: unknown): void => {
+        finish();
+        reject(error);
+      };
+      const settle = (reply: Reply): void => {
+        finish();
+        if (reply.ok) resolve(reply.body);
+        else reject(reply.error);
+      };
+      const start = (): void => {
+        try {
+          forget = this.#connection?.call(call, settle);
+        } catch (error) {
+          fail(error);
+        }
+      };
+      const entry = { start, fail };
+      const abort = (): void => fail(abortedError(what, options.signal));
+      const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
+      const cancelDeadline = this.#clock.after(deadlineMs, () =>
+        fail(deadlineError(what, deadlineMs, this.#ready)),
+      );
+      options.signal?.addEventListener('abort', abort, { once: true });
+      this.#calls.add(entry);
+      if (this.#ready) start();
+    });
+  }
+
+  onSignal(match: Subscription['match'], listener: Listener<BusSignal>): () => void {
+    const rule = ruleOf(match);
+    const release =
+      match.sender !== undefined && isWellKnown(match.sender) ? this.#follow(match.sender) : () => {};
+    const subscription: Subscription = { match, listener };
+    this.#subscriptions.add(subscription);
+    this.#addRule(rule);
+    return () => {
+      if (!this.#subscriptions.delete(subscription)) return;
+      this.#removeRule(rule);
+      release();
+    };
+  }
+
+  onOwner(name: string, listener: Listener<string | undefined>): () => void {
+    const told = { listener: (owner: string | undefined) => listener(owner) };
+    const release = this.#follow(name);
+    const followed = this.#names.get(name);
+    followed?.listeners.add(told.listener);
+    if (followed?.known)
+      queueMicrotask(() => {
+        if (followed.listeners.has(told.listener) && followed.known)
+          this.#tell([told.listener], followed.owner);
+      });
+    return () => {
+      if (followed?.listeners.delete(told.listener)) release();
+    };
+  }
+
+  onConnected(listener: Listener<boolean>): () => void {
+    const wrapped = (connected: boolean): void => listener(connected);
+    this.#connectedListeners.add(wrapped);
+    queueMicrotask(() => {
+      if (this.#connectedListeners.has(wrapped)) this.#tell([wrapped], this.#ready);
+    });
+    return () => {
+      this.#connectedListeners.delete(wrapped);
+    };
+  }
+
+  close(): Promise<void> {
+    if (this.#closing) return this.#closing.promise;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closing = { promise, done: resolve };
+    this.#cancelTimer();
+    this.#failCalls(closedError());
+    this.#subscriptions.clear();
+    this.#names.clear();
+    this.#rules.clear();
+    this.#connectedListeners.clear();
+    this.#ready = false;
+    if (this.#connection) this.#connection.close('closed by us');
+    else resolve();
+    return promise;
+  }
+
+  #open(): void {
+    const connection = this.#connect({
+      ready: () => this.#onReady(),
+      signal: (signal) => this.#onSignal(signal),
+      closed: (reason) => this.#onClosed(reason),
+    });
+    this.#connection = connection;
+    this.#cancelTimer = this.#clock.after(DEADLINE_MS, () =>
+      connection.close(`no greeting from the bus within ${DEADLINE_MS} ms`),
+    );
+  }
+
+  #onReady(): void {
+    if (this.#closing) return;
+    this.#cancelTimer();
+    this.#ready = true;
+    this.#readyAt = this.#clock.now();
+    this.#log.debug({}, 'connected to the message bus');
+    // Owners first: a signal is judged by the owner that stood when it was sent, and the bus answers in order.
+    for (const name of this.#names.keys()) {
+      this.#sendRule('AddMatch', ownerRule(name));
+      this.#askOwner(name);
+    }
+    const owners = new Set([...this.#names.keys()].map(ownerRule));
+    for (const rule of this.#rules.keys()) if (!owners.has(rule)) this.#sendRule('AddMatch', rule);
+    const waiting = [...this.#calls];
+    this.#tell(this.#connectedListeners, true);
+    for (const call of waiting) if (this.#calls.has(call)) call.start();
+  }
+
+  #onClosed(reason: string): void {
+    this.#cancelTimer();
+    this.#connection = undefined;
+    if (this.#closing) {
+      this.#closing.done();
+      return;
+    }
+    const wasReady = this.#ready;
+    this.#ready = false;
+    if (wasReady) this.#lose(reason);
+    if (wasReady && this.#clock.now() - this.#readyAt >= STEADY_MS) this.#pause = FIRST_PAUSE_MS;
+    this.#log.debug({ reason, pauseMs: this.#pause }, 'no connection to the message bus');
+    if (this.#closing) return; // by a listener that was just told
+    this.#cancelTimer = this.#clock.after(this.#pause, () => this.#open());
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+  }
+
+  #lose(reason: string): void {
+    this.#failCalls(new DnskeeperError('BUS', `The connection to the message bus was lost: ${reason}.`));
+    for (const followed of this.#names.values()) {
+      followed.owner = undefined;
+      followed.known = false;
+      this.#tell(followed.listeners, undefined);
+    }
+    this.#tell(this.#connectedListeners, false);
+  }
+
+  #failCalls(error: DnskeeperError): void {
+    for (const call of [...this.#calls]) call.fail(error);
+  }
+
+  #onSignal(signal: BusSignal): void {
+    if (this.#closing) return;
+    if (signal.sender === BUS_NAME && signal.member === 'NameOwnerChanged') this.#onNameOwnerChanged(signal);
+    const ownerOf = (name: string): string | undefined => this.#names.get(name)?.owner;
+    for (const { match, listener } of [...this.#subscriptions])
+      if (matches(match, signal, ownerOf)) this.#tell([listener], signal);
+  }
+
+  #onNameOwnerChanged(signal: BusSignal): void {
+    const [name, , owner] = signal.body;
+    if (typeof name !== 'string' || typeof owner !== 'string') return;
+    this.#setOwner(name, owner === '' ? undefined : owner);
+  }
+
+  #setOwner(name: string, owner: string | undefined): void {
+    const followed = this.#names.get(name);
+    if (followed === undefined || (followed.known && followed.owner === owner)) return;
+    followed.owner = owner;
+    followed.known = true;
+    this.#tell(followed.listeners, owner);
+  }
+
+  /** Use a name's owner until the returned function is called. */
+  #follow(name: string): () => void {
+    const followed = this.#names.get(name);
+    if (followed) followed.uses++;
+    else {
+      this.#names.set(name, { uses: 1, owner: undefined, known: false, listeners: new Set() });
+      this.#addRule(ownerRule(name));
+      if (this.#ready) this.#askOwner(name);
+    }
+    let released = false;
+    return () => {
+      const current = this.#names.get(name);
+      if (released || current === undefined) return;
+      released = true;
+      if (--current.uses > 0) return;
+      this.#names.delete(name);
+      this.#removeRule(ownerRule(name));
+    };
+  }
+
+  /** To be asked after the rule for changes was sent, or a change between the two would be missed. */
+  #askOwner(name: string): void {
+    this.#ask('GetNameOwner', name, (reply) => {
+      const [owner] = reply.ok ? reply.body : [];
+      this.#setOwner(name, typeof owner === 'string' ? owner : undefined);
+    });
+  }
+
+  #addRule(rule: string): void {
+    const count = this.#rules.get(rule) ?? 0;
+    this.#rules.set(rule, count + 1);
+    if (count === 0 && this.#ready) this.#sendRule('AddMatch', rule);
+  }
+
+  #removeRule(rule: string): void {
+    const count = this.#rules.get(rule) ?? 0;
+    if (count > 1) this.#rules.set(rule, count - 1);
+    else if (this.#rules.delete(rule) && this.#ready) this.#sendRule('RemoveMatch', rule);
+  }
+
+  #sendRule(member: 'AddMatch' | 'RemoveMatch', rule: string): void {
+    this.#ask(member, rule, (reply) => {
+      if (!reply.ok) this.#log.error({ rule, error: reply.error.message }, `the bus refused ${member}`);
+    });
+  }
+
+  /** Ask the bus itself; one that does not answer is as good as gone. */
+  #ask(member: string, text: string, settle: (reply: Reply) => void): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const cancel = this.#clock.after(DEADLINE_MS, () =>
+      connection.close(`no answer from the bus to ${member} within ${DEADLINE_MS} ms`),
+    );
+    const call = { ...BUS_CALL, member, signature: 's', body: [text] };
+    try {
+      connection.call(call, (reply) => {
+        cancel();
+        settle(reply);
+      });
+    } catch (error) {
+      cancel();
+      connection.close(messageOf(error));
+    }
+  }
+
+  #tell<T>(listeners: Iterable<Listener<T>>, value: T): void {
+    for (const listener of [...listeners]) {
+      try {
+        listener(value);
+      } catch (error) {
+        this.#log.error({ error: messageOf(error) }, 'a listener of the message bus failed');
+      }
+    }
+  }
+}
+
+const BUS_CALL = { destination: BUS_NAME, path: '/org/freedesktop/DBus', interface: BUS_NAME };
+
+const ownerRule = (name: string): string =>
+  ruleOf({ sender: BUS_NAME, interface: BUS_NAME, member: 'NameOwnerChanged', arg0: name });
+
+const closedError = (): DnskeeperError => new DnskeeperError('BUS', 'The message bus was closed by us.');
+
+const abortedError = (what: string, signal: AbortSignal | undefined): DnskeeperError =>
+  new DnskeeperError('BUS', `The call ${what} was given up.`, signal?.reason);
+
+const deadlineError = (what: string, ms: number, connected: boolean): DnskeeperError =>
+  new DnskeeperError(
+    'DEADLINE',
+    connected
+      ? `No answer to ${what} within ${ms} ms.`
+      : `No message bus to send ${what} over within ${ms} ms; is dbus running?`,
+  );
