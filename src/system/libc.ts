@@ -1,0 +1,126 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { DnskeeperError } from '../core/errors.ts';
+
+/** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The few calls of the C library that Node lacks. */
+export interface Libc {
+  /** Lock an open file for this process alone (flock(2)); false when another process holds it. */
+  lockExclusive(fd: number): boolean;
+  /** The process that opened a connected Unix stream socket. */
+  peerCredentials(fd: number): PeerCredentials;
+  /** Whether a file or folder carries the immutable flag (`chattr +i`); undefined where nobody can tell, as for links. */
+  isImmutable(path: string): boolean | undefined;
+  /** Send one datagram to a Unix socket; a leading `@` means the abstract name space (sd_notify(3)). */
+  notify(socketPath: string, text: string): void;
+}
+
+/**
+ * The C library by way of koffi, or undefined with the reason told to `unavailable`.
+ * Loaded at the first call only: it costs several megabytes that `dnsctl` need not pay.
+ */
+export function loadLibc(unavailable: (reason: string) => void = () => {}): Libc | undefined {
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    return bind(koffi);
+  } catch (error) {
+    unavailable(error instanceof Error ? error.message : String(error));
+    return undefined;
+  }
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_NOSIGNAL = 0x4000;
+/** `_IOR('f', 1, long)` of linux/fs.h; the number holds on every 64-bit architecture we ship. */
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IMMUTABLE_FL = 0x10;
+const SUN_PATH_BYTES = 108;
+
+function bind(koffi: typeof import('koffi')): Libc {
+  const library = koffi.load(null);
+  const flock = library.func('int flock(int fd, int operation)');
+  const getsockopt = library.func(
+    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)',
+  );
+  const ioctl = library.func('int ioctl(int fd, unsigned long request, ...)');
+  const socket = library.func('int socket(int family, int type, int protocol)');
+  const sendto = library.func(
+    'long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t addressSize)',
+  );
+  const failed = (what: string): DnskeeperError => systemError(what, koffi.errno(), koffi.os.errno);
+
+  return {
+    lockExclusive(fd) {
+      if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+      if (koffi.errno() === koffi.os.errno['EAGAIN']) return false;
+      throw failed('lock a file');
+    },
+    peerCredentials(fd) {
+      const bytes = Buffer.alloc(12);
+      const size = [bytes.length];
+      if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, bytes, size) !== 0) throw failed('ask who is on a socket');
+      return { pid: bytes.readInt32LE(0), uid: bytes.readUInt32LE(4), gid: bytes.readUInt32LE(8) };
+    },
+    isImmutable(path) {
+      const fd = openToLook(path);
+      if (fd === undefined) return undefined;
+      try {
+        const flags = Buffer.alloc(8);
+        if (ioctl(fd, FS_IOC_GETFLAGS, 'void *', flags) !== 0) return undefined;
+        return (flags.readUInt32LE(0) & FS_IMMUTABLE_FL) !== 0;
+      } finally {
+        closeSync(fd);
+      }
+    },
+    notify(socketPath, text) {
+      const address = unixAddress(socketPath);
+      const fd: number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      if (fd < 0) throw failed('open a datagram socket');
+      try {
+        const bytes = Buffer.from(text);
+        const sent: number = sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length);
+        if (sent !== bytes.length) throw failed(`send to ${socketPath}`);
+      } finally {
+        closeSync(fd);
+      }
+    },
+  };
+}
+
+/** O_NONBLOCK so that a FIFO in place of the file cannot hang us. */
+function openToLook(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+/** struct sockaddr_un: the family, then the path; an abstract name starts with a zero byte and has no end byte. */
+function unixAddress(path: string): Buffer {
+  const abstract = path.startsWith('@');
+  const name = Buffer.from(abstract ? `\0${path.slice(1)}` : `${path}\0`);
+  if (name.length > SUN_PATH_BYTES)
+    throw new DnskeeperError('IO', `a Unix socket path of at most ${SUN_PATH_BYTES - 1} bytes, got ${path}`);
+  const address = Buffer.alloc(2 + name.length);
+  address.writeUInt16LE(AF_UNIX, 0);
+  name.copy(address, 2);
+  return address;
+}
+
+function systemError(what: string, number: number, names: Record<string, number>): DnskeeperError {
+  const code = Object.keys(names).find((name) => names[name] === number) ?? `errno ${number}`;
+  return new DnskeeperError('IO', `could not ${what}: ${code}`, Object.assign(new Error(code), { code }));
+}
