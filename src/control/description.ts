@@ -1,0 +1,203 @@
+/** Name of our varlink interface. */
+export const CONTROL_INTERFACE = 'io.dnskeeper';
+
+/**
+ * The description of io.dnskeeper that `varlinkctl introspect` shows. Types follow StatusReport, Change and Explanation;
+ * a test checks real replies against this text, so that it cannot drift. Values that hold a dash are strings here,
+ * because varlink enumerations cannot spell them.
+ */
+export const CONTROL_DESCRIPTION = `# dnskeeper: what decides which DNS servers this machine uses, and why.
+# Times are milliseconds since the epoch. Servers are texts such as "192.0.2.1" or "dns+tls://192.0.2.1:853#name".
+interface io.dnskeeper
+
+# The connection (profile) that a value came from.
+type Connection (
+  id: string,
+  uuid: string,
+  type: string
+)
+
+# Where a value came from.
+type Origin (
+  # networkmanager, configuration, host, networkd, records or pushed-links
+  source: string,
+  interface: ?string,
+  ifindex: ?int,
+  connection: ?Connection,
+  vpn: bool,
+  # Lower comes first; negative keeps everything else out.
+  priority: int
+)
+
+# A value that was chosen, and why.
+type Choice (
+  value: string,
+  origin: Origin,
+  reason: string
+)
+
+# A value that a source gave but that is not in the file, and why.
+type LeftOut (
+  # server, search, option or route
+  what: string,
+  text: string,
+  origin: Origin,
+  reason: string
+)
+
+# Names under "domain" go to the servers of the link with this key; "." is every name.
+type NameRoute (
+  domain: string,
+  # search, routing, catch-all or reverse
+  kind: string,
+  link: string,
+  exclusive: bool,
+  reason: string
+)
+
+# One link. The last four knobs are: default, no, resolve, opportunistic, allow-downgrade or yes.
+type Link (
+  key: string,
+  origin: Origin,
+  servers: []Choice,
+  searches: []string,
+  routing: []string,
+  reverse: []string,
+  defaultRoute: bool,
+  exclusive: bool,
+  # Why nothing of this link is in the file; absent when it is in force.
+  unused: ?string,
+  # unknown, none, portal, limited or full
+  connectivity: string,
+  ssid: ?string,
+  gateways: []string,
+  mdns: string,
+  llmnr: string,
+  dnsOverTls: string,
+  dnssec: string
+)
+
+# The decision. "nameservers" are those in the file, "upstream" all that may be asked for any name.
+type Plan (
+  nameservers: []Choice,
+  upstream: []Choice,
+  search: []Choice,
+  options: []Choice,
+  leftOut: []LeftOut,
+  leftOutMore: int,
+  links: []Link,
+  routes: []NameRoute,
+  inexpressible: []string
+)
+
+# Who is in charge of /etc/resolv.conf.
+type LinkStatus (
+  # unknown, held, bind-mount, resolved, released, publish-only, fighting, yielded or failed
+  state: string,
+  inCharge: string,
+  reason: string,
+  degraded: bool,
+  foreign: ?(time: int, writer: string, count: int),
+  originalSaved: bool
+)
+
+type FileStatus (
+  path: string,
+  # written, unchanged, failed or pending
+  state: string,
+  bytes: int,
+  error: ?string
+)
+
+type SourceStatus (
+  name: string,
+  # starting, running, gone, absent or failed
+  state: string,
+  detail: string
+)
+
+# Something wrong or notable, with the command that mends it.
+type Finding (
+  # error, warning or note
+  severity: string,
+  id: string,
+  text: string,
+  mend: ?string
+)
+
+type ConfigProblem (
+  file: string,
+  line: ?int,
+  key: ?string,
+  wanted: string,
+  got: string
+)
+
+type Status (
+  schema: int,
+  version: string,
+  pid: int,
+  # system or user
+  mode: string,
+  root: string,
+  started: int,
+  healthy: bool,
+  link: LinkStatus,
+  resolvConf: (mode: string, reason: string),
+  plan: Plan,
+  files: []FileStatus,
+  sources: []SourceStatus,
+  graceUntil: ?int,
+  lastChange: ?(time: int, cause: string, tookMs: float),
+  counters: (events: int, plans: int, writes: int, failures: int),
+  runtime: (bytes: int, residentBytes: int),
+  findings: []Finding,
+  configuration: (files: []string, problems: []ConfigProblem)
+)
+
+# One change of the file. "tookMs" counts from the source's event to the renamed file.
+type Change (
+  time: int,
+  cause: string,
+  source: string,
+  before: string,
+  after: string,
+  tookMs: float,
+  reasons: [](line: string, reason: string)
+)
+
+# Where a name goes, and every rule that was looked at.
+type Explanation (
+  name: string,
+  servers: [](server: string, link: ?string, reason: string),
+  rules: [](rule: string, matched: bool, reason: string),
+  file: string
+)
+
+# The status now; with "more" also every later one.
+method GetStatus() -> (status: Status)
+
+# The last changes, newest last.
+method GetHistory() -> (changes: []Change)
+
+# With "more" only: the status first, then every new status and every change of the file.
+method Monitor() -> (status: ?Status, change: ?Change)
+
+# Which servers a name goes to.
+method Explain(name: string) -> (explanation: Explanation)
+
+# Read the configuration again. A bad one leaves the last good one in force. Root only.
+method Reload() -> (ok: bool, text: string)
+
+# Make /etc/resolv.conf our link (again). Root only.
+method Takeover() -> (ok: bool, text: string)
+
+# Put back what /etc/resolv.conf was before us, and leave it alone until Takeover. Root only.
+method Release() -> (ok: bool, text: string)
+
+# The caller may read but not change.
+error PermissionDenied (wanted: string, got: string)
+
+# The daemon could not do it; the code is one of docs/errors.md.
+error Failed (code: string, message: string)
+`;
