@@ -1,0 +1,384 @@
+import type { DaemonControl, Outcome } from './control/daemon-control.ts';
+import type { Config } from './core/config.ts';
+import { messageOf } from './core/errors.ts';
+import { holdOverGap } from './core/grace.ts';
+import { findingsOf } from './core/health.ts';
+import { pauseBeforeWrite, rememberWrite, retryPause } from './core/pace.ts';
+import type { Plan } from './core/plan.ts';
+import { makePlan } from './core/policy.ts';
+import { lineReasons } from './core/resolv-conf.ts';
+import {
+  fold,
+  type Snapshot,
+  type SourceEvent,
+  type SourceHealth,
+  type SourceName,
+} from './core/snapshot.ts';
+import type { Change, ConfigProblem, FileStatus, LinkStatus, Status } from './core/status.ts';
+import type { Output } from './outputs/output.ts';
+import type { Source } from './sources/source.ts';
+import type { Clock } from './system/clock.ts';
+import type { Log } from './system/log.ts';
+
+/** The configuration in force and what is wrong with the files on disk. */
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly files: readonly string[];
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** The configuration as it comes and changes. */
+export interface Configuration {
+  readonly current: LoadedConfig;
+  /** Read again; what is bad leaves `config` as it was. */
+  reload(): Promise<LoadedConfig>;
+}
+
+/** The files under /run as the daemon looks at them. */
+export interface PublishedFiles extends Output {
+  status(): readonly FileStatus[];
+  /** The bytes of resolv.conf that are in force. */
+  readonly text: string;
+}
+
+/** The keeper of /etc/resolv.conf as the daemon steers it. */
+export interface LinkKeeper extends Output {
+  status(): LinkStatus;
+  onStatus(listener: (status: LinkStatus) => void): () => void;
+  takeover(): Promise<Outcome>;
+  release(): Promise<Outcome>;
+}
+
+/** Everything a daemon is made of; main.ts builds the real ones, tests their own. */
+export interface DaemonParts {
+  readonly sources: readonly Source[];
+  readonly files: PublishedFiles;
+  readonly link: LinkKeeper;
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly about: Pick<Status, 'version' | 'pid' | 'mode' | 'root'>;
+  /** Resident memory of this process in bytes. */
+  readonly residentBytes: () => number;
+  /** Every event that a source tells, before it is folded in; --record writes them down. */
+  readonly onEvent?: (event: SourceEvent) => void;
+}
+
+/** A running daemon: its control, and its life cycle. */
+export interface Daemon extends DaemonControl {
+  /** The same as `DaemonControl.reload`, for SIGHUP and file changes; `cause` is told in the history. */
+  reloadFor(cause: string): Promise<Outcome>;
+  /** Look at the files again and repair them, after a resume for example. */
+  recheck(cause: string): void;
+  /** Fold in an event as if a source had told it. */
+  tell(event: SourceEvent): void;
+  /** Resolves when nothing waits to be decided or applied. */
+  idle(): Promise<void>;
+  /** Stop the sources, leave files and link in place. */
+  close(): Promise<void>;
+}
+
+const HISTORY = 64;
+const APPLY_DEADLINE_MS = 15_000;
+
+/**
+ * Start the loop: fold what the sources tell into the snapshot, decide, and apply when the plan differs.
+ * The first event is applied at once; what arrives meanwhile is folded into one more run. `holdFirst` keeps the files
+ * of an earlier run in place until every source has spoken or that many milliseconds have passed.
+ */
+export function startDaemon(parts: DaemonParts, holdFirst = 0): Daemon {
+  return new Loop(parts, holdFirst);
+}
+
+class Loop implements Daemon {
+  readonly #parts: DaemonParts;
+  readonly #stop = new AbortController();
+  readonly #health = new Map<SourceName, SourceHealth>();
+  readonly #failures = new Map<string, string>();
+  readonly #statusListeners = new Set<(status: Status) => void>();
+  readonly #changeListeners = new Set<(change: Change) => void>();
+  readonly #history: Change[] = [];
+  readonly #started: number;
+  #snapshot: Snapshot = {};
+  #plan: Plan;
+  #planText = '';
+  #planTime: number;
+  #gapSince: number | undefined;
+  #graceUntil: number | undefined;
+  #pending: { cause: string; source: Change['source']; time: number } | undefined;
+  #running: Promise<void> | undefined;
+  #force = true;
+  #holding: boolean;
+  #attempt = 0;
+  #writes: readonly number[] = [];
+  #cancelTimer: () => void = () => {};
+  #publishing = false;
+  #counters = { events: 0, plans: 0, writes: 0, failures: 0 };
+
+  constructor(parts: DaemonParts, holdFirst: number) {
+    this.#parts = parts;
+    this.#started = parts.clock.now();
+    this.#planTime = this.#started;
+    this.#plan = makePlan({}, parts.configuration.current.config);
+    this.#holding = holdFirst > 0;
+    for (const source of parts.sources)
+      this.#health.set(source.name, { state: 'starting', detail: 'It has not spoken yet.' });
+    parts.link.onStatus(() => this.#publish());
+    for (const source of parts.sources) source.start((event) => this.tell(event), this.#stop.signal);
+    if (this.#holding)
+      this.#cancelTimer = parts.clock.after(holdFirst, () => this.#endHold('the sources took too long'));
+    else this.#wake('started', 'dnskeeper');
+  }
+
+  tell(event: SourceEvent): void {
+    if (this.#stop.signal.aborted) return;
+    this.#counters.events++;
+    this.#parts.onEvent?.(event);
+    if (event.kind === 'health') {
+      this.#health.set(event.source, event.health);
+      this.#parts.log.info({ source: event.source, state: event.health.state }, event.health.detail);
+      this.#publish();
+    } else {
+      this.#snapshot = fold(this.#snapshot, event);
+      if (this.#health.get(event.source)?.state === 'starting') {
+        this.#health.set(event.source, { state: 'running', detail: 'It has spoken.' });
+      }
+    }
+    if (this.#holding) {
+      if (this.#allSpoke()) this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
+    } else if (event.kind === 'state') this.#wake(event.cause, event.source);
+  }
+
+  status(): Status {
+    const { clock, configuration, link, files, about, residentBytes } = this.#parts;
+    const { config, files: configFiles, problems } = configuration.current;
+    const sources = [...this.#health].map(([name, health]) => ({ name, ...health }));
+    const holdingGap = this.#graceUntil !== undefined && this.#graceUntil > clock.now();
+    const linkStatus = link.status();
+    const findings = findingsOf({
+      plan: this.#plan,
+      config,
+      link: linkStatus,
+      sources,
+      failures: this.#failures,
+      problems,
+      holdingGap,
+    });
+    const last = this.#history.at(-1);
+    const fileStatus = files.status();
+    return {
+      ...about,
+      started: this.#started,
+      healthy: findings.every((finding) => finding.severity === 'note'),
+      link: linkStatus,
+      resolvConf: { mode: 'file', reason: fileModeReason(this.#plan, config) },
+      plan: this.#plan,
+      files: fileStatus,
+      sources,
+      ...(holdingGap && this.#graceUntil !== undefined ? { graceUntil: this.#graceUntil } : {}),
+      ...(last === undefined
+        ? {}
+        : { lastChange: { time: last.time, cause: last.cause, tookMs: last.tookMs } }),
+      counters: { ...this.#counters },
+      runtime: {
+        bytes: fileStatus.reduce((sum, file) => sum + file.bytes, 0),
+        residentBytes: residentBytes(),
+      },
+      findings,
+      configuration: { files: configFiles, problems },
+    };
+  }
+
+  history(): readonly Change[] {
+    return this.#history;
+  }
+
+  onStatus(listener: (status: Status) => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  onChange(listener: (change: Change) => void): () => void {
+    this.#changeListeners.add(listener);
+    return () => this.#changeListeners.delete(listener);
+  }
+
+  reload(): Promise<Outcome> {
+    return this.reloadFor('dnsctl reload');
+  }
+
+  async reloadFor(cause: string): Promise<Outcome> {
+    const { problems, files } = await this.#parts.configuration.reload();
+    const [first] = problems;
+    this.#parts.log.info(
+      { files: files.length, problems: problems.length, cause },
+      'The configuration was read.',
+    );
+    this.#wake(cause, 'configuration');
+    this.#publish();
+    if (first === undefined) return { ok: true, text: `Read ${files.length} configuration file(s).` };
+    const where = first.line === undefined ? first.file : `${first.file}:${first.line}`;
+    const text = `${where}: ${first.key ?? 'the file'}: wanted ${first.wanted}, got ${first.got}. The last good configuration stays in force.`;
+    return { ok: false, text };
+  }
+
+  takeover(): Promise<Outcome> {
+    return this.#steer('takeover', () => this.#parts.link.takeover());
+  }
+
+  release(): Promise<Outcome> {
+    return this.#steer('release', () => this.#parts.link.release());
+  }
+
+  recheck(cause: string): void {
+    this.#force = true;
+    this.#wake(cause, 'dnskeeper');
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#cancelTimer();
+    await this.idle();
+    await Promise.all(this.#parts.sources.map((source) => source.close()));
+    for (const output of [this.#parts.link, this.#parts.files]) await output.close();
+  }
+
+  #allSpoke(): boolean {
+    return [...this.#health.values()].every((health) => health.state !== 'starting');
+  }
+
+  #endHold(cause: string, source: Change['source'] = 'dnskeeper'): void {
+    this.#holding = false;
+    this.#cancelTimer();
+    this.#wake(cause, source);
+  }
+
+  async #steer(cause: string, act: () => Promise<Outcome>): Promise<Outcome> {
+    await this.idle();
+    const outcome = await act();
+    this.#parts.log.info({ command: cause, ok: outcome.ok }, outcome.text);
+    this.#publish();
+    return outcome;
+  }
+
+  #wake(cause: string, source: Change['source']): void {
+    this.#pending ??= { cause, source, time: this.#parts.clock.now() };
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#pending !== undefined && !this.#stop.signal.aborted && !this.#holdBack())
+        this.#wake(cause, source);
+    });
+  }
+
+  /** In a storm of changes the next write waits; the timer wakes us with whatever holds by then. */
+  #holdBack(): boolean {
+    const pause = pauseBeforeWrite(this.#writes, this.#parts.clock.now());
+    if (pause > 0) this.#later(pause);
+    return pause > 0;
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve(); // let what arrives in the same turn be folded in
+    if (this.#stop.signal.aborted || this.#holdBack()) return;
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending === undefined) return;
+    const text = this.#decide();
+    if (text === this.#planText && !this.#force) return;
+    if (text !== this.#planText) this.#planTime = this.#parts.clock.now();
+    this.#planText = text;
+    this.#force = false;
+    await this.#apply(pending);
+    this.#publish();
+  }
+
+  /** Make the plan that is to hold now; returns its text, by which plans are compared. */
+  #decide(): string {
+    const now = this.#parts.clock.now();
+    const { config } = this.#parts.configuration.current;
+    const next = makePlan(this.#snapshot, config);
+    this.#counters.plans++;
+    const last = this.#planText === '' ? undefined : this.#plan;
+    const held = holdOverGap(last, next, this.#gapSince, now, config.graceMs);
+    this.#gapSince = held.until === undefined ? undefined : (this.#gapSince ?? now);
+    this.#graceUntil = held.until;
+    if (held.until !== undefined) this.#later(held.until - now, 'the grace time ended');
+    this.#plan = held.plan;
+    return JSON.stringify(held.plan);
+  }
+
+  async #apply(pending: { cause: string; source: Change['source']; time: number }): Promise<void> {
+    const { files, link, log, clock } = this.#parts;
+    const before = files.text;
+    const decision = { plan: this.#plan, time: this.#planTime, cause: pending.cause };
+    this.#failures.clear();
+    for (const output of [files, link] satisfies readonly Output[]) {
+      try {
+        await output.apply(
+          decision,
+          AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]),
+        );
+      } catch (error) {
+        this.#fail(output.name, messageOf(error));
+        break; // what comes after would stand on what failed
+      }
+      if (output === files && files.text !== before) this.#note(pending, before, clock.now() - pending.time);
+    }
+    if (this.#failures.size === 0) this.#attempt = 0;
+    log.debug({ cause: pending.cause, source: pending.source }, 'The plan was applied.');
+  }
+
+  #fail(name: string, message: string): void {
+    this.#counters.failures++;
+    this.#failures.set(name, message);
+    this.#attempt++;
+    this.#force = true;
+    this.#parts.log.error({ output: name, attempt: this.#attempt }, message);
+    this.#later(retryPause(this.#attempt), `trying ${name} again`);
+  }
+
+  #note(pending: { cause: string; source: Change['source'] }, before: string, tookMs: number): void {
+    this.#counters.writes++;
+    this.#writes = rememberWrite(this.#writes, this.#parts.clock.now());
+    const change: Change = {
+      time: this.#parts.clock.now(),
+      cause: pending.cause,
+      source: pending.source,
+      before,
+      after: this.#parts.files.text,
+      tookMs,
+      reasons: lineReasons(this.#plan),
+    };
+    this.#history.push(change);
+    if (this.#history.length > HISTORY) this.#history.shift();
+    const fields = { cause: pending.cause, source: pending.source, tookMs, reasons: change.reasons };
+    this.#parts.log.info(fields, 'resolv.conf was written.');
+    for (const listener of this.#changeListeners) listener(change);
+  }
+
+  #later(ms: number, cause = 'a burst of changes was folded'): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#parts.clock.after(Math.max(1, ms), () => this.#wake(cause, 'dnskeeper'));
+  }
+
+  /** Tell the listeners, once for all that happens in one turn. */
+  #publish(): void {
+    if (this.#publishing || this.#statusListeners.size === 0) return;
+    this.#publishing = true;
+    queueMicrotask(() => {
+      this.#publishing = false;
+      const status = this.status();
+      for (const listener of this.#statusListeners) listener(status);
+    });
+  }
+}
+
+function fileModeReason(plan: Plan, config: Config): string {
+  if (config.mode === 'file') return 'resolver.mode is "file".';
+  if (plan.inexpressible.length === 0) return 'A plain resolv.conf says all there is to say.';
+  return `This version has no local stub; not said: ${plan.inexpressible.join(' ')}`;
+}

@@ -1,0 +1,101 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Config, type ConfigDocument, DEFAULT_CONFIG, readConfig } from '../core/config.ts';
+import { messageOf, systemCodeOf } from '../core/errors.ts';
+import type { ConfigProblem } from '../core/status.ts';
+import { compareText } from '../core/text.ts';
+import type { Paths } from '../system/paths.ts';
+import { readToml } from '../system/toml.ts';
+
+const MAX_BYTES = 256 * 1024;
+const MAX_FILES = 256;
+
+/** What the files on disk say, and what is wrong with them. */
+export interface Loaded {
+  readonly config: Config;
+  readonly files: readonly string[];
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** Read vendor drop-ins, the file and local drop-ins, later ones over earlier ones (dnskeeper.toml(5)). */
+export async function loadConfig(paths: Paths): Promise<Loaded> {
+  const files = [
+    ...(await dropIns(paths.vendorConfigFolder)),
+    paths.configFile,
+    ...(await dropIns(paths.localConfigFolder)),
+  ];
+  const documents: ConfigDocument[] = [];
+  const problems: ConfigProblem[] = [];
+  for (const file of files) {
+    const read = await readDocument(file);
+    if (read === undefined) continue;
+    if ('values' in read) documents.push(read);
+    else problems.push(read);
+  }
+  const result = readConfig(documents);
+  return {
+    config: result.config,
+    files: documents.map((document) => document.file),
+    problems: [...problems, ...result.problems],
+  };
+}
+
+/** The configuration in force: a bad set of files is told about and changes nothing. */
+export class ConfigFiles {
+  readonly #paths: Paths;
+  #current: Loaded;
+
+  private constructor(paths: Paths, current: Loaded) {
+    this.#paths = paths;
+    this.#current = current;
+  }
+
+  /** Read the files for the first time; with problems the defaults are in force, for then there is no last good one. */
+  static async open(paths: Paths): Promise<ConfigFiles> {
+    const loaded = await loadConfig(paths);
+    return new ConfigFiles(
+      paths,
+      loaded.problems.length === 0 ? loaded : { ...loaded, config: DEFAULT_CONFIG },
+    );
+  }
+
+  get current(): Loaded {
+    return this.#current;
+  }
+
+  async reload(): Promise<Loaded> {
+    const loaded = await loadConfig(this.#paths);
+    this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config: this.#current.config };
+    return this.#current;
+  }
+}
+
+async function dropIns(folder: string): Promise<string[]> {
+  try {
+    const names = await readdir(folder);
+    const files = names.filter((name) => name.endsWith('.toml') && !name.startsWith('.'));
+    return files
+      .sort(compareText)
+      .slice(0, MAX_FILES)
+      .map((name) => join(folder, name));
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function readDocument(file: string): Promise<ConfigDocument | ConfigProblem | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    return { file, wanted: 'a readable file', got: messageOf(error) };
+  }
+  if (text.length > MAX_BYTES)
+    return { file, wanted: `at most ${MAX_BYTES} bytes`, got: `${text.length} bytes` };
+  const toml = readToml(text);
+  return 'values' in toml
+    ? { file, text, values: toml.values }
+    : { file, line: toml.problem.line, wanted: 'TOML', got: toml.problem.message };
+}
