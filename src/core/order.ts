@@ -1,6 +1,7 @@
 import type { Entry } from './entries.ts';
 import type { Origin } from './plan.ts';
 import { formatServer } from './server.ts';
+import type { SourceName } from './snapshot.ts';
 import { compareText } from './text.ts';
 
 /**
@@ -21,14 +22,20 @@ export function sortEntries(entries: readonly Entry[]): readonly Entry[] {
   return ranked.map(({ entry }) => entry);
 }
 
+const MACHINE_WIDE: Readonly<Record<SourceName, string>> = {
+  networkmanager: "NetworkManager's global DNS",
+  configuration: 'the configuration',
+  host: 'the host name',
+  networkd: 'systemd-networkd',
+  records: 'a resolv-conf record',
+  'pushed-links': 'a resolve1 client',
+};
+
 /** Where a value came from, for people: `Home on wlan0`. */
 export function describeOrigin(origin: Origin): string {
   const link = origin.interface === undefined ? '' : ` on ${origin.interface}`;
   if (origin.connection !== undefined) return `${origin.connection.id}${link}`;
-  return (
-    origin.interface ??
-    (origin.source === 'configuration' ? 'the configuration' : `${origin.source}'s global DNS`)
-  );
+  return origin.interface ?? MACHINE_WIDE[origin.source];
 }
 
 /** Why an entry stands where it stands, one sentence. */

@@ -1,5 +1,5 @@
 import type { Config } from './config.ts';
-import { type Domain, parseDomain } from './domain.ts';
+import { type Domain, parseDomain, ROOT } from './domain.ts';
 import { configurationEntry, type Entry, fallbackEntry, globalEntry, readEntries } from './entries.ts';
 import { describeOrigin, orderReason, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
@@ -33,8 +33,9 @@ export function makePlan(snapshot: Snapshot, config: Config): Plan {
   const chosen = [...inForce, ...fallbackIfNeeded(inForce, config)];
   const upstream = chooseServers(chosen, dropped);
   const nameservers = firstThree(upstream, dropped);
-  const search = chooseSearch(global?.section ? [global.entry] : chosen, snapshot.host?.host, dropped);
-  const options = chooseOptions(global?.section ? [global.entry] : chosen, dropped);
+  const speaking = global?.section ? [global.entry, ...chosen.filter(isConfigured)] : chosen;
+  const search = chooseSearch(speaking, snapshot.host?.host, dropped);
+  const options = chooseOptions(speaking, dropped);
   const routes = claimRoutes(
     sorted.filter((entry) => entry.servers.length > 0),
     (entry) => isExclusive(entry, config),
@@ -125,6 +126,8 @@ const isExclusiveTunnel = (entry: Entry, config: Config): boolean =>
 
 const isExclusive = (entry: Entry, config: Config): boolean =>
   entry.origin.priority < 0 || isExclusiveTunnel(entry, config);
+
+const isConfigured = (entry: Entry): boolean => entry.origin.source === 'configuration';
 
 function fallbackIfNeeded(inForce: readonly Entry[], config: Config): readonly Entry[] {
   if (config.fallback.length === 0 || inForce.some((entry) => entry.servers.length > 0)) return [];
@@ -256,7 +259,11 @@ function inexpressible(
 }
 
 const isSplitTunnel = (entry: Entry): boolean =>
-  entry.origin.vpn && !entry.defaultRoute && entry.servers.length > 0 && entry.searches.length > 0;
+  entry.origin.vpn &&
+  !entry.defaultRoute &&
+  entry.servers.length > 0 &&
+  entry.searches.length > 0 &&
+  !entry.routing.includes(ROOT);
 
 function sharedServer(entries: readonly Entry[]): string | undefined {
   const links = new Map<string, string>();

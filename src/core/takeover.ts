@@ -161,20 +161,30 @@ export function refused(code: string, message: string, found: Found): Verdict {
 }
 
 /** How it reads while another writer is fought, or after we gave in. */
-export function contested(verdict: Verdict, writer: string, yielded: boolean): Verdict {
+export function contested(writer: string, found: Found, yielded: boolean): Verdict {
   return yielded
     ? {
         state: 'yielded',
-        inCharge: writer,
-        reason: `${writer} overwrote ${NAME} again and again, so dnskeeper stopped; stop that program from writing it, then run "dnsctl takeover"`,
+        inCharge: describe(found),
+        reason: `${writer} overwrote ${NAME} again and again, so dnskeeper stopped; keep that program from writing it, then run "dnsctl takeover"`,
         degraded: true,
       }
     : {
-        ...verdict,
         state: 'fighting',
-        reason: `${writer} overwrites ${NAME} again and again and dnskeeper puts it back; stop that program from writing it`,
+        inCharge: 'dnskeeper',
+        reason: `${writer} overwrites ${NAME} again and again and dnskeeper puts it back; keep that program from writing it`,
         degraded: true,
       };
+}
+
+/** How it reads when the original could not be saved, so that nothing was changed. */
+export function unsaved(message: string, found: Found): Verdict {
+  return {
+    state: 'failed',
+    inCharge: describe(found),
+    reason: `${NAME} is left alone because what is in it could not be saved first: ${message}`,
+    degraded: true,
+  };
 }
 
 /** Whether what stands there is our work. */
@@ -192,7 +202,7 @@ export function describe(found: Found): string {
   if (found.kind === 'file')
     return found.immutable
       ? 'the administrator (immutable file)'
-      : (found.writer.program ?? 'the administrator');
+      : (found.writer.program ?? 'a hand-written file');
   return 'nobody';
 }
 

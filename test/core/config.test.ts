@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_CONFIG, readConfig } from '../../src/core/config.ts';
+import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
+import { readToml } from '../../src/system/toml.ts';
+
+function read(text: string) {
+  const toml = readToml(text);
+  if (!('values' in toml)) throw new Error(toml.problem.message);
+  return readConfig([{ file: 'config.toml', text, values: toml.values }]);
+}
+
+describe('the configuration', () => {
+  it('without any file is the table of defaults', () => {
+    const text = CONFIG_KEYS.map((key) => `${key.key} = ${key.default}`).join('\n');
+    expect(read(text)).toEqual({ config: DEFAULT_CONFIG, problems: [] });
+    expect(readConfig([])).toEqual({ config: DEFAULT_CONFIG, problems: [] });
+  });
+
+  it('later documents win key by key', () => {
+    const document = (file: string, values: Record<string, unknown>) => ({ file, text: '', values });
+    const { config } = readConfig([
+      document('a', { link: { takeover: 'never' }, log: { level: 'debug' } }),
+      document('b', { link: { takeover: 'always' } }),
+    ]);
+    expect([config.takeover, config.logLevel]).toEqual(['always', 'debug']);
+  });
+
+  it.each([
+    ['[link]\ntakover = "auto"', 2, 'link.takover', /did you mean link\.takeover\?/, 'an unknown key'],
+    ['\n[link]\ntakeover = "sometimes"', 3, 'link.takeover', /"auto" \| "always" \| "never"/, /"sometimes"/],
+    [
+      '[dns]\nservers = ["1.2.3.4", "nonsense"]',
+      2,
+      'dns.servers',
+      /list of servers/,
+      /entry 2: no IP address/,
+    ],
+    ['[dns]\nservers = "1.2.3.4"', 2, 'dns.servers', /list of servers/, /no list/],
+    ['[dns]\npriority = 0', 2, 'dns.priority', /not 0/, /0/],
+    ['[policy]\ngrace = "2"', 2, 'policy.grace', /a time/, /no time with its unit/],
+    ['[policy]\ngrace = "5000s"', 2, 'policy.grace', /a time/, /more than 60 seconds/],
+    ['networkmanager.enabled = "yes"', 1, 'networkmanager.enabled', /true \| false/, /"yes"/],
+    ['nonsense = 1', 1, 'nonsense', /a known key/, 'an unknown key'],
+    ['[nonsense]\nx = 1', 1, 'nonsense', /a known key/, 'an unknown key'],
+    ['[dns]\nsearch = ["a b"]', 2, 'dns.search', /list of domains/, /entry 1: a byte/],
+  ])(
+    '%j is reported with its line, key, what was wanted and what was got',
+    (text, line, key, wanted, got) => {
+      const { problems, config } = read(text);
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toMatchObject({ file: 'config.toml', line, key });
+      expect(problems[0]?.wanted).toMatch(wanted);
+      expect(problems[0]?.got).toMatch(got);
+      expect(config).toEqual(DEFAULT_CONFIG);
+    },
+  );
+
+  it('TOML that is none is reported with its line', () => {
+    expect(readToml('[link]\ntakeover = \n')).toMatchObject({ problem: { line: 2 } });
+  });
+});
