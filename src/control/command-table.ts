@@ -1,0 +1,188 @@
+import type { ExitEntry, OptionEntry, ProgramEntry } from '../core/program.ts';
+
+const ROOT_OPTION: OptionEntry = {
+  name: '--root',
+  value: 'DIR',
+  text: 'Put DIR before every path (tests, demos, containers)',
+};
+
+const JSON_OPTION: OptionEntry = { name: '--json', text: 'Print JSON for scripts' };
+
+const USAGE_EXIT: ExitEntry = { code: 2, text: 'The command line is wrong.' };
+
+/** Exit codes of dnsctl; the table below documents them. */
+export const EXIT = { done: 0, problem: 1, usage: 2, notRunning: 3 } as const;
+
+/** dnsctl(1). */
+export const DNSCTL: ProgramEntry = {
+  name: 'dnsctl',
+  section: 1,
+  text: 'show and steer which DNS servers this machine uses',
+  detail: [
+    'dnsctl asks the running dnskeeperd(8) over its control socket. Every user may look; reload, takeover and release need root.',
+    'Without root, and when no system daemon answers, dnsctl talks to the daemon that the same user started.',
+  ],
+  options: [
+    ROOT_OPTION,
+    { name: '--user', text: 'Talk to the daemon of this user instead of the system daemon' },
+  ],
+  commands: [
+    {
+      name: 'status',
+      text: 'Show who is in charge of /etc/resolv.conf, the servers in force, and why',
+      detail: [
+        'The first line says whether all is well and who is in charge of /etc/resolv.conf. What is wrong comes next, then the servers per connection with priority and reason, the search domains, the options, what was left out and why, the sources, and the last change with the time it took.',
+        'When no daemon runs, status shows what /etc/resolv.conf says and who seems to have written it.',
+      ],
+      options: [
+        JSON_OPTION,
+        { name: '--watch', short: '-w', text: 'Show every new status until interrupted' },
+      ],
+      exits: [
+        { code: 0, text: 'The daemon runs and all is well.' },
+        { code: 1, text: 'The daemon runs and something is wrong.' },
+        { code: 3, text: 'The daemon does not run.' },
+      ],
+    },
+    {
+      name: 'explain',
+      text: 'Show which servers a name goes to, and every rule that decided it',
+      detail: [
+        'NAME is a host or domain name. Nothing is looked up: the answer comes from the rules in force.',
+      ],
+      arguments: [{ name: 'NAME', text: 'A host or domain name' }],
+      options: [JSON_OPTION],
+    },
+    {
+      name: 'history',
+      text: 'Show the last changes of the file: when, why, what, and how long each took',
+      detail: [
+        'The oldest change comes first. Each shows the cause, a unified diff of the file, and the milliseconds from the event to the written file.',
+      ],
+      options: [
+        JSON_OPTION,
+        { name: '--lines', short: '-n', value: 'COUNT', text: 'Show only the last COUNT changes' },
+      ],
+    },
+    {
+      name: 'monitor',
+      text: 'Print a line for everything that happens, until interrupted',
+      detail: ['Changes of the file, of the link, and of the sources appear as they happen.'],
+      options: [{ name: '--json', text: 'Print one JSON object per line' }],
+    },
+    {
+      name: 'reload',
+      text: 'Read the configuration again (root)',
+      detail: [
+        'A wrong configuration is reported with file, line and key; the last good one stays in force.',
+      ],
+    },
+    {
+      name: 'takeover',
+      text: 'Make /etc/resolv.conf our link, again or after a release (root)',
+      detail: ['What was there is saved once, so that release can put it back.'],
+    },
+    {
+      name: 'release',
+      text: 'Put back what /etc/resolv.conf was before, and leave it alone (root)',
+      detail: [
+        'The saved original is put back byte for byte, and /etc/resolv.conf stays untouched, also over reboots, until takeover. Without a running daemon, release works on the saved original itself.',
+      ],
+    },
+    {
+      name: 'doctor',
+      text: 'Find what is wrong with the DNS set-up of this machine, and how to mend it',
+      detail: [
+        'doctor looks at /etc/resolv.conf and who writes it, nsswitch.conf(5), the programs on port 53, NetworkManager, systemd-resolved, AppArmor, containers, and asks every listed server one question. It works with and without the daemon; as root it sees more, such as which program holds a port.',
+      ],
+      options: [JSON_OPTION, { name: '--no-probe', text: 'Send no DNS queries' }],
+      exits: [
+        { code: 0, text: 'Nothing is wrong; notes do not count.' },
+        { code: 1, text: 'At least one error or warning was found.' },
+      ],
+    },
+  ],
+  standard: 'status',
+  exits: [
+    { code: 0, text: 'Done.' },
+    { code: 1, text: 'It could not be done; the message says why.' },
+    USAGE_EXIT,
+    { code: 3, text: 'The daemon does not run.' },
+  ],
+  environment: [
+    { name: 'NO_COLOR', text: 'When set to anything but the empty string, no colour is used.' },
+    {
+      name: 'XDG_RUNTIME_DIR',
+      text: 'Where the daemon of a user has its socket, in dnskeeper/io.dnskeeper.',
+    },
+  ],
+  files: [
+    {
+      path: '/run/dnskeeper/io.dnskeeper',
+      text: 'The control socket; it speaks varlink, so varlinkctl(1) works on it.',
+    },
+    { path: '/run/dnskeeper/resolv.conf', text: 'What /etc/resolv.conf links to.' },
+    { path: '/var/lib/dnskeeper/original/', text: 'What /etc/resolv.conf was before the first change.' },
+  ],
+  examples: [
+    { line: 'dnsctl', text: 'What is in force, and is all well?' },
+    { line: 'dnsctl explain git.corp.example', text: 'Why does this name go where it goes?' },
+    { line: 'dnsctl history -n 3', text: 'What changed lately?' },
+    { line: 'sudo dnsctl doctor', text: 'Names do not resolve; what is wrong?' },
+  ],
+  seeAlso: ['dnskeeperd(8)', 'dnskeeper.toml(5)', 'resolv.conf(5)', 'varlinkctl(1)'],
+};
+
+/** dnskeeperd(8). */
+export const DNSKEEPERD: ProgramEntry = {
+  name: 'dnskeeperd',
+  section: 8,
+  text: 'decides which DNS servers this machine uses, and writes resolv.conf',
+  detail: [
+    'dnskeeperd learns DNS servers from everything that hands them out, decides with fixed rules, and writes the decision to /run/dnskeeper/resolv.conf, to which it keeps /etc/resolv.conf linked. While systemd-resolved runs it leaves /etc/resolv.conf alone.',
+    'Started without root it runs in user mode: it writes below $XDG_RUNTIME_DIR/dnskeeper and never touches /etc, so that anybody can try it.',
+    'SIGHUP reads the configuration again. SIGTERM and SIGINT end it; the file it leaves behind names real servers.',
+  ],
+  options: [
+    ROOT_OPTION,
+    { name: '--config', value: 'FILE', text: 'Read FILE instead of /etc/dnskeeper/config.toml' },
+    { name: '--check', text: 'Check the configuration, report what is wrong, and exit' },
+    { name: '--record', value: 'FILE', text: 'Write every source event to FILE, one JSON object per line' },
+    { name: '--replay', value: 'FILE', text: 'Take source events from a recording instead of the system' },
+    { name: '--paced', needs: '--replay', text: 'With --replay: keep the recorded times between events' },
+    {
+      name: '--once',
+      text: 'Apply what the sources say once, then exit; with --replay: after the last event',
+    },
+    {
+      name: '--log-level',
+      value: 'LEVEL',
+      choices: ['error', 'warn', 'info', 'debug'],
+      text: 'How much to log, over log.level of the configuration',
+    },
+    { name: '--user', text: 'Run in user mode, also as root' },
+  ],
+  exits: [
+    { code: 0, text: 'It was asked to stop, or --check or --once succeeded.' },
+    { code: 1, text: 'It could not start, or --check found something wrong; the message says what to do.' },
+    USAGE_EXIT,
+  ],
+  environment: [
+    { name: 'XDG_RUNTIME_DIR', text: 'Where the runtime folder goes in user mode.' },
+    { name: 'DBUS_SYSTEM_BUS_ADDRESS', text: 'The system bus, if it is not at its usual place.' },
+  ],
+  files: [
+    { path: '/etc/dnskeeper/config.toml', text: 'The configuration, see dnskeeper.toml(5).' },
+    { path: '/etc/dnskeeper/conf.d/*.toml', text: 'Drop-ins of the administrator, read after it.' },
+    { path: '/usr/lib/dnskeeper/conf.d/*.toml', text: 'Drop-ins of packages, read before it.' },
+    { path: '/run/dnskeeper/resolv.conf', text: 'What /etc/resolv.conf links to.' },
+    { path: '/run/dnskeeper/upstream.conf', text: 'The real servers, always.' },
+    { path: '/run/dnskeeper/io.dnskeeper', text: 'The control socket of dnsctl(1).' },
+    { path: '/var/lib/dnskeeper/original/', text: 'What /etc/resolv.conf was before the first change.' },
+  ],
+  examples: [
+    { line: 'dnskeeperd --check', text: 'Is the configuration right?' },
+    { line: 'dnskeeperd --root demo --replay events.jsonl --once', text: 'What would these events lead to?' },
+  ],
+  seeAlso: ['dnsctl(1)', 'dnskeeper.toml(5)', 'resolv.conf(5)', 'NetworkManager(8)'],
+};

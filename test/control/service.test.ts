@@ -1,0 +1,160 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CONTROL_DESCRIPTION, CONTROL_INTERFACE } from '../../src/control/description.ts';
+import { reportOf } from '../../src/control/report.ts';
+import { controlInterface } from '../../src/control/service.ts';
+import { DnskeeperError } from '../../src/core/errors.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
+import { callVarlink, streamVarlink } from '../../src/system/varlink-client.ts';
+import type { Peer } from '../../src/system/varlink-interface.ts';
+import { type FakeControl, fakeControl } from '../support/fake-control.ts';
+import { degradedStatus, sampleHistory, sampleStatus } from '../support/sample-status.ts';
+import { until } from '../support/until.ts';
+import { readDescription } from '../support/varlink-idl.ts';
+
+const bounds = { deadlineMs: 5000 };
+const description = readDescription(CONTROL_DESCRIPTION);
+let folder: string;
+let path: string;
+let server: VarlinkServer;
+let control: FakeControl;
+let peer: Peer | undefined;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'control-'));
+  path = join(folder, 'socket');
+  control = fakeControl();
+  peer = { uid: 1000, pid: 1 };
+  server = await serveVarlink({
+    path,
+    interfaces: [controlInterface({ control, ownUid: 4242, log: silentLog })],
+    info: { vendor: 'v', product: 'p', version: '1', url: '' },
+    log: silentLog,
+    peerOf: () => peer,
+  });
+});
+
+afterEach(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
+
+const call = (method: string, parameters = {}) =>
+  callVarlink(path, `${CONTROL_INTERFACE}.${method}`, parameters, bounds);
+
+describe('the description', () => {
+  test('declares every method that is served, and serves every method that is declared', () => {
+    const served = controlInterface({ control, ownUid: 0, log: silentLog });
+    expect([...description.methods].sort()).toEqual(Object.keys(served.methods).sort());
+  });
+
+  test.each([
+    ['GetStatus', {}],
+    ['GetHistory', {}],
+    ['Explain', { name: 'host.corp.example' }],
+  ])('fits what %s replies', async (method, parameters) => {
+    expect(description.check(method, await call(method, parameters))).toEqual([]);
+  });
+
+  test('fits a degraded status, and a status without optional fields', () => {
+    const { lastChange, graceUntil, ...bare } = sampleStatus;
+    const { foreign, ...link } = sampleStatus.link;
+    for (const status of [degradedStatus, { ...bare, link }]) {
+      expect(description.check('GetStatus', { status: reportOf(status) })).toEqual([]);
+    }
+  });
+
+  test('is what finds a field that nobody described', () => {
+    const status = { ...reportOf(sampleStatus), stray: 1, pid: 'text' };
+    expect(description.check('GetStatus', { status })).toEqual([
+      'GetStatus.status.stray: not described',
+      'GetStatus.status.pid: no int ("text")',
+    ]);
+  });
+});
+
+describe('reading is open to every user', () => {
+  test('GetStatus gives servers as text', async () => {
+    const { status } = (await call('GetStatus')) as {
+      status: { plan: { nameservers: { value: string }[] } };
+    };
+    expect(status.plan.nameservers.map((c) => c.value)).toEqual(['10.8.0.1', '192.0.2.53', '2001:db8::53']);
+  });
+
+  test('GetStatus with more tells every new status', async () => {
+    const healthy: unknown[] = [];
+    for await (const reply of streamVarlink(path, `${CONTROL_INTERFACE}.GetStatus`, {}, bounds)) {
+      healthy.push((reply['status'] as { healthy: boolean }).healthy);
+      if (healthy.length === 2) break;
+      control.publish(degradedStatus);
+    }
+    expect(healthy).toEqual([true, false]);
+    await until(() => control.listeners === 0, 'the listener to be removed');
+  });
+
+  test('Monitor tells the status first, then statuses and changes', async () => {
+    const seen: string[] = [];
+    for await (const reply of streamVarlink(path, `${CONTROL_INTERFACE}.Monitor`, {}, bounds)) {
+      expect(description.check('Monitor', reply)).toEqual([]);
+      seen.push(...Object.keys(reply));
+      if (seen.length === 1) control.change(sampleHistory[1] as (typeof sampleHistory)[0]);
+      if (seen.length === 2) control.publish(degradedStatus);
+      if (seen.length === 3) break;
+    }
+    expect(seen).toEqual(['status', 'change', 'status']);
+    await until(() => control.listeners === 0, 'the listeners to be removed');
+  });
+
+  test('Monitor without more is refused', async () => {
+    await expect(call('Monitor')).rejects.toMatchObject({ error: 'org.varlink.service.ExpectedMore' });
+  });
+
+  test('GetHistory gives the changes, newest last', async () => {
+    expect(await call('GetHistory')).toEqual({ changes: sampleHistory });
+  });
+
+  test.each(['a..b', '', 'x'.repeat(300), 'a b', 'ü.example'])('Explain refuses %j', async (name) => {
+    await expect(call('Explain', { name })).rejects.toMatchObject({
+      error: 'org.varlink.service.InvalidParameter',
+      parameters: { parameter: 'name' },
+    });
+  });
+});
+
+describe('changing', () => {
+  test.each(['Reload', 'Takeover', 'Release'])('%s is for root', async (method) => {
+    await expect(call(method)).rejects.toMatchObject({
+      error: 'io.dnskeeper.PermissionDenied',
+      parameters: { wanted: 'root (uid 0) or uid 4242', got: 'uid 1000' },
+    });
+    expect(control.asked).toEqual([]);
+    peer = { uid: 0, pid: 1 };
+    expect(await call(method)).toEqual({ ok: true, text: 'Done.' });
+    expect(control.asked).toEqual([method.toLowerCase()]);
+  });
+
+  test("is for the daemon's own user too", async () => {
+    peer = { uid: 4242, pid: 1 };
+    expect(await call('Reload')).toEqual({ ok: true, text: 'Done.' });
+  });
+
+  test('is refused to a caller whom the kernel did not name', async () => {
+    peer = undefined;
+    await expect(call('Release')).rejects.toMatchObject({ error: 'io.dnskeeper.PermissionDenied' });
+    expect(control.asked).toEqual([]);
+  });
+
+  test('tells what a command could not do', async () => {
+    peer = { uid: 0, pid: 1 };
+    control.outcome = async () => ({ ok: false, text: 'No original is saved.' });
+    expect(await call('Release')).toEqual({ ok: false, text: 'No original is saved.' });
+    control.outcome = () => Promise.reject(new DnskeeperError('IO', 'the disk is full'));
+    await expect(call('Release')).rejects.toMatchObject({
+      error: 'io.dnskeeper.Failed',
+      parameters: { code: 'IO', message: 'the disk is full' },
+    });
+  });
+});

@@ -1,0 +1,56 @@
+import type { DaemonControl, Outcome } from '../../src/control/daemon-control.ts';
+import type { Change, Status } from '../../src/core/status.ts';
+import { sampleHistory, sampleStatus } from './sample-status.ts';
+
+/** A daemon's control that holds what a test puts into it. */
+export interface FakeControl extends DaemonControl {
+  /** What changing commands were asked, in order. */
+  readonly asked: string[];
+  readonly listeners: number;
+  publish(status: Status): void;
+  change(change: Change): void;
+  /** What the next changing commands do. */
+  outcome: () => Promise<Outcome>;
+}
+
+/** A fake that starts with the given status. */
+export function fakeControl(first: Status = sampleStatus): FakeControl {
+  let status = first;
+  const history = [...sampleHistory];
+  const onStatus = new Set<(status: Status) => void>();
+  const onChange = new Set<(change: Change) => void>();
+  const asked: string[] = [];
+  const ask = (what: string): Promise<Outcome> => {
+    asked.push(what);
+    return fake.outcome();
+  };
+  const fake: FakeControl = {
+    asked,
+    get listeners() {
+      return onStatus.size + onChange.size;
+    },
+    outcome: async () => ({ ok: true, text: 'Done.' }),
+    publish(next) {
+      status = next;
+      for (const listener of onStatus) listener(next);
+    },
+    change(change) {
+      history.push(change);
+      for (const listener of onChange) listener(change);
+    },
+    status: () => status,
+    history: () => history,
+    onStatus(listener) {
+      onStatus.add(listener);
+      return () => onStatus.delete(listener);
+    },
+    onChange(listener) {
+      onChange.add(listener);
+      return () => onChange.delete(listener);
+    },
+    reload: () => ask('reload'),
+    takeover: () => ask('takeover'),
+    release: () => ask('release'),
+  };
+  return fake;
+}
