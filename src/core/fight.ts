@@ -1,3 +1,7 @@
+import type { Found } from './takeover.ts';
+import { ascii } from './text.ts';
+import { writerOfTarget } from './writer.ts';
+
 /** How far a quarrel over /etc/resolv.conf has come since the last quiet period. */
 export interface Fight {
   /** How often our link was put back. */
@@ -36,3 +40,19 @@ export function answer(fight: Fight): Answer {
 
 /** Whether the quarrel should show in status. */
 export const isFighting = (fight: Fight): boolean => fight.assertions >= WORTH_SAYING;
+
+/** Who the other writer probably is: what the file gives away, and which known writers run. */
+export function nameRival(found: Found, running: readonly string[]): string {
+  const hint = running.length > 0 ? ` (running and known to write it: ${running.join(', ')})` : '';
+  return `${signatureOf(found)}${hint}`;
+}
+
+function signatureOf(found: Found): string {
+  if (found.kind === 'link')
+    return writerOfTarget(found.target) ?? `somebody who made a link to ${ascii(found.target)}`;
+  if (found.kind !== 'file') return 'somebody who removed it';
+  const { header, program } = found.writer;
+  // An edit below our own header must not be blamed on ourselves.
+  if (program === 'dnskeeper' || header === '') return 'a writer that leaves no name';
+  return program ?? `a writer that begins with "${header}"`;
+}
