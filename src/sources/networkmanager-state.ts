@@ -1,0 +1,307 @@
+import type { Connection, GlobalDns, LinkDns, SourceState } from '../core/snapshot.ts';
+import { DEFAULT_SETTINGS, type ProfileSettings } from './networkmanager-settings.ts';
+import type { NetworkManagerTree, Properties } from './networkmanager-tree.ts';
+import {
+  addressesOf,
+  connectivityOf,
+  dictsOf,
+  familyOf,
+  foursOf,
+  gatewayOf,
+  isDict,
+  MOST_VALUES,
+  nonEmptyOf,
+  numberOf,
+  routesOf,
+  sixesOf,
+  ssidOf,
+  textsOf,
+} from './networkmanager-values.ts';
+
+/** What the state depends on besides the mirror. */
+export interface Surroundings {
+  /** Settings of the profiles read so far, by the path of their Settings.Connection. */
+  readonly settings: ReadonlyMap<string, ProfileSettings>;
+  ifindexOf(name: string): number | undefined;
+}
+
+/** The paths of NetworkManager's two fixed objects. */
+export const MANAGER_PATH = '/org/freedesktop/NetworkManager';
+export const DNS_MANAGER_PATH = '/org/freedesktop/NetworkManager/DnsManager';
+
+/**
+ * What NetworkManager's objects say about DNS. A link's DNS is in force when DnsManager.Configuration lists it;
+ * servers and priority come from there, everything else from the IP configuration of the device or, for a plugin
+ * VPN, of its active connection. Links with search domains but no servers are missing there and are added.
+ */
+export function deriveState(tree: NetworkManagerTree, surroundings: Surroundings): SourceState {
+  const owners = ownersOf(tree);
+  const listed = configurationOf(tree).flatMap((entry): Contribution[] => {
+    const contribution = contributionOf(entry, owners, tree);
+    return contribution === undefined ? [] : [contribution];
+  });
+  const links = [...listed, ...serverless(owners, listed, tree)];
+  const manager = tree.get(MANAGER_PATH, 'org.freedesktop.NetworkManager');
+  const global = globalOf(manager['GlobalDnsConfiguration']);
+  return {
+    links: links.map((link) => linkDnsOf(link, tree, surroundings)),
+    ...(global === undefined ? {} : { global }),
+    connectivity: connectivityOf(manager['Connectivity']),
+  };
+}
+
+/** Whether DnsManager lists no link at all, as it does while a fresh NetworkManager has not taken up its devices. */
+export const isUnconfigured = (tree: NetworkManagerTree): boolean => configurationOf(tree).length === 0;
+
+/** Whether NetworkManager did not make this connection but found it: then its DNS does not count. */
+export function isExternal(tree: NetworkManagerTree, activePath: unknown): boolean {
+  const active = tree.get(activePath, ACTIVE);
+  const profile = tree.get(active['Connection'], 'org.freedesktop.NetworkManager.Settings.Connection');
+  return (
+    ((numberOf(active['StateFlags']) ?? 0) & EXTERNAL_ACTIVATION) !== 0 ||
+    ((numberOf(profile['Flags']) ?? 0) & EXTERNAL_PROFILE) !== 0
+  );
+}
+
+const ACTIVE = 'org.freedesktop.NetworkManager.Connection.Active';
+const DEVICE = 'org.freedesktop.NetworkManager.Device';
+/** NM_ACTIVATION_STATE_FLAG_EXTERNAL and NM_SETTINGS_CONNECTION_FLAG_EXTERNAL. */
+const EXTERNAL_ACTIVATION = 0x80;
+const EXTERNAL_PROFILE = 0x8;
+/** NM_DEVICE_STATE_IP_CONFIG and _ACTIVATED: a device's DNS enters with the first and leaves after the last. */
+const IP_CONFIG = 70;
+const ACTIVATED = 100;
+const ACTIVE_ACTIVATED = 2;
+/** NetworkManager's priorities where neither the profile nor its configuration has one. */
+const PRIORITY = 100;
+const VPN_PRIORITY = 50;
+
+type Family = 4 | 6;
+
+/** One dict of DnsManager.Configuration. */
+interface Entry {
+  readonly interface: string;
+  readonly family: Family;
+  readonly servers: readonly string[];
+  readonly domains: readonly string[];
+  readonly priority: number | undefined;
+  readonly vpn: boolean;
+}
+
+/** Whose DNS it is: a device, or the active connection of a plugin VPN. */
+interface Owner {
+  readonly interface: string | undefined;
+  readonly external: boolean;
+  readonly inForce: boolean;
+  readonly pluginVpn: boolean;
+  readonly devicePath: string | undefined;
+  readonly active: Properties;
+  readonly configPaths: { readonly 4: unknown; readonly 6: unknown };
+}
+
+interface Contribution {
+  readonly interface: string | undefined;
+  readonly family: Family;
+  readonly servers: readonly string[];
+  readonly domains: readonly string[];
+  readonly priority: number;
+  readonly vpn: boolean;
+  readonly owner: Owner | undefined;
+}
+
+function configurationOf(tree: NetworkManagerTree): readonly Entry[] {
+  const { Configuration } = tree.get(DNS_MANAGER_PATH, 'org.freedesktop.NetworkManager.DnsManager');
+  return dictsOf(Configuration).flatMap((dict): Entry[] => {
+    // Without an interface it is the global configuration, read from its own property, or a link that is gone.
+    const name = interfaceOf(dict['interface']);
+    const servers = textsOf(dict['nameservers']);
+    const [first] = servers;
+    if (name === undefined || first === undefined) return [];
+    return [
+      {
+        interface: name,
+        family: familyOf(first),
+        servers,
+        domains: textsOf(dict['domains']),
+        priority: numberOf(dict['priority']) || undefined,
+        vpn: dict['vpn'] === true,
+      },
+    ];
+  });
+}
+
+function ownersOf(tree: NetworkManagerTree): readonly Owner[] {
+  const devices = tree.paths(DEVICE).map((path): Owner => {
+    const device = tree.get(path, DEVICE);
+    const state = numberOf(device['State']) ?? 0;
+    return {
+      interface: interfaceOf(device['IpInterface']) ?? interfaceOf(device['Interface']),
+      external: isExternal(tree, device['ActiveConnection']),
+      inForce: state >= IP_CONFIG && state <= ACTIVATED,
+      pluginVpn: false,
+      devicePath: path,
+      active: tree.get(device['ActiveConnection'], ACTIVE),
+      configPaths: { 4: device['Ip4Config'], 6: device['Ip6Config'] },
+    };
+  });
+  const tunnels = tree.paths(ACTIVE).flatMap((path): Owner[] => {
+    const active = tree.get(path, ACTIVE);
+    if (active['Vpn'] !== true) return [];
+    const configPaths = { 4: active['Ip4Config'], 6: active['Ip6Config'] };
+    // The tunnel's device shares the IP configuration objects of the VPN (seen with 1.42).
+    const device = devices.find((candidate) => shareConfig(candidate.configPaths, configPaths));
+    return [
+      {
+        interface: device?.interface,
+        external: false,
+        inForce: active['State'] === ACTIVE_ACTIVATED,
+        pluginVpn: true,
+        devicePath: undefined,
+        active,
+        configPaths,
+      },
+    ];
+  });
+  return [...tunnels, ...devices];
+}
+
+const shareConfig = (a: Owner['configPaths'], b: Owner['configPaths']): boolean =>
+  ([4, 6] as const).some((family) => a[family] === b[family] && a[family] !== '/' && a[family] !== undefined);
+
+function contributionOf(
+  entry: Entry,
+  owners: readonly Owner[],
+  tree: NetworkManagerTree,
+): Contribution | undefined {
+  const device = owners.find((owner) => !owner.pluginVpn && owner.interface === entry.interface);
+  const tunnel = entry.vpn ? tunnelOf(entry, owners, tree) : undefined;
+  if (device?.external && !entry.vpn) return undefined;
+  const owner = tunnel ?? (device?.external ? undefined : device);
+  return { ...entry, priority: entry.priority ?? (entry.vpn ? VPN_PRIORITY : PRIORITY), owner };
+}
+
+/** The plugin VPN behind an entry: by its tunnel's name, else by what its IP configuration says. */
+function tunnelOf(entry: Entry, owners: readonly Owner[], tree: NetworkManagerTree): Owner | undefined {
+  const named = owners.filter((owner) => owner.interface === entry.interface);
+  if (named.some((owner) => owner.active['Type'] === 'wireguard')) return undefined;
+  const wanted = JSON.stringify(entry.servers);
+  return (
+    named.find((owner) => owner.pluginVpn) ??
+    owners.find((owner) => {
+      const config = configOf(owner, entry.family, tree);
+      return owner.pluginVpn && JSON.stringify(serversOf(config, entry.family)) === wanted;
+    })
+  );
+}
+
+/** Search domains and options of links in force that have no servers of the family, not even unlisted ones. */
+function serverless(
+  owners: readonly Owner[],
+  listed: readonly Contribution[],
+  tree: NetworkManagerTree,
+): readonly Contribution[] {
+  return owners.flatMap((owner) =>
+    ([4, 6] as const).flatMap((family): Contribution[] => {
+      const config = configOf(owner, family, tree);
+      const says = ['Searches', 'Domains', 'DnsOptions'].some((key) => textsOf(config[key]).length > 0);
+      const known = listed.some((other) => other.owner === owner && other.family === family);
+      if (!says || known || !owner.inForce || owner.external || serversOf(config, family).length > 0)
+        return [];
+      if (
+        !owner.pluginVpn &&
+        owners.some((other) => other.pluginVpn && shareConfig(other.configPaths, owner.configPaths))
+      )
+        return [];
+      const vpn = owner.pluginVpn || owner.active['Type'] === 'wireguard';
+      const priority = numberOf(config['DnsPriority']) || (vpn ? VPN_PRIORITY : PRIORITY);
+      return [{ interface: owner.interface, family, servers: [], domains: [], priority, vpn, owner }];
+    }),
+  );
+}
+
+function linkDnsOf(link: Contribution, tree: NetworkManagerTree, surroundings: Surroundings): LinkDns {
+  const { owner, family } = link;
+  const config = owner === undefined ? {} : configOf(owner, family, tree);
+  const device = tree.get(owner?.devicePath, DEVICE);
+  const ifindex = link.interface === undefined ? undefined : surroundings.ifindexOf(link.interface);
+  const connection = connectionOf(owner?.active);
+  const profile = owner?.active['Connection'];
+  const settings = (typeof profile === 'string' && surroundings.settings.get(profile)) || DEFAULT_SETTINGS;
+  const ssid = ssidFor(owner, tree);
+  return {
+    ...(link.interface === undefined ? {} : { interface: link.interface }),
+    ...(ifindex === undefined ? {} : { ifindex }),
+    family,
+    ...(connection === undefined ? {} : { connection }),
+    vpn: link.vpn,
+    priority: link.priority,
+    servers: link.servers,
+    // Without an IP configuration what the entry shows has to do, though the bare `~` is missing there.
+    searches: owner === undefined ? link.domains : textsOf(config['Searches']),
+    domains: textsOf(config['Domains']),
+    options: textsOf(config['DnsOptions']),
+    addresses: addressesOf(config['AddressData']),
+    ...routingOf(config),
+    neverDefault: settings.neverDefault[family],
+    mdns: settings.mdns,
+    llmnr: settings.llmnr,
+    dnsOverTls: settings.dnsOverTls,
+    dnssec: settings.dnssec,
+    connectivity: connectivityOf(device[family === 4 ? 'Ip4Connectivity' : 'Ip6Connectivity']),
+    ...(ssid === undefined ? {} : { ssid }),
+  };
+}
+
+function routingOf(config: Properties): Pick<LinkDns, 'routes' | 'gateway' | 'defaultRoute' | 'metric'> {
+  const routes = routesOf(config['RouteData']);
+  const gateway = gatewayOf(config['Gateway']);
+  const defaults = routes.filter((route) => route.destination.endsWith('/0'));
+  const metrics = defaults.flatMap((route) => route.metric ?? []);
+  return {
+    routes,
+    ...(gateway === undefined ? {} : { gateway }),
+    defaultRoute: gateway !== undefined || defaults.length > 0,
+    ...(metrics.length === 0 ? {} : { metric: Math.min(...metrics) }),
+  };
+}
+
+function connectionOf(active: Properties | undefined): Connection | undefined {
+  const id = nonEmptyOf(active?.['Id']);
+  const uuid = nonEmptyOf(active?.['Uuid']);
+  const type = nonEmptyOf(active?.['Type']);
+  return id === undefined || uuid === undefined || type === undefined ? undefined : { id, uuid, type };
+}
+
+function ssidFor(owner: Owner | undefined, tree: NetworkManagerTree): string | undefined {
+  const radio = tree.get(owner?.devicePath, 'org.freedesktop.NetworkManager.Device.Wireless');
+  return ssidOf(tree.get(radio['ActiveAccessPoint'], 'org.freedesktop.NetworkManager.AccessPoint')['Ssid']);
+}
+
+const configOf = (owner: Owner, family: Family, tree: NetworkManagerTree): Properties =>
+  tree.get(
+    owner.configPaths[family],
+    family === 4 ? 'org.freedesktop.NetworkManager.IP4Config' : 'org.freedesktop.NetworkManager.IP6Config',
+  );
+
+const serversOf = (config: Properties, family: Family): readonly string[] =>
+  family === 4 ? foursOf(config['NameserverData']) : sixesOf(config['Nameservers']);
+
+/** An empty dict means that there is none; a key that is present, even empty, puts its section in force. */
+function globalOf(value: unknown): GlobalDns | undefined {
+  if (!isDict(value) || Object.keys(value).length === 0) return undefined;
+  const domains = isDict(value['domains']) ? Object.entries(value['domains']).slice(0, MOST_VALUES) : [];
+  return {
+    ...(value['searches'] === undefined ? {} : { searches: textsOf(value['searches']) }),
+    ...(value['options'] === undefined ? {} : { options: textsOf(value['options']) }),
+    domains: Object.fromEntries(
+      domains.map(([name, domain]) => [name, isDict(domain) ? textsOf(domain['servers']) : []]),
+    ),
+  };
+}
+
+/** A kernel name; anything else would be a path or worse where it is looked up. */
+function interfaceOf(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[^\s/]{1,15}$/.test(value) && value !== '.' && value !== '..'
+    ? value
+    : undefined;
+}

@@ -1,0 +1,192 @@
+import { DnskeeperError } from '../../src/core/errors.ts';
+import type { BusCall, BusSignal } from '../../src/system/bus.ts';
+import type { BusConnection, Connect, ConnectionEvents, Reply } from '../../src/system/bus-connection.ts';
+import { toWire, unwrap } from '../../src/system/message-body.ts';
+import type { BusPeer, PeerCall, PeerReply, PeerSignal } from './bus-peer.ts';
+
+/** A bus daemon in memory: names, match rules and broadcast as dbus-daemon does them, in order, a turn later. */
+export interface FakeBusDaemon {
+  /** How a Bus reaches it: `reconnectingBus({ connect: daemon.connect, … })`. */
+  readonly connect: Connect;
+  peer(): BusPeer;
+  /** All match rules that clients hold. */
+  rules(): readonly string[];
+  start(): void;
+  kill(): void;
+}
+
+/** A running daemon that nobody is connected to. */
+export function fakeBusDaemon(): FakeBusDaemon {
+  const clients = new Set<Client>();
+  const peers = new Map<string, { handler: (call: PeerCall) => PeerReply }>();
+  const owners = new Map<string, string>();
+  let running = true;
+  let next = 1;
+
+  const broadcast = (signal: BusSignal, destination?: string): void => {
+    for (const client of clients) {
+      const wanted =
+        destination === undefined ? client.wants(signal, owners) : destination === client.uniqueName;
+      if (wanted) later(() => client.alive() && client.events.signal(signal));
+    }
+  };
+  const setOwner = (name: string, owner: string | undefined): void => {
+    const before = owners.get(name) ?? '';
+    if (owner === undefined) owners.delete(name);
+    else owners.set(name, owner);
+    broadcast({ ...NAME_OWNER_CHANGED, body: [name, before, owner ?? ''] });
+  };
+  const askBus = (client: Client, { member, body: [text] = [] }: BusCall): Reply => {
+    const name = String(text);
+    if (member === 'AddMatch') client.rules.push(name);
+    else if (member === 'RemoveMatch') {
+      const at = client.rules.indexOf(name);
+      if (at < 0) return failed('org.freedesktop.DBus.Error.MatchRuleNotFound');
+      client.rules.splice(at, 1);
+    } else if (member === 'GetNameOwner') {
+      const owner = owners.get(name);
+      return owner === undefined ? failed('org.freedesktop.DBus.Error.NameHasNoOwner') : done([owner]);
+    } else return failed('org.freedesktop.DBus.Error.UnknownMethod');
+    return done([]);
+  };
+  const route = (client: Client, call: BusCall): Reply | 'silent' => {
+    if (call.destination === BUS) return askBus(client, call);
+    const peer = peers.get(owners.get(call.destination) ?? call.destination);
+    if (peer === undefined) return failed('org.freedesktop.DBus.Error.ServiceUnknown');
+    const reply = peer.handler({
+      ...call,
+      sender: client.uniqueName,
+      body: plain(call.signature ?? '', call.body ?? []),
+    });
+    if (reply === 'silent') return reply;
+    return 'error' in reply ? failed(reply.error, reply.text) : done(plain(reply.signature, reply.body));
+  };
+  const connect: Connect = (events): BusConnection => {
+    let closed = false;
+    const client = newClient(`:1.${next++}`, events, () => !closed);
+    const close = (reason: string): void => {
+      if (closed) return;
+      closed = true;
+      clients.delete(client);
+      later(() => events.closed(reason));
+    };
+    client.close = close;
+    later(() => {
+      if (!running) return close('nobody listens');
+      if (closed) return;
+      clients.add(client);
+      events.ready();
+    });
+    return {
+      close,
+      call(call, settle) {
+        toWire(call.signature ?? '', call.body ?? [], () => undefined);
+        let forgotten = false;
+        later(() => {
+          const reply = closed ? 'silent' : route(client, call);
+          if (reply !== 'silent') later(() => !closed && !forgotten && settle(reply));
+        });
+        return () => {
+          forgotten = true;
+        };
+      },
+    };
+  };
+  const peer = (): BusPeer => {
+    const uniqueName = `:1.${next++}`;
+    const self = { handler: (): PeerReply => failedReply };
+    peers.set(uniqueName, self);
+    return {
+      uniqueName,
+      async own(name) {
+        if (owners.has(name)) throw new Error(`${name} is owned by somebody else`);
+        setOwner(name, uniqueName);
+      },
+      async release(name) {
+        if (owners.get(name) === uniqueName) setOwner(name, undefined);
+      },
+      answer: (handler) => Object.assign(self, { handler }),
+      emit: ({ destination, ...signal }: PeerSignal) => {
+        const { signature = '', body = [] } = signal;
+        broadcast({ ...signal, sender: uniqueName, signature, body: plain(signature, body) }, destination);
+      },
+      ask: () => Promise.reject(new Error('this fake answers no questions of peers')),
+      async close() {
+        peers.delete(uniqueName);
+        for (const [name, owner] of [...owners]) if (owner === uniqueName) setOwner(name, undefined);
+      },
+    };
+  };
+  return {
+    connect,
+    peer,
+    rules: () => [...clients].flatMap((client) => client.rules),
+    start: () => {
+      running = true;
+    },
+    kill() {
+      running = false;
+      owners.clear();
+      peers.clear();
+      for (const client of [...clients]) client.close('killed');
+    },
+  };
+}
+
+const BUS = 'org.freedesktop.DBus';
+const NAME_OWNER_CHANGED = {
+  sender: BUS,
+  path: '/org/freedesktop/DBus',
+  interface: BUS,
+  member: 'NameOwnerChanged',
+  signature: 'sss',
+};
+const failedReply: PeerReply = { error: 'org.example.Unknown', text: 'no handler' };
+
+interface Client {
+  readonly uniqueName: string;
+  readonly events: ConnectionEvents;
+  readonly rules: string[];
+  close(reason: string): void;
+  alive(): boolean;
+  wants(signal: BusSignal, owners: ReadonlyMap<string, string>): boolean;
+}
+
+function newClient(uniqueName: string, events: ConnectionEvents, alive: () => boolean): Client {
+  const rules: string[] = [];
+  const wants: Client['wants'] = (signal, owners) => rules.some((rule) => ruleFits(rule, signal, owners));
+  return { uniqueName, events, rules, close: () => {}, alive, wants };
+}
+
+/** Read the rule's text, as the daemon does, rather than share the code under test. */
+function ruleFits(rule: string, signal: BusSignal, owners: ReadonlyMap<string, string>): boolean {
+  return rule.split(',').every((part) => {
+    const [, key = '', value = ''] = /^([a-z_0-9]+)='([^']*)'$/.exec(part) ?? [];
+    if (key === 'sender') return (owners.get(value) ?? value) === signal.sender;
+    if (key === 'path_namespace') return `${signal.path}/`.startsWith(value === '/' ? '/' : `${value}/`);
+    if (key === 'arg0') return signal.body[0] === value;
+    if (key === 'type') return value === 'signal';
+    return (signal as unknown as Record<string, unknown>)[key] === value;
+  });
+}
+
+const later = (task: () => unknown): void => void setImmediate(task);
+const done = (body: readonly unknown[]): Reply => ({ ok: true, body });
+const failed = (name: string, text = ''): Reply => ({
+  ok: false,
+  error: new DnskeeperError('BUS', `${name}: ${text}`, { name }),
+});
+
+class Marked {
+  readonly signature: string;
+  readonly value: unknown;
+  constructor(signature: string, value: unknown) {
+    this.signature = signature;
+    this.value = value;
+  }
+}
+
+const plain = (signature: string, body: readonly unknown[]): unknown[] =>
+  toWire(signature, body, (type, value) => new Marked(type, value)).map((value) =>
+    unwrap(value, (object) => object instanceof Marked),
+  );

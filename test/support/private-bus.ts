@@ -1,0 +1,77 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A dbus-daemon of the test alone. */
+export interface PrivateBus {
+  readonly address: string;
+  /** Start it (again) on the same socket; resolves when it listens. */
+  start(): Promise<void>;
+  /** End it at once, as a crash would. */
+  kill(): Promise<void>;
+  /** End it and remove its folder. */
+  close(): Promise<void>;
+}
+
+/** Start a dbus-daemon with a configuration of its own in a temporary folder. */
+export async function startPrivateBus(): Promise<PrivateBus> {
+  const folder = mkdtempSync(join(tmpdir(), 'dnskeeper-bus-'));
+  const address = `unix:path=${join(folder, 'bus')}`;
+  const config = join(folder, 'bus.conf');
+  writeFileSync(config, configuration(address));
+  let daemon: ChildProcess | undefined;
+  const bus: PrivateBus = {
+    address,
+    async start() {
+      const started = spawn(
+        'dbus-daemon',
+        ['--nofork', '--nopidfile', '--print-address', `--config-file=${config}`],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      daemon = started;
+      let said = '';
+      started.stderr.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(-2_000);
+      });
+      await new Promise<void>((resolve, reject) => {
+        started.stdout.once('data', () => resolve());
+        started.once('error', () =>
+          reject(new Error('this test needs dbus-daemon; install it: apt-get install dbus-daemon')),
+        );
+        started.once('exit', () => reject(new Error(`dbus-daemon ended at once: ${said}`)));
+      });
+    },
+    async kill() {
+      const running = daemon;
+      daemon = undefined;
+      if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+      const exited = once(running, 'exit');
+      running.kill('SIGKILL');
+      await exited;
+    },
+    async close() {
+      await bus.kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  await bus.start();
+  return bus;
+}
+
+/** Everybody may do everything, as on a session bus; the type keeps it from wanting the system's limits. */
+const configuration = (address: string): string => `<!DOCTYPE busconfig PUBLIC
+ "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>${address}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`;
