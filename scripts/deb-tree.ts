@@ -1,0 +1,134 @@
+import { chmodSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+/** One entry of the package's file tree. */
+export type Entry =
+  | { readonly to: string; readonly folder: true }
+  | {
+      readonly to: string;
+      readonly folder?: false;
+      readonly content: string | { readonly file: string };
+      readonly mode?: number;
+      readonly gzip?: boolean;
+    };
+
+/** What `packageEntries` takes the files from. */
+export interface TreeInputs {
+  /** The source tree. */
+  readonly root: string;
+  /** Folder of the bundles. */
+  readonly bundles: string;
+  readonly node: string;
+  readonly koffi: string;
+  /** npm's name of the architecture. */
+  readonly npmArchitecture: string;
+  readonly changelog: string;
+  readonly copyright: string;
+}
+
+const LIB = 'usr/lib/dnskeeper';
+const DOC = 'usr/share/doc/dnskeeper';
+
+/** Everything the package holds, without control files. Documents that `npm run documents` makes must be there. */
+export function packageEntries(inputs: TreeInputs): readonly Entry[] {
+  const from = (path: string): { file: string } => ({ file: join(inputs.root, path) });
+  return [
+    { to: `${LIB}/node`, content: { file: join(inputs.node, 'bin/node') }, mode: 0o755 },
+    ...['dnskeeperd', 'dnsctl'].map((name) => ({
+      to: `${LIB}/${name}.cjs`,
+      content: { file: join(inputs.bundles, `${name}.cjs`) },
+    })),
+    ...koffiEntries(inputs),
+    { to: `${LIB}/conf.d`, folder: true },
+    { to: 'etc/dnskeeper/conf.d', folder: true },
+    { to: 'usr/sbin/dnskeeperd', content: from('packaging/dnskeeperd'), mode: 0o755 },
+    { to: 'usr/bin/dnsctl', content: from('packaging/dnsctl'), mode: 0o755 },
+    { to: 'usr/lib/systemd/system/dnskeeper.service', content: from('systemd/dnskeeper.service') },
+    ...['nameservice.d', 'nameservice-strict.d'].map((folder) => ({
+      to: `etc/apparmor.d/abstractions/${folder}/dnskeeper`,
+      content: from('packaging/apparmor/dnskeeper'),
+    })),
+    ...manEntries(inputs.root),
+    ...completionEntries(inputs.root),
+    { to: `${DOC}/copyright`, content: inputs.copyright },
+    { to: `${DOC}/changelog.gz`, content: inputs.changelog, gzip: true },
+    { to: `${DOC}/examples/dnskeeper.toml`, content: from('examples/dnskeeper.toml') },
+    { to: 'usr/share/lintian/overrides/dnskeeper', content: from('packaging/lintian-overrides') },
+  ];
+}
+
+/** Files that dpkg keeps when an administrator changed them: all below /etc. */
+export const configurationFiles = (entries: readonly Entry[]): readonly string[] =>
+  entries.filter((entry) => !entry.folder && entry.to.startsWith('etc/')).map((entry) => `/${entry.to}`);
+
+/** Put the entries below `folder`, with exact modes and one time for all. */
+export function writeTree(folder: string, entries: readonly Entry[], seconds: number): void {
+  for (const entry of entries) {
+    const path = join(folder, entry.to);
+    if (entry.folder) mkdirSync(path, { recursive: true });
+    else {
+      mkdirSync(dirname(path), { recursive: true });
+      const bytes =
+        typeof entry.content === 'string' ? Buffer.from(entry.content) : readFileSync(entry.content.file);
+      writeFileSync(path, entry.gzip ? gzipSync(bytes, { level: 9 }) : bytes);
+      chmodSync(path, entry.mode ?? 0o644);
+    }
+  }
+  settle(folder, seconds);
+}
+
+/** Folders 0755 whatever the umask, and the same time on everything: two builds of one commit give the same bytes. */
+export function settle(folder: string, seconds: number): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) settle(path, seconds);
+    else utimesSync(path, seconds, seconds);
+  }
+  chmodSync(folder, 0o755);
+  utimesSync(folder, seconds, seconds);
+}
+
+/** koffi's loader and the one native library for glibc on this processor: 1.2 MB of the 14 MB that npm installs. */
+function koffiEntries({ root, koffi, npmArchitecture }: TreeInputs): readonly Entry[] {
+  const loader = 'node_modules/koffi';
+  const native = `node_modules/@koromix/koffi-linux-${npmArchitecture}`;
+  const library = `linux_${npmArchitecture}/koffi.node`;
+  return [
+    ...['package.json', 'index.cjs', 'src/koffi/index.cjs', 'src/koffi/src/static.cjs'].map((file) => ({
+      to: `${LIB}/${loader}/${file}`,
+      content: { file: join(root, loader, file) },
+    })),
+    ...['package.json', 'index.js', library].map((file) => ({
+      to: `${LIB}/${native}/${file}`,
+      content: { file: join(koffi, file) },
+    })),
+  ];
+}
+
+function manEntries(root: string): readonly Entry[] {
+  return generated(root, 'docs/man', ['dnsctl.1', 'dnskeeper.toml.5', 'dnskeeperd.8']).map(
+    ({ name, file }) => ({
+      to: `usr/share/man/man${name.slice(-1)}/${name}.gz`,
+      content: { file },
+      gzip: true,
+    }),
+  );
+}
+
+const COMPLETIONS: Readonly<Record<string, string>> = {
+  'dnsctl.bash': 'usr/share/bash-completion/completions/dnsctl',
+  'dnsctl.zsh': 'usr/share/zsh/vendor-completions/_dnsctl',
+  'dnsctl.fish': 'usr/share/fish/vendor_completions.d/dnsctl.fish',
+};
+
+function completionEntries(root: string): readonly Entry[] {
+  return generated(root, 'docs/completions', Object.keys(COMPLETIONS)).map(({ name, file }) => ({
+    to: COMPLETIONS[name] ?? '',
+    content: { file },
+  }));
+}
+
+function generated(root: string, folder: string, names: readonly string[]): { name: string; file: string }[] {
+  return names.map((name) => ({ name, file: join(root, folder, name) }));
+}
