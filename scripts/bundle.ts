@@ -1,9 +1,10 @@
 /**
- * `npm run build`: every program as one CommonJS file in dist/bundle.
+ * `npm run build`: every program as one ES module in dist/bundle.
  *
- * CommonJS, because Node starts it about 4 ms sooner than the same code as an ES module; so no top-level await in an
- * entry (esbuild refuses it). Whitespace goes, names stay and lines are kept short, so that a stack trace in the journal
- * reads without a source map; the maps beside the bundles are for people and do not enter the package.
+ * CommonJS would start 3 to 5 ms sooner, but it knows no top-level await, so the shipped programs would not be the ones
+ * that the tests run. V8's code cache (12 ms for the daemon, 2 ms for dnsctl) is not worth a file that is bound to one
+ * build of Node. Whitespace goes, names stay and lines are kept short, so that a stack trace in the journal reads without
+ * a source map; the maps beside the bundles are for people and do not enter the package.
  */
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -38,23 +39,21 @@ export async function bundle(
     absWorkingDir: root,
     entryPoints: Object.entries(programs).map(([name, source]) => ({ in: join(root, source), out: name })),
     outdir: folder,
-    outExtension: { '.js': '.cjs' },
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
     target: 'node24',
-    format: 'cjs',
+    format: 'esm',
     external: EXTERNAL,
     minifyWhitespace: true,
     minifySyntax: true,
     lineLimit: 160,
     legalComments: 'none',
     sourcemap: 'external',
-    define: {
-      'import.meta.url': 'importMetaUrl',
-      'import.meta.dirname': '__dirname',
-      'import.meta.filename': '__filename',
+    // CommonJS packages inside the bundle call require() for Node's own modules.
+    banner: {
+      js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);',
     },
-    banner: { js: 'const importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
     metafile: true,
     logLevel: 'warning',
   });
@@ -77,7 +76,7 @@ if (import.meta.main) {
   const folder = join(root, 'dist/bundle');
   await bundle(root, folder);
   for (const name of Object.keys(PROGRAMS)) {
-    const { length } = await readFile(join(folder, `${name}.cjs`));
-    console.log(`dist/bundle/${name}.cjs  ${Math.round(length / 1000)} kB`);
+    const { length } = await readFile(join(folder, `${name}.mjs`));
+    console.log(`dist/bundle/${name}.mjs  ${Math.round(length / 1000)} kB`);
   }
 }

@@ -103,7 +103,9 @@ function licenceFile(root: string, name: string): string {
     .sort()
     .at(-1);
   if (file === undefined)
-    throw new Error(`wanted the licence of the npm package ${name}, but it has no such file; it may not be shipped`);
+    throw new Error(
+      `wanted the licence of the npm package ${name}, but it has no such file; it may not be shipped`,
+    );
   return join(folder, file);
 }
 

@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -36,8 +44,8 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
   return [
     { to: `${LIB}/node`, content: { file: join(inputs.node, 'bin/node') }, mode: 0o755 },
     ...['dnskeeperd', 'dnsctl'].map((name) => ({
-      to: `${LIB}/${name}.cjs`,
-      content: { file: join(inputs.bundles, `${name}.cjs`) },
+      to: `${LIB}/${name}.mjs`,
+      content: { file: join(inputs.bundles, `${name}.mjs`) },
     })),
     ...koffiEntries(inputs),
     { to: `${LIB}/conf.d`, folder: true },
@@ -64,6 +72,15 @@ export const configurationFiles = (entries: readonly Entry[]): readonly string[]
 
 /** Put the entries below `folder`, with exact modes and one time for all. */
 export function writeTree(folder: string, entries: readonly Entry[], seconds: number): void {
+  const missing = entries.flatMap((entry) =>
+    entry.folder || typeof entry.content === 'string' || existsSync(entry.content.file)
+      ? []
+      : [entry.content.file],
+  );
+  if (missing.length > 0)
+    throw new Error(
+      `wanted for the package, but not there: ${missing.join(', ')}; documents are made by scripts/documents.ts`,
+    );
   for (const entry of entries) {
     const path = join(folder, entry.to);
     if (entry.folder) mkdirSync(path, { recursive: true });
@@ -106,16 +123,17 @@ function koffiEntries({ root, koffi, npmArchitecture }: TreeInputs): readonly En
   ];
 }
 
+const MANUALS = ['dnsctl.1', 'dnskeeper.toml.5', 'dnskeeperd.8'];
+
 function manEntries(root: string): readonly Entry[] {
-  return generated(root, 'docs/man', ['dnsctl.1', 'dnskeeper.toml.5', 'dnskeeperd.8']).map(
-    ({ name, file }) => ({
-      to: `usr/share/man/man${name.slice(-1)}/${name}.gz`,
-      content: { file },
-      gzip: true,
-    }),
-  );
+  return MANUALS.map((name) => ({
+    to: `usr/share/man/man${name.slice(-1)}/${name}.gz`,
+    content: { file: join(root, 'docs/man', name) },
+    gzip: true,
+  }));
 }
 
+/** Where each shell looks for completions that packages bring. */
 const COMPLETIONS: Readonly<Record<string, string>> = {
   'dnsctl.bash': 'usr/share/bash-completion/completions/dnsctl',
   'dnsctl.zsh': 'usr/share/zsh/vendor-completions/_dnsctl',
@@ -123,12 +141,8 @@ const COMPLETIONS: Readonly<Record<string, string>> = {
 };
 
 function completionEntries(root: string): readonly Entry[] {
-  return generated(root, 'docs/completions', Object.keys(COMPLETIONS)).map(({ name, file }) => ({
-    to: COMPLETIONS[name] ?? '',
-    content: { file },
+  return Object.entries(COMPLETIONS).map(([name, to]) => ({
+    to,
+    content: { file: join(root, 'docs/completions', name) },
   }));
-}
-
-function generated(root: string, folder: string, names: readonly string[]): { name: string; file: string }[] {
-  return names.map((name) => ({ name, file: join(root, folder, name) }));
 }
