@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -45,7 +45,7 @@ export async function bootMachine(options: {
   const launcher = hold('unshare', launchArguments(id, tree, folder), console_);
   const destroy = async (): Promise<void> => {
     await end(launcher);
-    removeControlGroups(id);
+    await until(() => removeControlGroups(id), `the last process of ${id} is gone`, 10_000);
     await rm(folder, { recursive: true, force: true });
   };
   try {
@@ -179,11 +179,14 @@ const environment = [
   'LC_ALL=C.UTF-8',
 ];
 
-function removeControlGroups(id: string): void {
-  for (const hierarchy of ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified']) {
-    removeEmptyFolders(join(hierarchy, id));
-  }
+/** Whether none is left; the kernel keeps a group until its last killed process has really gone. */
+function removeControlGroups(id: string): boolean {
+  const folders = hierarchies.map((hierarchy) => join(hierarchy, id)).filter((folder) => existsSync(folder));
+  for (const folder of folders) removeEmptyFolders(folder);
+  return folders.every((folder) => !existsSync(folder));
 }
+
+const hierarchies = ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified'];
 
 /** In a control group only folders can be removed, from the inside out. */
 function removeEmptyFolders(folder: string): void {
@@ -193,6 +196,18 @@ function removeEmptyFolders(folder: string): void {
     }
     rmdirSync(folder);
   } catch {
-    // Not there in this hierarchy, or a last process has not been reaped yet; an empty group costs nothing.
+    // Still busy, or gone meanwhile; the caller looks again.
+  }
+}
+
+/** Folders and control groups of a run that was killed; what carries the id of a live process stays. */
+export async function sweepRemains(): Promise<void> {
+  for (const parent of [tmpdir(), ...hierarchies]) {
+    for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+      const owner = /^dk-([0-9]+)-/.exec(name)?.[1];
+      if (owner === undefined || existsSync(`/proc/${owner}`)) continue;
+      if (parent === tmpdir()) await rm(join(parent, name), { recursive: true, force: true });
+      else removeEmptyFolders(join(parent, name));
+    }
   }
 }
