@@ -1,0 +1,74 @@
+import { DnskeeperError, type ErrorCode } from '../core/errors.ts';
+import type { Explanation } from '../core/explain.ts';
+import type { Change } from '../core/status.ts';
+import { callVarlink, streamVarlink } from '../system/varlink-client.ts';
+import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
+import type { Outcome } from './daemon-control.ts';
+import { CONTROL_INTERFACE } from './description.ts';
+import type { MonitorReply } from './format-monitor.ts';
+import type { StatusReport } from './report.ts';
+
+/** A running daemon as dnsctl sees it. Every method rejects with a DnskeeperError, `NOT_RUNNING` when nobody answers. */
+export interface ControlClient {
+  status(): Promise<StatusReport>;
+  history(): Promise<readonly Change[]>;
+  explain(name: string): Promise<Explanation>;
+  /** Every status, beginning with the present one. */
+  watch(): AsyncIterable<StatusReport>;
+  monitor(): AsyncIterable<MonitorReply>;
+  change(command: 'reload' | 'takeover' | 'release'): Promise<Outcome>;
+}
+
+const READ_MS = 5000;
+/** Taking over waits for files and buses, each of which has a deadline of its own. */
+const CHANGE_MS = 30_000;
+
+const METHODS = { reload: 'Reload', takeover: 'Takeover', release: 'Release' } as const;
+
+/** A client of the daemon behind a control socket. */
+export function controlClient(path: string, signal: AbortSignal): ControlClient {
+  const call = (method: string, parameters: VarlinkParameters = {}, deadlineMs = READ_MS) =>
+    callVarlink(path, `${CONTROL_INTERFACE}.${method}`, parameters, { deadlineMs, signal }).catch(rethrow);
+  const stream = (method: string) =>
+    streamVarlink(path, `${CONTROL_INTERFACE}.${method}`, {}, { deadlineMs: READ_MS, signal });
+  return {
+    status: async () => field<StatusReport>(await call('GetStatus'), 'status'),
+    history: async () => field<readonly Change[]>(await call('GetHistory'), 'changes'),
+    explain: async (name) => field<Explanation>(await call('Explain', { name }), 'explanation'),
+    async *watch() {
+      for await (const reply of stream('GetStatus')) yield field<StatusReport>(reply, 'status');
+    },
+    monitor: () => stream('Monitor') as AsyncIterable<MonitorReply>,
+    async change(command) {
+      const reply = await call(METHODS[command], {}, CHANGE_MS);
+      return { ok: reply['ok'] === true, text: String(reply['text']) };
+    },
+  };
+}
+
+/**
+ * One field of a reply. The daemon is trusted to send what it describes: the socket lies in a folder that only root
+ * (or the same user) can write, and what is shown is made printable anyway.
+ */
+function field<T>(reply: VarlinkParameters, name: string): T {
+  if (typeof reply[name] === 'object' && reply[name] !== null) return reply[name] as T;
+  throw new DnskeeperError(
+    'PROTOCOL',
+    `the daemon's reply has no ${name}; are dnsctl and dnskeeperd of one version?`,
+  );
+}
+
+function rethrow(error: unknown): never {
+  if (!(error instanceof VarlinkError)) throw error;
+  const { wanted, got, code, message, parameter } = error.parameters;
+  switch (error.error) {
+    case `${CONTROL_INTERFACE}.PermissionDenied`:
+      throw new DnskeeperError('PERMISSION', `this needs ${wanted}, got ${got}; try again with sudo`, error);
+    case `${CONTROL_INTERFACE}.Failed`:
+      throw new DnskeeperError(String(code) as ErrorCode, String(message), error);
+    case 'org.varlink.service.InvalidParameter':
+      throw new DnskeeperError('USAGE', `the daemon does not take this ${parameter}`, error);
+    default:
+      throw new DnskeeperError('PROTOCOL', `the daemon replied ${error.message}`, error);
+  }
+}

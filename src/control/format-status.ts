@@ -1,0 +1,155 @@
+import type { Choice, Origin } from '../core/plan.ts';
+import type { Terminal } from '../system/terminal.ts';
+import { newPage, type Page, type Row } from './page.ts';
+import { type Problem, problemsOf } from './problems.ts';
+import type { LinkReport, StatusReport } from './report.ts';
+import { agoText, durationText, sizeText } from './time-text.ts';
+
+/** The status for people: what is wrong first, then what is in force and why, then how the daemon is. */
+export function formatStatus(report: StatusReport, now: number, terminal: Terminal): string {
+  const page = newPage(terminal);
+  headline(page, report, problemsOf(report));
+  servers(page, report);
+  listed(page, 'Search domains', report.plan.search);
+  listed(page, 'Options', report.plan.options);
+  lost(page, report);
+  unusedLinks(page, report);
+  sources(page, report);
+  lastChange(page, report, now);
+  daemon(page, report, now);
+  return page.end();
+}
+
+/** Who a value came from, as people know it: `Home Wi-Fi (wlan0, VPN)`. */
+export function originText(origin: Origin): string {
+  const name = origin.connection?.id ?? SOURCE_NAMES[origin.source];
+  const details = [origin.interface, origin.vpn ? 'VPN' : undefined].filter((part) => part !== undefined);
+  return details.length === 0 ? name : `${name} (${details.join(', ')})`;
+}
+
+const SOURCE_NAMES: Readonly<Record<Origin['source'], string>> = {
+  networkmanager: 'NetworkManager',
+  configuration: 'the configuration',
+  host: 'the host name',
+  networkd: 'systemd-networkd',
+  records: 'resolvconf records',
+  'pushed-links': 'resolve1 callers',
+};
+
+function headline(page: Page, report: StatusReport, problems: readonly Problem[]): void {
+  const { link } = report;
+  const who =
+    report.mode === 'user'
+      ? 'user mode, /etc/resolv.conf is only looked at'
+      : `${link.inCharge} is in charge of /etc/resolv.conf`;
+  const style = report.healthy ? 'good' : 'bad';
+  page.text(`${report.healthy ? 'Healthy' : 'Degraded'}: ${who}`, { style });
+  if (!link.degraded) page.text(link.reason, { indent: 2 });
+  for (const { text, mend } of problems) {
+    page.text(`! ${text}`, { indent: 2, style: report.healthy ? 'notice' : 'bad' });
+    if (mend !== undefined) page.text(`mend: ${mend}`, { indent: 4 });
+  }
+  page.text(
+    `Written as ${MODE_NAMES[report.resolvConf.mode] ?? report.resolvConf.mode}: ${report.resolvConf.reason}`,
+    {
+      indent: 2,
+    },
+  );
+}
+
+const MODE_NAMES: Readonly<Record<string, string>> = { file: 'the plain file', stub: 'the local stub' };
+
+function servers(page: Page, { plan, graceUntil }: StatusReport): void {
+  page.heading('Servers in force');
+  if (plan.nameservers.length === 0) page.text('none: no source names a server', { indent: 2, style: 'bad' });
+  let before = '';
+  let rows: Row[] = [];
+  const flush = (): void => {
+    page.rows(rows, 4);
+    rows = [];
+  };
+  for (const choice of plan.nameservers) {
+    const group = `${originText(choice.origin)}, priority ${choice.origin.priority}`;
+    if (group !== before) {
+      flush();
+      page.text(group, { indent: 2 });
+      before = group;
+    }
+    rows.push({ label: choice.value, text: choice.reason, style: 'strong' });
+  }
+  flush();
+  if (graceUntil !== undefined) {
+    page.text('No source names a server right now; the last good ones stay for the grace time.', {
+      indent: 2,
+      style: 'notice',
+    });
+  }
+}
+
+function listed(page: Page, title: string, choices: readonly Choice<string>[]): void {
+  if (choices.length === 0) return;
+  page.heading(title);
+  page.rows(
+    choices.map(({ value, origin, reason }) => ({
+      label: value,
+      text: `${originText(origin)}: ${reason}`,
+      style: 'strong',
+    })),
+  );
+}
+
+function lost(page: Page, { plan }: StatusReport): void {
+  if (plan.leftOut.length + plan.inexpressible.length + plan.leftOutMore === 0) return;
+  page.heading('Left out');
+  page.rows(
+    plan.leftOut.map(({ what, text, origin, reason }) => ({
+      label: `${what} ${text}`,
+      text: `${originText(origin)}: ${reason}`,
+    })),
+  );
+  if (plan.leftOutMore > 0) page.text(`and ${plan.leftOutMore} more`, { indent: 2 });
+  for (const sentence of plan.inexpressible) page.text(sentence, { indent: 2, style: 'notice' });
+}
+
+function unusedLinks(page: Page, { plan }: StatusReport): void {
+  const unused = plan.links.filter((link): link is LinkReport & { unused: string } => Boolean(link.unused));
+  if (unused.length === 0) return;
+  page.heading('Connections not used');
+  page.rows(unused.map((link) => ({ label: originText(link.origin), text: link.unused })));
+}
+
+function sources(page: Page, report: StatusReport): void {
+  page.heading('Sources');
+  page.rows(
+    report.sources.map(({ name, state, detail }) => ({
+      label: `${name} ${state}`,
+      text: detail,
+      style: state === 'running' ? 'good' : state === 'absent' || state === 'starting' ? 'plain' : 'bad',
+    })),
+  );
+}
+
+function lastChange(page: Page, { lastChange: change }: StatusReport, now: number): void {
+  page.heading('Last change');
+  const text =
+    change === undefined
+      ? 'none yet'
+      : `${agoText(change.time, now)}: ${change.cause}; written ${durationText(change.tookMs)} after the event`;
+  page.text(text, { indent: 2 });
+}
+
+function daemon(page: Page, report: StatusReport, now: number): void {
+  const { counters, runtime } = report;
+  page.heading('Daemon');
+  page.text(
+    `dnskeeperd ${report.version}, process ${report.pid}, started ${agoText(report.started, now)}${report.root === '' ? '' : `, below ${report.root}`}`,
+    { indent: 2 },
+  );
+  page.text(
+    `${counters.events} events, ${counters.writes} writes, ${counters.failures} failures; ${sizeText(runtime.residentBytes)} of memory, ${sizeText(runtime.bytes)} in its runtime folder`,
+    { indent: 2 },
+  );
+  for (const finding of report.findings.filter(({ severity }) => severity === 'note')) {
+    page.text(`note: ${finding.text}`, { indent: 2 });
+  }
+}

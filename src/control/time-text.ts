@@ -1,0 +1,34 @@
+/** A duration in the unit people would use: `3.1 ms`, `12 s`, `2 hours`. */
+export function durationText(ms: number): string {
+  if (ms < 100) return `${Number(ms.toPrecision(2))} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
+  const [value, unit] =
+    ms < 7_200_000
+      ? [ms / 60_000, 'minutes']
+      : ms < 172_800_000
+        ? [ms / 3_600_000, 'hours']
+        : [ms / 86_400_000, 'days'];
+  return `${Math.floor(value)} ${unit}`;
+}
+
+/** A local time: the clock alone within a day of `now`, with the date otherwise. */
+export function timeText(time: number, now: number): string {
+  const at = new Date(time);
+  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':');
+  if (Math.abs(now - time) < 86_400_000 && new Date(now).getDate() === at.getDate()) return clock;
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock}`;
+}
+
+/** `2 minutes ago (11:58:00)`. */
+export const agoText = (time: number, now: number): string =>
+  `${time > now - 1000 ? 'just now' : `${durationText(now - time)} ago`} (${timeText(time, now)})`;
+
+/** A size: `1592 bytes`, `12 kB`, `61 MB`. */
+export function sizeText(bytes: number): string {
+  if (bytes < 10_000) return `${bytes} bytes`;
+  return bytes < 10_000_000 ? `${Math.round(bytes / 1000)} kB` : `${Math.round(bytes / 1_000_000)} MB`;
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');

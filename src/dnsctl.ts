@@ -1,0 +1,91 @@
+#!/usr/bin/env node
+import { existsSync } from 'node:fs';
+import { lstat, readFile, readlink, stat } from 'node:fs/promises';
+import { controlClient } from './control/client.ts';
+import { DNSCTL, EXIT } from './control/command-table.ts';
+import { COMMANDS, type CommandContext } from './control/commands.ts';
+import type { AbsentFacts } from './control/format-absent.ts';
+import { DnskeeperError, messageOf } from './core/errors.ts';
+import { printable } from './core/text.ts';
+import { type ParsedCommand, parseCommandLine } from './system/command-line.ts';
+import { type Paths, systemPaths, userPaths } from './system/paths.ts';
+import { terminalOf } from './system/terminal.ts';
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const terminal = terminalOf(process.stdout, process.env);
+  const parsed = parseCommandLine(DNSCTL, process.argv.slice(2), Math.min(terminal.columns, 100));
+  if (parsed.kind === 'print') process.stdout.write(parsed.text);
+  if (parsed.kind === 'wrong') process.stderr.write(parsed.text);
+  if (parsed.kind !== 'run') return parsed.kind === 'wrong' ? EXIT.usage : EXIT.done;
+  const stop = new AbortController();
+  // A reader that has seen enough (dnsctl history | head) is no error.
+  process.stdout.on('error', () => process.exit(EXIT.done));
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  try {
+    return (await COMMANDS[parsed.command]?.(contextOf(parsed, terminal, stop.signal))) ?? EXIT.usage;
+  } catch (error) {
+    if (stop.signal.aborted) return EXIT.done;
+    process.stderr.write(`dnsctl: ${printable(messageOf(error), 600)}\n`);
+    return exitOf(error);
+  }
+}
+
+function exitOf(error: unknown): number {
+  if (!(error instanceof DnskeeperError)) return EXIT.problem;
+  if (error.code === 'USAGE') return EXIT.usage;
+  return error.code === 'NOT_RUNNING' ? EXIT.notRunning : EXIT.problem;
+}
+
+function contextOf(
+  parsed: ParsedCommand & { readonly kind: 'run' },
+  terminal: CommandContext['terminal'],
+  signal: AbortSignal,
+): CommandContext {
+  const paths = pathsOf(parsed.options);
+  return {
+    client: controlClient(paths.socket, signal),
+    terminal,
+    arguments: parsed.arguments,
+    options: parsed.options,
+    print: (text) => void process.stdout.write(text),
+    now: () => Date.now(),
+    lookAtFile: () => lookAtFile(paths.etcResolvConf),
+    async lookAtMachine(daemonRunning, probe) {
+      const { lookAtMachine } = await import('./system/machine-facts.ts');
+      return lookAtMachine({ paths, daemonRunning, probe, signal });
+    },
+    async releaseWithoutDaemon() {
+      const { releaseWithoutDaemon } = await import('./outputs/original.ts');
+      const { openFiles } = await import('./system/files.ts');
+      return releaseWithoutDaemon(paths, openFiles(undefined));
+    },
+  };
+}
+
+/** The system daemon, unless another one is named, or only the user's own is there. */
+function pathsOf(options: Readonly<Record<string, string>>): Paths {
+  const runtime = process.env['XDG_RUNTIME_DIR'];
+  if ('user' in options) {
+    if (runtime) return userPaths(runtime);
+    throw new DnskeeperError('USAGE', 'wanted the daemon of this user, but XDG_RUNTIME_DIR is not set');
+  }
+  const system = systemPaths(options['root'] ?? '');
+  if ('root' in options || process.geteuid?.() === 0 || !runtime || existsSync(system.socket)) return system;
+  const user = userPaths(runtime);
+  return existsSync(user.socket) ? user : system;
+}
+
+async function lookAtFile(path: string): Promise<AbsentFacts> {
+  const there = await lstat(path).catch(() => undefined);
+  const linkText = there?.isSymbolicLink() ? await readlink(path) : undefined;
+  // Only a file: reading a pipe would never end.
+  const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
+  const content = isFile ? await readFile(path, 'latin1').catch(() => undefined) : undefined;
+  return {
+    path,
+    ...(linkText === undefined ? {} : { linkText }),
+    ...(content === undefined ? {} : { content }),
+  };
+}

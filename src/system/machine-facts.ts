@@ -1,0 +1,183 @@
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, lstat, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseAddress } from '../core/address.ts';
+import { messageOf, systemCodeOf } from '../core/errors.ts';
+import { resolvConfLines } from '../core/findings.ts';
+import type { MachineFacts, ProbeFacts, ResolvConfFacts } from '../core/machine-facts.ts';
+import { parseMountPoints } from './mounts.ts';
+import type { Paths } from './paths.ts';
+import { listenersOnPort53 } from './port-53.ts';
+import { runningWriters } from './processes.ts';
+
+/** What to look at, and how far to go. */
+export interface Looking {
+  readonly paths: Paths;
+  readonly daemonRunning: boolean;
+  /** Send a question to every nameserver. */
+  readonly probe: boolean;
+  readonly signal: AbortSignal;
+  /** How long one server may take; 2 s unless told. */
+  readonly probeMs?: number;
+}
+
+const MOST_BYTES = 65_536;
+
+/** Look at the machine without changing anything. Below a root everything is taken from there, also /proc and /sys. */
+export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
+  const { paths, daemonRunning } = looking;
+  const at = (path: string): string => (paths.root === '' ? path : join(paths.root, path));
+  const unseen: string[] = [];
+  const resolvConf = await lookAtResolvConf(paths.etcResolvConf, at, unseen);
+  const hosts = /^\s*hosts:(.*)$/m.exec(await textOf(at('/etc/nsswitch.conf'), unseen))?.[1];
+  const listeners = await listenersOnPort53(at('/proc'));
+  if (listeners.some(({ process }) => process === undefined) && process.geteuid?.() !== 0) {
+    unseen.push('Not every program on port 53 can be named without root; run it with sudo.');
+  }
+  const wsl = await lookAtWsl(at, unseen);
+  return {
+    resolvConf,
+    ourFile: await realpath(paths.resolvConf).catch(() => paths.resolvConf),
+    originalSaved: await exists(join(paths.original, 'manifest.json')),
+    ...(hosts === undefined ? {} : { nsswitchHosts: hosts }),
+    writers: await runningWriters(at('/proc')),
+    listeners,
+    ...(looking.probe ? { probes: await probeAll(resolvConf.content ?? '', looking) } : {}),
+    networkManager: await lookAtNetworkManager(at, unseen),
+    appArmor: await lookAtAppArmor(at),
+    docker: await exists(at('/run/docker.sock')),
+    ...(wsl === undefined ? {} : { wsl }),
+    daemonRunning,
+    unseen,
+  };
+}
+
+async function lookAtResolvConf(
+  path: string,
+  at: (path: string) => string,
+  unseen: string[],
+): Promise<ResolvConfFacts> {
+  const there = await lstat(path).catch(() => undefined);
+  const mounts = parseMountPoints(await textOf(at('/proc/self/mountinfo'), unseen));
+  const target = await realpath(path).catch(() => undefined);
+  const base = {
+    bindMount: mounts.has(path) || (target !== undefined && mounts.has(target)),
+    readOnlyFolder: await isReadOnly(at('/etc')),
+  };
+  if (there === undefined) return { ...base, kind: 'missing' };
+  const kind = there.isSymbolicLink() ? 'link' : there.isFile() ? 'file' : 'other';
+  const content = target === undefined || kind === 'other' ? undefined : await contentOf(target);
+  const immutable = kind === 'file' ? await isImmutable(path) : undefined;
+  return {
+    ...base,
+    kind,
+    ...(kind === 'link' ? { linkText: await readlink(path) } : {}),
+    ...(target === undefined ? {} : { target }),
+    ...(content === undefined ? {} : { content }),
+    ...(immutable === undefined ? {} : { immutable }),
+  };
+}
+
+/** A link may lead to anything; only a file is read, or a pipe would hold us for ever. */
+async function contentOf(target: string): Promise<string | undefined> {
+  try {
+    if (!(await stat(target)).isFile()) return undefined;
+    return (await readFile(target, 'latin1')).slice(0, MOST_BYTES);
+  } catch {
+    return undefined;
+  }
+}
+
+async function isReadOnly(folder: string): Promise<boolean> {
+  return access(folder, constants.W_OK).then(
+    () => false,
+    (error: unknown) => systemCodeOf(error) === 'EROFS',
+  );
+}
+
+/** Node cannot ask for file flags; lsattr(1) can, and every Debian has it. Undefined where it cannot tell. */
+function isImmutable(path: string): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    execFile('lsattr', ['-d', '--', path], { timeout: 2000 }, (error, stdout) =>
+      resolve(error === null ? /^\S*i/.test(stdout) : undefined),
+    );
+  });
+}
+
+async function probeAll(
+  content: string,
+  { signal, probeMs = 2000 }: Looking,
+): Promise<readonly ProbeFacts[]> {
+  const { probeServer } = await import('./dns-probe.ts');
+  // Addresses only: Node would look anything else up first.
+  const named = resolvConfLines(content).nameservers.filter(
+    (each) => parseAddress(each.split('%', 1)[0] ?? '').ok,
+  );
+  const servers = [...new Set(named)].slice(0, 8);
+  return Promise.all(servers.map((server) => probeServer(server, 53, probeMs, signal)));
+}
+
+/** Last setting wins, in the order NetworkManager reads: its own folder of the package, the file, the drop-ins. */
+async function lookAtNetworkManager(
+  at: (path: string) => string,
+  unseen: string[],
+): Promise<MachineFacts['networkManager']> {
+  const files = [
+    ...(await dropIns(at('/usr/lib/NetworkManager/conf.d'))),
+    ...(await dropIns(at('/run/NetworkManager/conf.d'))),
+    at('/etc/NetworkManager/NetworkManager.conf'),
+    ...(await dropIns(at('/etc/NetworkManager/conf.d'))),
+  ];
+  const settings: { dns?: string; rcManager?: string } = {};
+  for (const file of files) {
+    const main = /^\[main\][^\n]*\n((?:(?!\[).*\n?)*)/m.exec(await textOf(file, unseen))?.[1] ?? '';
+    const dns = /^\s*dns\s*=\s*(\S+)/m.exec(main)?.[1];
+    const rcManager = /^\s*rc-manager\s*=\s*(\S+)/m.exec(main)?.[1];
+    if (dns !== undefined) settings.dns = dns;
+    if (rcManager !== undefined) settings.rcManager = rcManager;
+  }
+  return settings;
+}
+
+async function lookAtAppArmor(at: (path: string) => string): Promise<MachineFacts['appArmor']> {
+  const enabled = (await textOf(at('/sys/module/apparmor/parameters/enabled'))).startsWith('Y');
+  const folder = at('/etc/apparmor.d/abstractions/nameservice.d');
+  const names = await readdir(folder).catch(() => []);
+  const texts = await Promise.all(names.map((name) => textOf(join(folder, name))));
+  return { enabled, dropIn: texts.some((text) => text.includes('dnskeeper')) };
+}
+
+async function lookAtWsl(
+  at: (path: string) => string,
+  unseen: string[],
+): Promise<{ generates: boolean } | undefined> {
+  if (!/microsoft/i.test(await textOf(at('/proc/sys/kernel/osrelease')))) return undefined;
+  const settings = await textOf(at('/etc/wsl.conf'), unseen);
+  return { generates: !/^\s*generateResolvConf\s*=\s*false/im.test(settings) };
+}
+
+async function dropIns(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .filter((name) => name.endsWith('.conf'))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** A text, or nothing; what is there but cannot be read is told in `unseen`. */
+async function textOf(path: string, unseen?: string[]): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).slice(0, 16 * MOST_BYTES);
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? ''))
+      unseen?.push(`${path}: ${messageOf(error)}`);
+    return '';
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
