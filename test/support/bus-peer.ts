@@ -37,8 +37,14 @@ export interface BusPeer {
   close(): Promise<void>;
 }
 
+/** A peer on a real bus, which may also send what no library would. */
+export interface WirePeer extends BusPeer {
+  /** Send a signal whose bytes were changed. */
+  emitPatched(signal: PeerSignal, patch: (bytes: Buffer) => void): void;
+}
+
 /** Connect a peer to the bus at `address`, by dbus-next's low-level messages. */
-export async function connectPeer(address: string): Promise<BusPeer> {
+export async function connectPeer(address: string): Promise<WirePeer> {
   const bus = sessionBus({ busAddress: address });
   bus.on('error', () => {}); // the bus is killed on purpose
   await new Promise<void>((resolve) => bus.on('connect', () => resolve()));
@@ -71,10 +77,15 @@ export async function connectPeer(address: string): Promise<BusPeer> {
     answer: (by) => {
       handler = by;
     },
-    emit: ({ destination, path, interface: name, member, signature = '', body = [] }) => {
-      const message = Message.newSignal(path, name, member, signature, wire(signature, body));
-      if (destination !== undefined) message.destination = destination;
-      bus.send(message);
+    emit: (signal) => bus.send(signalMessage(signal)),
+    emitPatched: (signal, patch) => {
+      const write = stream.write.bind(stream);
+      stream.write = ((bytes: Buffer) => {
+        patch(bytes);
+        return write(bytes);
+      }) as typeof stream.write;
+      bus.send(signalMessage(signal));
+      stream.write = write;
     },
     ask,
     close: async () => {
@@ -86,6 +97,13 @@ export async function connectPeer(address: string): Promise<BusPeer> {
 }
 
 const BUS = 'org.freedesktop.DBus';
+
+function signalMessage(signal: PeerSignal): Message {
+  const { destination, path, interface: name, member, signature = '', body = [] } = signal;
+  const message = Message.newSignal(path, name, member, signature, wire(signature, body));
+  if (destination !== undefined) message.destination = destination;
+  return message;
+}
 
 const wire = (signature: string, body: readonly unknown[]): unknown[] =>
   toWire(signature, body, (type, value) => new Variant(type, value));

@@ -78,3 +78,37 @@ test('a server that hangs up in the middle of a message is survived', async () =
   await bus.close();
   server.close();
 });
+
+test('a message with a file descriptor that was never passed is stepped over', async () => {
+  const daemon = await startPrivateBus();
+  const log = recordingLog();
+  const bus = openBus({ address: daemon.address, log, clock: systemClock });
+  const peer = await connectPeer(daemon.address);
+  try {
+    let us = '';
+    peer.answer(({ sender }) => {
+      us = sender;
+      return { signature: '', body: [] };
+    });
+    await peer.own('org.example.Service');
+    const ping = {
+      destination: 'org.example.Service',
+      path: '/x',
+      interface: 'org.example.X',
+      member: 'Ping',
+    };
+    await bus.call(ping);
+    // The index of a descriptor and a number look the same on the wire: only the signature is changed.
+    const signal = { path: '/x', interface: 'org.example.X', member: 'Odd', signature: 'u', body: [0] };
+    peer.emitPatched({ ...signal, destination: us }, (bytes) => {
+      const signature = bytes.indexOf(Buffer.from('\x08\x01g\x00\x01u\x00'));
+      bytes.write('h', signature + 5);
+    });
+    await until(() => log.lines.some(({ text }) => text.includes('could not be read')), 'it was noticed');
+    await expect(bus.call(ping)).resolves.toEqual([]);
+  } finally {
+    await bus.close();
+    await peer.close();
+    await daemon.close();
+  }
+});
