@@ -217,8 +217,9 @@ async function make(path: string, bytes: Uint8Array, options: WriteOptions): Pro
 }
 
 /**
- * The new bytes, filled up with line ends to the old length, go out in one write and the rest is cut off after that:
- * a reader in between sees the whole new text and perhaps some empty lines, never an empty or a torn file.
+ * The new bytes, filled up with line ends to the old length, go out in one write and the rest is cut off after that. A
+ * reader in between never finds an empty file, which libc would take for "ask 127.0.0.1", but for some microseconds it
+ * can find the head of the new text with the tail of the old one: writing in place has no more to give (tried on ext4).
  */
 async function overwrite(path: string, bytes: Uint8Array, durable: boolean): Promise<void> {
   const file = await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
