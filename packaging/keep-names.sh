@@ -25,7 +25,7 @@ keep_names() {
     was=$(readlink /etc/resolv.conf || true)
     new=/etc/resolv.conf.dnskeeper-new
     # A file that is mounted there cannot be replaced, only written.
-    if plain_copy $last >$new && chmod 644 $new && mv -f $new /etc/resolv.conf || plain_copy $last >/etc/resolv.conf; then
+    if plain_copy $last >$new && chmod 644 $new && mv -f $new /etc/resolv.conf 2>/dev/null || plain_copy $last >/etc/resolv.conf; then
         echo "dnskeeper: /etc/resolv.conf${was:+ (the link to $was)} led to no server in reach; it is now a plain copy of the last servers in force."
     else
         echo "dnskeeper: /etc/resolv.conf names no server in reach and could not be written; the last servers were:" >&2
