@@ -54,77 +54,88 @@ interface Waiting {
 }
 
 function connect(address: string, events: ConnectionEvents, log: Log): BusConnection {
-  const waiting = new Map<number, Waiting>();
-  let serial = 1;
-  let closed: string | undefined;
-  let raw: ReturnType<typeof createConnection> | undefined;
-
-  const close = (reason: string): void => {
-    if (closed !== undefined) return;
-    closed = reason;
-    waiting.clear();
-    raw?.stream.destroy();
-    // Told later on: `connect` must have returned before its first event.
-    if (raw === undefined) setImmediate(() => events.closed(reason));
-  };
-  const send = (message: Message): void => {
-    if (raw === undefined || closed !== undefined || !raw.stream.writable)
-      throw new DnskeeperError('BUS', `The message bus is not connected (${closed ?? 'closing'}).`);
-    raw.message(message);
-  };
-  const call = (wanted: BusCall, settle: (reply: Reply) => void): (() => void) => {
-    const number = serial++;
-    const message = callMessage(wanted, number);
-    waiting.set(number, { destination: wanted.destination, settle });
-    try {
-      send(message);
-    } catch (error) {
-      waiting.delete(number);
-      throw error;
-    }
-    return () => waiting.delete(number);
-  };
-  const receive = (message: Message): void => {
-    if (closed !== undefined) return;
-    if (message.type === SIGNAL) events.signal(signalOf(message));
-    else if (message.type !== METHOD_CALL) answer(waiting, message);
-    else if ((message.flags & NO_REPLY_EXPECTED) === 0) send(refusalOf(message, serial++));
-  };
-
   try {
-    raw = createConnection({ busAddress: address, authMethods: ['EXTERNAL'] });
+    return new DbusNextConnection(
+      createConnection({ busAddress: address, authMethods: ['EXTERNAL'] }),
+      events,
+      log,
+    );
   } catch (error) {
-    close(`the address '${address}' cannot be used: ${messageOf(error)}`);
-    return { call, close };
+    // Told later on: a connection is returned before its first event.
+    setImmediate(() => events.closed(`the address '${address}' cannot be used: ${messageOf(error)}`));
+    return { call: () => refuse('it has no address'), close: () => {} };
   }
-  const { stream } = raw;
-  let greeted = false;
-  let failure: string | undefined;
-  raw.on('message', (message: Message) => {
+}
+
+const refuse = (reason: string): never => {
+  throw new DnskeeperError('BUS', `The message bus is not connected (${reason}).`);
+};
+
+class DbusNextConnection implements BusConnection {
+  readonly #raw: ReturnType<typeof createConnection>;
+  readonly #events: ConnectionEvents;
+  readonly #log: Log;
+  readonly #waiting = new Map<number, Waiting>();
+  #serial = 1;
+  #greeted = false;
+  #closed: string | undefined;
+
+  constructor(raw: ReturnType<typeof createConnection>, events: ConnectionEvents, log: Log) {
+    this.#raw = raw;
+    this.#events = events;
+    this.#log = log;
+    raw.on('message', (message: Message) => this.#onMessage(message));
+    raw.on('error', (error: unknown) => this.#onError(error));
+    raw.once('connect', () => process.nextTick(guardReading, raw.stream, log));
+    raw.stream.once('close', () => {
+      this.#waiting.clear();
+      this.#closed ??= 'the bus closed the connection';
+      events.closed(this.#closed);
+    });
+    this.call(GREETING, (reply) => this.#onGreeting(reply));
+  }
+
+  call(call: BusCall, settle: (reply: Reply) => void): () => void {
+    const serial = this.#serial++;
+    this.#send(callMessage(call, serial));
+    this.#waiting.set(serial, { destination: call.destination, settle });
+    return () => this.#waiting.delete(serial);
+  }
+
+  close(reason: string): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    this.#waiting.clear();
+    this.#raw.stream.destroy();
+  }
+
+  #send(message: Message): void {
+    if (this.#closed !== undefined || !this.#raw.stream.writable) refuse(this.#closed ?? 'it is closing');
+    this.#raw.message(message);
+  }
+
+  #onGreeting(reply: Reply): void {
+    this.#greeted = reply.ok;
+    if (reply.ok) this.#events.ready();
+    else this.close(`the bus refused us: ${reply.error.message}`);
+  }
+
+  #onMessage(message: Message): void {
+    if (this.#closed !== undefined) return;
     try {
-      receive(message);
+      if (message.type === SIGNAL) this.#events.signal(signalOf(message));
+      else if (message.type !== METHOD_CALL) answer(this.#waiting, message);
+      else if ((message.flags & NO_REPLY_EXPECTED) === 0) this.#send(refusalOf(message, this.#serial++));
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'a bus message was dropped');
+      this.#log.warn({ error: messageOf(error) }, 'a bus message was dropped');
     }
-  });
-  raw.on('error', (error: unknown) => {
+  }
+
+  #onError(error: unknown): void {
     // After the greeting this is one unreadable message; before it, nothing else will ever come.
-    if (greeted) log.warn({ error: messageOf(error) }, 'a bus message could not be read');
-    else failure = messageOf(error);
-    if (!greeted) stream.destroy();
-  });
-  raw.once('connect', () => process.nextTick(guardReading, stream, log));
-  stream.once('close', () => {
-    waiting.clear();
-    closed ??= failure ?? 'the bus closed the connection';
-    events.closed(closed);
-  });
-  call(GREETING, (reply) => {
-    if (!reply.ok) return close(`the bus refused us: ${reply.error.message}`);
-    greeted = true;
-    events.ready();
-  });
-  return { call, close };
+    if (this.#greeted) this.#log.warn({ error: messageOf(error) }, 'a bus message could not be read');
+    else this.close(messageOf(error));
+  }
 }
 
 const GREETING: BusCall = {

@@ -4,6 +4,7 @@ import type { BusConnection, Connect, Reply } from './bus-connection.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import { BUS_NAME, isWellKnown, matches, ruleOf } from './match-rules.ts';
+import { type CallOptions, DEADLINE_MS, PendingCalls, type Send } from './pending-calls.ts';
 
 /** What a reconnecting bus is made of. */
 export interface ReconnectingBusOptions {
@@ -17,12 +18,10 @@ export function reconnectingBus(options: ReconnectingBusOptions): Bus {
   return new ReconnectingBus(options);
 }
 
-const DEADLINE_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
 /** A connection that stood this long was a good one: the next pause is short again. */
 const STEADY_MS = 5_000;
-const MOST_CALLS = 10_000;
 
 type Listener<T> = (value: T) => void;
 
@@ -47,7 +46,11 @@ class ReconnectingBus implements Bus {
   readonly #rules = new Map<string, number>();
   readonly #names = new Map<string, FollowedName>();
   readonly #connectedListeners = new Set<Listener<boolean>>();
-  readonly #calls = new Set<{ start(): void; fail(error: DnskeeperError): void }>();
+  readonly #calls: PendingCalls;
+  readonly #send: Send = (call, settle) => {
+    if (this.#connection === undefined) throw new DnskeeperError('BUS', 'The message bus is not connected.');
+    return this.#connection.call(call, settle);
+  };
   #connection: BusConnection | undefined;
   #ready = false;
   #readyAt = 0;
@@ -59,6 +62,7 @@ class ReconnectingBus implements Bus {
     this.#connect = options.connect;
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#calls = new PendingCalls(options.clock);
     this.#open();
   }
 
@@ -66,49 +70,9 @@ class ReconnectingBus implements Bus {
     return this.#ready;
   }
 
-  call(
-    call: BusCall,
-    options: { readonly deadlineMs?: number; readonly signal?: AbortSignal } = {},
-  ): Promise<readonly BusValue[]> {
-    const what = `${call.interface}.${call.member} at ${call.destination}`;
+  call(call: BusCall, options: CallOptions = {}): Promise<readonly BusValue[]> {
     if (this.#closing) return Promise.reject(closedError());
-    if (options.signal?.aborted) return Promise.reject(abortedError(what, options.signal));
-    if (this.#calls.size >= MOST_CALLS)
-      return Promise.reject(new DnskeeperError('BUS', `More than ${MOST_CALLS} bus calls wait for answers.`));
-    return new Promise((resolve, reject) => {
-      let forget: (() => void) | undefined;
-      const finish = (): void => {
-        this.#calls.delete(entry);
-        cancelDeadline();
-        options.signal?.removeEventListener('abort', abort);
-        forget?.();
-      };
-      const fail = (error: unknown): void => {
-        finish();
-        reject(error);
-      };
-      const settle = (reply: Reply): void => {
-        finish();
-        if (reply.ok) resolve(reply.body);
-        else reject(reply.error);
-      };
-      const start = (): void => {
-        try {
-          forget = this.#connection?.call(call, settle);
-        } catch (error) {
-          fail(error);
-        }
-      };
-      const entry = { start, fail };
-      const abort = (): void => fail(abortedError(what, options.signal));
-      const deadlineMs = options.deadlineMs ?? DEADLINE_MS;
-      const cancelDeadline = this.#clock.after(deadlineMs, () =>
-        fail(deadlineError(what, deadlineMs, this.#ready)),
-      );
-      options.signal?.addEventListener('abort', abort, { once: true });
-      this.#calls.add(entry);
-      if (this.#ready) start();
-    });
+    return this.#calls.begin(call, options, this.#ready ? this.#send : undefined);
   }
 
   onSignal(match: Subscription['match'], listener: Listener<BusSignal>): () => void {
@@ -156,7 +120,7 @@ class ReconnectingBus implements Bus {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#closing = { promise, done: resolve };
     this.#cancelTimer();
-    this.#failCalls(closedError());
+    this.#calls.failAll(closedError());
     this.#subscriptions.clear();
     this.#names.clear();
     this.#rules.clear();
@@ -192,9 +156,8 @@ class ReconnectingBus implements Bus {
     }
     const owners = new Set([...this.#names.keys()].map(ownerRule));
     for (const rule of this.#rules.keys()) if (!owners.has(rule)) this.#sendRule('AddMatch', rule);
-    const waiting = [...this.#calls];
     this.#tell(this.#connectedListeners, true);
-    for (const call of waiting) if (this.#calls.has(call)) call.start();
+    this.#calls.startWaiting(this.#send);
   }
 
   #onClosed(reason: string): void {
@@ -215,17 +178,13 @@ class ReconnectingBus implements Bus {
   }
 
   #lose(reason: string): void {
-    this.#failCalls(new DnskeeperError('BUS', `The connection to the message bus was lost: ${reason}.`));
+    this.#calls.failAll(new DnskeeperError('BUS', `The connection to the message bus was lost: ${reason}.`));
     for (const followed of this.#names.values()) {
       followed.owner = undefined;
       followed.known = false;
       this.#tell(followed.listeners, undefined);
     }
     this.#tell(this.#connectedListeners, false);
-  }
-
-  #failCalls(error: DnskeeperError): void {
-    for (const call of [...this.#calls]) call.fail(error);
   }
 
   #onSignal(signal: BusSignal): void {
@@ -332,14 +291,3 @@ const ownerRule = (name: string): string =>
   ruleOf({ sender: BUS_NAME, interface: BUS_NAME, member: 'NameOwnerChanged', arg0: name });
 
 const closedError = (): DnskeeperError => new DnskeeperError('BUS', 'The message bus was closed by us.');
-
-const abortedError = (what: string, signal: AbortSignal | undefined): DnskeeperError =>
-  new DnskeeperError('BUS', `The call ${what} was given up.`, signal?.reason);
-
-const deadlineError = (what: string, ms: number, connected: boolean): DnskeeperError =>
-  new DnskeeperError(
-    'DEADLINE',
-    connected
-      ? `No answer to ${what} within ${ms} ms.`
-      : `No message bus to send ${what} over within ${ms} ms; is dbus running?`,
-  );
