@@ -225,7 +225,21 @@ export const degradedStatus: Status = {
     },
   ],
   sources: [{ name: 'networkmanager', state: 'gone', detail: 'NetworkManager left the bus 3 minutes ago.' }],
-  findings: [{ severity: 'error', id: 'disk-full', text: '/run is full.', mend: 'df /run' }],
+  findings: [
+    {
+      severity: 'error',
+      id: 'output-files',
+      text: 'The files are not in force: /run is full.',
+      mend: 'df /run',
+    },
+    {
+      severity: 'warning',
+      id: 'link-yielded',
+      text: 'dhclient wrote /etc/resolv.conf 10 times in a minute, so we stopped; stop it, then run dnsctl takeover.',
+      mend: 'dnsctl doctor',
+    },
+    { severity: 'warning', id: 'source-networkmanager', text: 'NetworkManager left the bus 3 minutes ago.' },
+  ],
   configuration: {
     files: ['/etc/dnskeeper/config.toml'],
     problems: [

@@ -2,8 +2,9 @@
 export interface Description {
   /** What is wrong with the reply of a method; empty when it is as described. */
   check(method: string, reply: unknown): string[];
-  /** Field paths of a type, arrays as `[]`: `plan.links[].key`. */
+  /** Fields of a type; those of records inside it as `foreign.time`. */
   fields(type: string): string[];
+  readonly types: readonly string[];
   readonly methods: readonly string[];
 }
 
@@ -91,14 +92,14 @@ export function readDescription(text: string): Description {
     ];
   };
   const paths = (type: Type, at: string): string[] => {
-    if (type.kind === 'maybe') return paths(type.of, at);
-    if (type.kind === 'list') return paths(type.of, `${at}[]`);
-    if (type.kind === 'name') return BASIC[type.name] === undefined ? paths(named(type.name), at) : [at];
+    if (type.kind === 'maybe' || type.kind === 'list') return paths(type.of, at);
+    if (type.kind === 'name') return [at];
     return [...type.fields].flatMap(([key, of]) => paths(of, at === '' ? key : `${at}.${key}`));
   };
   return {
     check: (method, reply) => problems(replies.get(method) ?? named(method), reply, method),
     fields: (type) => paths(named(type), ''),
     methods: [...replies.keys()],
+    types: [...types.keys()],
   };
 }

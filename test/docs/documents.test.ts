@@ -1,0 +1,110 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { documents } from '../../scripts/documents/documents.ts';
+import { CONTROL_DESCRIPTION } from '../../src/control/description.ts';
+import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
+import { readDescription } from '../support/varlink-idl.ts';
+
+const top = join(import.meta.dirname, '../..');
+const made = documents();
+const bash = made.filter(({ path }) => path.endsWith('.bash'));
+const pages = made.filter(({ path }) => path.startsWith('docs/man/'));
+/** A program that is not there says so by an error; the tests that need one are then left out by name. */
+const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
+
+describe('made documents', () => {
+  test.each(made)('$path is what its table makes of it', ({ path, text }) => {
+    expect(readFileSync(join(top, path), 'utf8')).toBe(text);
+  });
+
+  test('every key of the configuration is in the example and in the man page', () => {
+    const example = made.find(({ path }) => path === 'examples/dnskeeper.toml')?.text ?? '';
+    const page = made.find(({ path }) => path.endsWith('dnskeeper.toml.5'))?.text ?? '';
+    for (const { key, default: value } of CONFIG_KEYS) {
+      expect(example).toContain(`\n#${key.split('.')[1]} = ${value}\n`);
+      expect(page).toContain(`\\fB${key.replaceAll('-', '\\-')}\\fR`);
+    }
+  });
+});
+
+describe('completions', () => {
+  test.each(bash)('$path is bash', ({ text }) => {
+    expect(spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' })).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
+  });
+
+  test.each([
+    ['dnsctl', ['dnsctl', 'st'], ['status']],
+    ['dnsctl', ['dnsctl', 'history', '--l'], ['--lines']],
+    ['dnsctl', ['dnsctl', '--root', '/tmp', 'doctor', '--no'], ['--no-probe']],
+    ['dnskeeperd', ['dnskeeperd', '--log-level', 'w'], ['warn']],
+    ['dnskeeperd', ['dnskeeperd', '--re'], ['--record', '--replay']],
+  ])('bash completes %s %j', async (program, words, wanted) => {
+    const script = bash.find(({ path }) => path.endsWith(`/${program}.bash`))?.text ?? '';
+    const quoted = words.map((word) => `'${word}'`).join(' ');
+    const { stdout } = await promisify(execFile)('bash', [
+      '-c',
+      `${script}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _${program}; printf '%s\\n' "\${COMPREPLY[@]}"`,
+    ]);
+    expect(stdout.trim().split('\n')).toEqual(wanted);
+  });
+
+  // zsh and fish are not on every machine that builds; where they are, they judge their own syntax.
+  test.skipIf(!has('zsh'))('zsh parses its completions (needs zsh)', () => {
+    for (const { path, text } of made.filter((each) => /\/_[a-z]+$/.test(each.path))) {
+      expect([path, spawnSync('zsh', ['-n'], { input: text, encoding: 'utf8' }).stderr]).toEqual([path, '']);
+    }
+  });
+
+  test.skipIf(!has('fish'))('fish parses its completions (needs fish)', () => {
+    for (const { path, text } of made.filter((each) => each.path.endsWith('.fish'))) {
+      expect([path, spawnSync('fish', ['--no-execute'], { input: text, encoding: 'utf8' }).stderr]).toEqual([
+        path,
+        '',
+      ]);
+    }
+  });
+});
+
+describe('man pages', () => {
+  test.each(pages)('$path has no line that roff would take for an unknown request', ({ text }) => {
+    const known = /^\.(TH|SH|PP|TP|IP|RS|RE|nh|ad l|\\")/;
+    expect(text.split('\n').filter((line) => /^['.]/.test(line) && !known.test(line))).toEqual([]);
+  });
+
+  test.skipIf(!has('groff'))('groff finds nothing to warn of (needs groff)', () => {
+    for (const { path, text } of pages) {
+      const run = spawnSync('groff', ['-man', '-ww', '-z', '-Tutf8'], { input: text, encoding: 'utf8' });
+      expect([path, run.stderr, run.status]).toEqual([path, '', 0]);
+    }
+  });
+});
+
+describe('docs/status.md', () => {
+  const description = readDescription(CONTROL_DESCRIPTION);
+  const sections = new Map(
+    readFileSync(join(top, 'docs/status.md'), 'utf8')
+      .split(/^## /m)
+      .slice(1)
+      .map((section) => [
+        section.split('\n', 1)[0] ?? '',
+        [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1]),
+      ]),
+  );
+
+  test('has a section for every type that the control socket sends', () => {
+    expect([...sections.keys()].sort()).toEqual([...description.types].sort());
+  });
+
+  test.each(description.types.map((type) => [type]))(
+    'lists the fields of %s, no more and no fewer',
+    (type) => {
+      expect([...(sections.get(type) ?? [])].sort()).toEqual(description.fields(type).sort());
+    },
+  );
+});
