@@ -37,8 +37,6 @@ export interface Configuration {
 /** The files under /run as the daemon looks at them. */
 export interface PublishedFiles extends Output {
   status(): readonly FileStatus[];
-  /** The bytes of resolv.conf that are in force. */
-  readonly text: string;
 }
 
 /** The keeper of /etc/resolv.conf as the daemon steers it. */
@@ -52,7 +50,8 @@ export interface LinkKeeper extends Output {
 /** Everything a daemon is made of; main.ts builds the real ones, tests their own. */
 export interface DaemonParts {
   readonly sources: readonly Source[];
-  readonly files: PublishedFiles;
+  /** Makes the files' output; `written` hears of every change of resolv.conf. */
+  readonly files: (written: (before: string, after: string) => void) => PublishedFiles;
   readonly link: LinkKeeper;
   readonly configuration: Configuration;
   readonly clock: Clock;
@@ -72,6 +71,10 @@ export interface Daemon extends DaemonControl {
   recheck(cause: string): void;
   /** Fold in an event as if a source had told it. */
   tell(event: SourceEvent): void;
+  /** Resolves when the files were in force for the first time. */
+  readonly ready: Promise<void>;
+  /** Resolves when every source has said something. */
+  readonly spoken: Promise<void>;
   /** Resolves when nothing waits to be decided or applied. */
   idle(): Promise<void>;
   /** Stop the sources, leave files and link in place. */
@@ -90,8 +93,18 @@ export function startDaemon(parts: DaemonParts, holdFirst = 0): Daemon {
   return new Loop(parts, holdFirst);
 }
 
+/** What waits to be decided, and when it was told. */
+interface Pending {
+  readonly cause: string;
+  readonly source: Change['source'];
+  readonly time: number;
+}
+
 class Loop implements Daemon {
   readonly #parts: DaemonParts;
+  readonly #files: PublishedFiles;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #spoken = Promise.withResolvers<void>();
   readonly #stop = new AbortController();
   readonly #health = new Map<SourceName, SourceHealth>();
   readonly #failures = new Map<string, string>();
@@ -105,7 +118,7 @@ class Loop implements Daemon {
   #planTime: number;
   #gapSince: number | undefined;
   #graceUntil: number | undefined;
-  #pending: { cause: string; source: Change['source']; time: number } | undefined;
+  #pending: Pending | undefined;
   #running: Promise<void> | undefined;
   #force = true;
   #holding: boolean;
@@ -113,10 +126,12 @@ class Loop implements Daemon {
   #writes: readonly number[] = [];
   #cancelTimer: () => void = () => {};
   #publishing = false;
+  #applying: Pending | undefined;
   #counters = { events: 0, plans: 0, writes: 0, failures: 0 };
 
   constructor(parts: DaemonParts, holdFirst: number) {
     this.#parts = parts;
+    this.#files = parts.files((before, after) => this.#note(before, after));
     this.#started = parts.clock.now();
     this.#planTime = this.#started;
     this.#plan = makePlan({}, parts.configuration.current.config);
@@ -124,10 +139,19 @@ class Loop implements Daemon {
     for (const source of parts.sources)
       this.#health.set(source.name, { state: 'starting', detail: 'It has not spoken yet.' });
     parts.link.onStatus(() => this.#publish());
+    if (parts.sources.length === 0) this.#spoken.resolve();
     for (const source of parts.sources) source.start((event) => this.tell(event), this.#stop.signal);
     if (this.#holding)
       this.#cancelTimer = parts.clock.after(holdFirst, () => this.#endHold('the sources took too long'));
     else this.#wake('started', 'dnskeeper');
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get spoken(): Promise<void> {
+    return this.#spoken.promise;
   }
 
   tell(event: SourceEvent): void {
@@ -144,13 +168,15 @@ class Loop implements Daemon {
         this.#health.set(event.source, { state: 'running', detail: 'It has spoken.' });
       }
     }
+    const allSpoke = this.#allSpoke();
+    if (allSpoke) this.#spoken.resolve();
     if (this.#holding) {
-      if (this.#allSpoke()) this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
+      if (allSpoke) this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
     } else if (event.kind === 'state') this.#wake(event.cause, event.source);
   }
 
   status(): Status {
-    const { clock, configuration, link, files, about, residentBytes } = this.#parts;
+    const { clock, configuration, link, about, residentBytes } = this.#parts;
     const { config, files: configFiles, problems } = configuration.current;
     const sources = [...this.#health].map(([name, health]) => ({ name, ...health }));
     const holdingGap = this.#graceUntil !== undefined && this.#graceUntil > clock.now();
@@ -165,7 +191,7 @@ class Loop implements Daemon {
       holdingGap,
     });
     const last = this.#history.at(-1);
-    const fileStatus = files.status();
+    const fileStatus = this.#files.status();
     return {
       ...about,
       started: this.#started,
@@ -244,7 +270,7 @@ class Loop implements Daemon {
     this.#cancelTimer();
     await this.idle();
     await Promise.all(this.#parts.sources.map((source) => source.close()));
-    for (const output of [this.#parts.link, this.#parts.files]) await output.close();
+    for (const output of [this.#parts.link, this.#files]) await output.close();
   }
 
   #allSpoke(): boolean {
@@ -311,12 +337,11 @@ class Loop implements Daemon {
     return JSON.stringify(held.plan);
   }
 
-  async #apply(pending: { cause: string; source: Change['source']; time: number }): Promise<void> {
-    const { files, link, log, clock } = this.#parts;
-    const before = files.text;
+  async #apply(pending: Pending): Promise<void> {
     const decision = { plan: this.#plan, time: this.#planTime, cause: pending.cause };
+    this.#applying = pending;
     this.#failures.clear();
-    for (const output of [files, link] satisfies readonly Output[]) {
+    for (const output of [this.#files, this.#parts.link] satisfies readonly Output[]) {
       try {
         await output.apply(
           decision,
@@ -326,10 +351,9 @@ class Loop implements Daemon {
         this.#fail(output.name, messageOf(error));
         break; // what comes after would stand on what failed
       }
-      if (output === files && files.text !== before) this.#note(pending, before, clock.now() - pending.time);
+      if (output === this.#files) this.#ready.resolve();
     }
     if (this.#failures.size === 0) this.#attempt = 0;
-    log.debug({ cause: pending.cause, source: pending.source }, 'The plan was applied.');
   }
 
   #fail(name: string, message: string): void {
@@ -341,22 +365,26 @@ class Loop implements Daemon {
     this.#later(retryPause(this.#attempt), `trying ${name} again`);
   }
 
-  #note(pending: { cause: string; source: Change['source'] }, before: string, tookMs: number): void {
+  #note(before: string, after: string): void {
+    const now = this.#parts.clock.now();
+    const { cause, source, time } = this.#applying ?? { cause: 'started', source: 'dnskeeper', time: now };
     this.#counters.writes++;
-    this.#writes = rememberWrite(this.#writes, this.#parts.clock.now());
+    this.#writes = rememberWrite(this.#writes, now);
     const change: Change = {
-      time: this.#parts.clock.now(),
-      cause: pending.cause,
-      source: pending.source,
+      time: now,
+      cause,
+      source,
       before,
-      after: this.#parts.files.text,
-      tookMs,
+      after,
+      tookMs: now - time,
       reasons: lineReasons(this.#plan),
     };
     this.#history.push(change);
     if (this.#history.length > HISTORY) this.#history.shift();
-    const fields = { cause: pending.cause, source: pending.source, tookMs, reasons: change.reasons };
-    this.#parts.log.info(fields, 'resolv.conf was written.');
+    this.#parts.log.info(
+      { cause, source, tookMs: change.tookMs, reasons: change.reasons },
+      'resolv.conf was written.',
+    );
     for (const listener of this.#changeListeners) listener(change);
   }
 

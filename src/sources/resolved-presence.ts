@@ -1,7 +1,9 @@
+import type { ResolvedPresence } from '../core/takeover.ts';
 import type { Bus } from '../system/bus.ts';
+import { acceptsConnections } from '../system/unix-socket.ts';
 
-/** Whether systemd-resolved runs; `unknown` until the bus has answered once. */
-export type ResolvedPresence = 'unknown' | 'running' | 'absent';
+/** How long the bus may stay silent before systemd-resolved's own socket is asked instead. */
+const SILENCE_MS = 3000;
 
 /**
  * Follow whether systemd-resolved runs, by the owner of its bus name; tells at once and at every change, until the
@@ -19,4 +21,34 @@ export function watchResolved(bus: Bus, listener: (presence: ResolvedPresence) =
     if (owner !== undefined) tell('running');
     else if (bus.connected) tell('absent');
   });
+}
+
+/**
+ * The same for the daemon: where no bus answers in time, resolved's varlink socket tells; a replay has no resolved.
+ * `root` is the prefix of all paths.
+ */
+export function followResolved(
+  bus: Bus | undefined,
+  root: string,
+  replaying: boolean,
+  listener: (presence: ResolvedPresence) => void,
+): () => void {
+  if (bus === undefined || replaying) {
+    listener('absent');
+    return () => {};
+  }
+  let known = false;
+  const timer = setTimeout(async () => {
+    const running = await acceptsConnections(`${root}/run/systemd/resolve/io.systemd.Resolve`, 1000);
+    if (!known) listener(running ? 'running' : 'absent');
+  }, SILENCE_MS);
+  const stop = watchResolved(bus, (presence) => {
+    known = presence !== 'unknown';
+    if (known) clearTimeout(timer);
+    listener(presence);
+  });
+  return () => {
+    clearTimeout(timer);
+    stop();
+  };
 }
