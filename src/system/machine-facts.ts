@@ -30,7 +30,7 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
   const at = (path: string): string => (paths.root === '' ? path : join(paths.root, path));
   const unseen: string[] = [];
   const resolvConf = await lookAtResolvConf(paths.etcResolvConf, at, unseen);
-  const hosts = /^\s*hosts:(.*)$/m.exec(await textOf(at('/etc/nsswitch.conf'), unseen))?.[1];
+  const hosts = /^\s*hosts:([^#\n]*)/m.exec(await textOf(at('/etc/nsswitch.conf'), unseen))?.[1];
   const listeners = await listenersOnPort53(at('/proc'));
   if (listeners.some(({ process }) => process === undefined) && process.geteuid?.() !== 0) {
     unseen.push('Not every program on port 53 can be named without root; run it with sudo.');
