@@ -58,10 +58,15 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
     add(ancestor, (path) => path === step, relay);
     if (ancestor === dirname(folder) && existsSync(folder)) add(folder, wanted, onEvent);
     // What happened before the new watches stand is nobody's event: look once when they do.
-    for (const watcher of open) watcher.once('ready', () => settle(watcher, ancestor, step));
+    const laid = open;
+    let waiting = laid.length;
+    for (const watcher of laid)
+      watcher.once('ready', () => {
+        if (--waiting === 0 && laid === open) settle(ancestor, step);
+      });
   };
-  const settle = (watcher: FSWatcher, ancestor: string, step: string): void => {
-    if (closed || !open.includes(watcher)) return;
+  const settle = (ancestor: string, step: string): void => {
+    if (closed) return;
     if (ancestor !== nearestExisting(dirname(folder)) || existsSync(step) !== open.length > 1) lay();
     else onEvent();
   };

@@ -305,6 +305,18 @@ describe('other writers', () => {
     expect(keeper.status().state).toBe('fighting');
   });
 
+  it('more foreign writes during a pause are counted, and answered once', async () => {
+    const machine = etc(HAND_WRITTEN);
+    const keeper = await holding(machine);
+    for (let round = 1; round <= 4; round++) await overwrite(machine, keeper, `${DHCP}# ${round}\n`);
+    expect(keeper.status().foreign?.count).toBe(4);
+    expect(machine.clock.waiting).toBe(2); // the pause and the quiet period
+    machine.clock.advance(100);
+    await keeper.check('look');
+    expect(machine.shown()).toBe(OUR_LINK);
+    expect(machine.clock.waiting).toBe(1);
+  });
+
   it('"dnsctl takeover" ends giving in', async () => {
     const machine = etc(HAND_WRITTEN);
     const keeper = await holding(machine);
@@ -340,7 +352,7 @@ describe('other writers', () => {
       silentLog,
     );
     try {
-      await until(() => looks >= 2, 'the watch stands');
+      await until(() => looks >= 1, 'the watch stands');
       rmSync(machine.paths.etcResolvConf);
       machine.write(DHCP);
       await until(() => {
@@ -374,6 +386,24 @@ describe('files that cannot be had', () => {
     await keeper.resolved('absent');
     expect(machine.shown()).toBe(HAND_WRITTEN);
     expectStatus(keeper, { state: 'failed' }, /could not be saved first.*ENOSPC/);
+  });
+
+  it('a file that changes while it is saved is saved as it is in the end', async () => {
+    const machine = etc(HAND_WRITTEN);
+    let changes = 0;
+    const keeper = machine.keeper({
+      ...realFiles,
+      async read(path, most) {
+        const bytes = await realFiles.read(path, most);
+        // After the first look of the keeper, when the original is being read to be saved.
+        if (path === machine.paths.etcResolvConf && ++changes === 2) machine.write(DHCP);
+        return bytes;
+      },
+    });
+    await keeper.resolved('absent');
+    await keeper.release();
+    expect(changes).toBeGreaterThan(2);
+    expect(machine.shown()).toBe(DHCP);
   });
 
   it('a file too large to be a resolv.conf is left alone', async () => {

@@ -66,6 +66,18 @@ describe.skipIf(noMounts !== undefined)(unless(noMounts, 'a mounted /etc/resolv.
     });
   });
 
+  it('that holds an old text of ours is not taken for an original', async () => {
+    const { machine, outside } = container();
+    writeFileSync(outside, `${OUR_TEXT}# of a run whose saved original is gone\n`);
+    await mounted(outside, machine.paths.etcResolvConf, async () => {
+      const keeper = machine.keeper();
+      await keeper.resolved('absent');
+      expect(keeper.status()).toMatchObject({ state: 'bind-mount', originalSaved: false });
+      expect((await keeper.release()).text).toMatch(/no original was saved/);
+      expect(readFileSync(outside, 'utf8')).toBe(OUR_TEXT);
+    });
+  });
+
   it('is defended like a link', async () => {
     const { machine, outside } = container();
     await mounted(outside, machine.paths.etcResolvConf, async () => {

@@ -24,7 +24,7 @@ async function noticed(eye: Eye, what: string, act: () => void): Promise<void> {
 async function watching(path: string): Promise<Eye> {
   const eye = { events: 0 };
   closeAtEnd(watchFile(path, () => eye.events++, silentLog));
-  await until(() => eye.events >= 2, 'the watch stands');
+  await until(() => eye.events >= 1, 'the watch stands');
   return eye;
 }
 
