@@ -15,35 +15,38 @@ import {
   kilobytes,
   scriptText,
 } from './deb-control.ts';
-import { type Architecture, fetchRuntime, isArchitecture, npmArchitecture } from './deb-runtime.ts';
+import {
+  type Architecture,
+  fetchRuntime,
+  isArchitecture,
+  npmArchitecture,
+  type Runtime,
+} from './deb-runtime.ts';
 import { configurationFiles, packageEntries, settle, writeTree } from './deb-tree.ts';
 
 /** What to build and how. */
 export interface DebOptions {
   /** The source tree. */
   readonly root: string;
-  /** Where the package, the bundles and the fetched runtime go. */
+  /** Where the package and the bundles go. */
   readonly dist: string;
   readonly architecture: Architecture;
+  readonly runtime: Runtime;
+  /** The time that stands on everything, in seconds since 1970. */
+  readonly seconds: number;
   /** xz takes about half a minute; none is for tests. */
   readonly compression: 'xz' | 'none';
-  /** Told what happens, one line at a time. */
-  readonly say: (line: string) => void;
 }
 
 const SCRIPTS = ['postinst', 'prerm', 'postrm'];
 
 /** Build the package; gives its path. */
 export async function buildDeb(options: DebOptions): Promise<string> {
-  const { root, dist, architecture, say } = options;
+  const { root, dist, architecture, runtime, seconds } = options;
   needTools();
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  const seconds = sourceDate(root);
   const bundles = join(dist, 'bundle');
   const { packages } = await bundle(root, bundles);
-  const runtime = fetchRuntime(root, join(dist, 'runtime'), architecture);
-  if (!runtime.stripped)
-    say('node keeps its symbol table (18 MB), because no strip for its architecture is installed');
 
   const tree = join(dist, `tree-${architecture}`);
   rmSync(tree, { recursive: true, force: true });
@@ -52,7 +55,8 @@ export async function buildDeb(options: DebOptions): Promise<string> {
   const entries = packageEntries({
     root,
     bundles,
-    ...runtime,
+    node: runtime.node,
+    koffi: runtime.koffi,
     npmArchitecture: npmArchitecture(architecture),
     changelog: debianChangelog(
       readFileSync(join(root, 'CHANGELOG.md'), 'utf8'),
@@ -77,7 +81,6 @@ export async function buildDeb(options: DebOptions): Promise<string> {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(seconds) },
   });
   rmSync(tree, { recursive: true });
-  say(`${target}  ${(statSync(target).size / 1e6).toFixed(1)} MB`);
   return target;
 }
 
@@ -122,11 +125,19 @@ if (import.meta.main) {
   });
   if (!isArchitecture(values.arch)) throw new Error(`wanted --arch amd64 or arm64, got ${values.arch}`);
   const root = join(import.meta.dirname, '..');
-  await buildDeb({
+  const dist = values.dist ?? join(root, 'dist');
+  const runtime = fetchRuntime(root, join(dist, 'runtime'), values.arch);
+  if (!runtime.stripped)
+    console.log(
+      'node keeps its symbol table (18 MB): there is no strip(1) for its architecture (apt install binutils)',
+    );
+  const target = await buildDeb({
     root,
-    dist: values.dist ?? join(root, 'dist'),
+    dist,
     architecture: values.arch,
+    runtime,
+    seconds: sourceDate(root),
     compression: values.uncompressed ? 'none' : 'xz',
-    say: (line) => console.log(line),
   });
+  console.log(`${target}  ${(statSync(target).size / 1e6).toFixed(1)} MB`);
 }

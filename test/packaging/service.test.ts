@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/folder.ts';
+
+const source = join(import.meta.dirname, '../../systemd/dnskeeper.service');
+const text = readFileSync(source, 'utf8');
+
+describe('dnskeeper.service', () => {
+  test('is at most as exposed as systemd-resolved (2.1)', () => {
+    const { status, output } = systemdAnalyze('security', '--offline=true', '--threshold=21', source);
+    expect(status, output.trim().split('\n').at(-1)).toBe(0);
+  });
+
+  test('explains each hardening setting that it does without', () => {
+    const { output } = systemdAnalyze('security', '--offline=true', '--json=short', source);
+    const missing = (JSON.parse(output) as { set: boolean | null; name: string }[])
+      .filter(({ set }) => set === false)
+      .map(({ name }) => name)
+      // The only device left is the clock, to be read: ProtectClock= adds it itself.
+      .filter((name) => name !== 'DeviceAllow=');
+    expect(missing.length).toBeGreaterThan(0);
+    expect(missing.filter((name) => !isExplained(name))).toEqual([]);
+  });
+
+  test('is understood by systemd without a complaint', () => {
+    const unit = join(temporaryFolder(), 'dnskeeper.service');
+    writeFileSync(unit, text.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true'));
+    expect(systemdAnalyze('verify', '--man=no', unit)).toEqual({ status: 0, output: '' });
+  });
+
+  test.each([
+    ['comes before sysinit.target, where cloud images need the network', /^DefaultDependencies=no$/m],
+    ['keeps its files over restarts and stops', /^RuntimeDirectoryPreserve=yes$/m],
+    ['never gives up', /^Restart=always$[\s\S]*^RestartSec=/m],
+    ['is ready when the first file is written', /^Type=notify$/m],
+    ['comes before NetworkManager', /^Before=.*\bNetworkManager\.service\b/m],
+  ])('%s', (_, line) => {
+    expect(text).toMatch(line);
+  });
+
+  test('waits for nothing that needs the system bus', () => {
+    expect(directives('After')).toEqual(['local-fs.target', 'systemd-resolved.service']);
+    expect([...directives('Requires'), ...directives('BindsTo'), ...directives('Requisite')]).toEqual([]);
+  });
+});
+
+const directives = (name: string): readonly string[] =>
+  [...text.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].flatMap(([, value = '']) => value.split(' '));
+
+/** `User=/DynamicUser=` is explained by a comment on User=, `CapabilityBoundingSet=~CAP_(CHOWN|…)` by one on CAP_CHOWN. */
+function isExplained(name: string): boolean {
+  const [setting = '', value = ''] = name.split(/=\/?~?/);
+  const comments = text.split('\n').filter((line) => line.startsWith('#'));
+  const words = [...value.matchAll(/@\w+|AF_[A-Z]+|[A-Z_]{5,}/g)].map(([word]) => word.replace(/^CAP_/, ''));
+  if (setting === 'RestrictAddressFamilies') return comments.some((line) => line.includes('sockets'));
+  return comments.some((line) =>
+    words.length > 0 ? words.some((word) => line.includes(word)) : line.includes(setting),
+  );
+}
+
+function systemdAnalyze(...args: readonly string[]): {
+  readonly status: number | null;
+  readonly output: string;
+} {
+  const { status, stdout, stderr, error } = spawnSync('systemd-analyze', ['--no-pager', ...args], {
+    encoding: 'utf8',
+  });
+  if (error !== undefined)
+    throw new Error(`wanted to run systemd-analyze; on Debian: apt install systemd`, { cause: error });
+  return { status, output: `${stdout}${stderr}` };
+}
