@@ -8,6 +8,7 @@ import type { AbsentFacts } from './control/format-absent.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { printable } from './core/text.ts';
 import { type ParsedCommand, parseCommandLine } from './system/command-line.ts';
+import { silentLog } from './system/log.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { terminalOf } from './system/terminal.ts';
 
@@ -52,14 +53,15 @@ function contextOf(
     print: (text) => void process.stdout.write(text),
     now: () => Date.now(),
     lookAtFile: () => lookAtFile(paths.etcResolvConf),
-    async lookAtMachine(daemonRunning, probe) {
+    async lookAtMachine(daemon, probe) {
       const { lookAtMachine } = await import('./system/machine-facts.ts');
-      return lookAtMachine({ paths, daemonRunning, probe, signal });
+      return lookAtMachine({ paths, daemon, probe, signal });
     },
     async releaseWithoutDaemon() {
       const { releaseWithoutDaemon } = await import('./outputs/original.ts');
       const { openFiles } = await import('./system/files.ts');
-      return releaseWithoutDaemon(paths, openFiles(undefined));
+      const { selinuxLabels } = await import('./system/labels.ts');
+      return releaseWithoutDaemon(paths, openFiles(undefined, selinuxLabels(paths.root, silentLog).relabel));
     },
   };
 }
@@ -67,12 +69,14 @@ function contextOf(
 /** The system daemon, unless another one is named, or only the user's own is there. */
 function pathsOf(options: Readonly<Record<string, string>>): Paths {
   const runtime = process.env['XDG_RUNTIME_DIR'];
+  const root = options['root'];
   if ('user' in options) {
+    if (root !== undefined) throw new DnskeeperError('USAGE', '--user and --root exclude each other');
     if (runtime) return userPaths(runtime);
     throw new DnskeeperError('USAGE', 'wanted the daemon of this user, but XDG_RUNTIME_DIR is not set');
   }
-  const system = systemPaths(options['root'] ?? '');
-  if ('root' in options || process.geteuid?.() === 0 || !runtime || existsSync(system.socket)) return system;
+  const system = systemPaths(root === undefined || root === '/' ? '' : root);
+  if (root !== undefined || process.geteuid?.() === 0 || !runtime || existsSync(system.socket)) return system;
   const user = userPaths(runtime);
   return existsSync(user.socket) ? user : system;
 }

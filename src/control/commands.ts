@@ -1,10 +1,11 @@
 import { DnskeeperError, messageOf } from '../core/errors.ts';
-import type { MachineFacts } from '../core/machine-facts.ts';
+import type { DaemonPresence, MachineFacts } from '../core/machine-facts.ts';
 import type { Terminal } from '../system/terminal.ts';
 import type { ControlClient } from './client.ts';
 import { EXIT } from './command-table.ts';
 import type { Outcome } from './daemon-control.ts';
 import type { AbsentFacts } from './format-absent.ts';
+import type { StatusReport } from './report.ts';
 
 /** What the commands of dnsctl need; nothing here touches the machine by itself. */
 export interface CommandContext {
@@ -17,7 +18,7 @@ export interface CommandContext {
   now(): number;
   /** What /etc/resolv.conf says, for when no daemon answers. */
   lookAtFile(): Promise<AbsentFacts>;
-  lookAtMachine(daemonRunning: boolean, probe: boolean): Promise<MachineFacts>;
+  lookAtMachine(daemon: DaemonPresence, probe: boolean): Promise<MachineFacts>;
   /** Put the saved original back without a daemon. */
   releaseWithoutDaemon(): Promise<Outcome>;
 }
@@ -154,10 +155,18 @@ async function showFindings(context: CommandContext): Promise<number> {
     if (!isNotRunning(error)) throw new DnskeeperError('PROTOCOL', messageOf(error), error);
     return undefined;
   });
-  const facts = await context.lookAtMachine(report !== undefined, !('no-probe' in context.options));
+  const facts = await context.lookAtMachine(presenceOf(report), !('no-probe' in context.options));
   const { judgeMachine } = await import('../core/findings.ts');
   const { anythingWrong, formatFindings } = await import('./format-doctor.ts');
   const findings = judgeMachine(facts, report?.findings);
   context.print(isJson(context) ? json(findings, 2) : formatFindings(findings, context.terminal));
   return anythingWrong(findings) ? EXIT.problem : EXIT.done;
+}
+
+/** States of the link in which the daemon leaves /etc/resolv.conf alone on purpose. */
+const LEFT_ALONE: readonly string[] = ['resolved', 'released', 'publish-only', 'unknown'];
+
+function presenceOf(report: StatusReport | undefined): DaemonPresence {
+  if (report === undefined) return 'absent';
+  return report.mode === 'user' || LEFT_ALONE.includes(report.link.state) ? 'watching' : 'holding';
 }

@@ -1,5 +1,5 @@
 import { type Address, parseAddress } from './address.ts';
-import type { ListenerFacts, MachineFacts } from './machine-facts.ts';
+import type { DaemonPresence, ListenerFacts, MachineFacts } from './machine-facts.ts';
 import type { Finding } from './status.ts';
 import { printable } from './text.ts';
 import { writerOfTarget, writerOfText } from './writer.ts';
@@ -67,11 +67,13 @@ function withoutDoctor({ severity, id, text, mend }: Finding): Finding {
     : { severity, id, text, mend };
 }
 
-function fileFindings({ resolvConf, ourFile, daemonRunning }: MachineFacts): Finding[] {
-  const mend = daemonRunning ? TAKEOVER : START;
+const mendOf = (daemon: DaemonPresence): string => (daemon === 'absent' ? START : TAKEOVER);
+
+function fileFindings({ resolvConf, ourFile, daemon }: MachineFacts): Finding[] {
+  const mend = mendOf(daemon);
   const { kind, linkText, target, content } = resolvConf;
   const found: Finding[] = [];
-  if (!daemonRunning)
+  if (daemon === 'absent')
     found.push(
       warning('not-running', 'dnskeeperd does not run, so nothing keeps the file up to date.', START),
     );
@@ -108,14 +110,14 @@ function fileFindings({ resolvConf, ourFile, daemonRunning }: MachineFacts): Fin
     found.push(
       note('read-only', '/etc is on a read-only file system; the link has to be part of the image.'),
     );
-  if (kind === 'link' && target === ourFile && !daemonRunning)
+  if (kind === 'link' && target === ourFile && daemon === 'absent')
     found.push(warning('stale', `${NAME} links to dnskeeper's file, which nobody updates.`, START));
   return found;
 }
 
 /** The classic failure: the file says systemd-resolved, and systemd-resolved is not there. */
 function resolvedFindings(
-  { resolvConf, listeners, daemonRunning }: MachineFacts,
+  { resolvConf, listeners, daemon }: MachineFacts,
   lines: ResolvConfLines,
 ): Finding[] {
   const { linkText = '', target, content } = resolvConf;
@@ -128,7 +130,7 @@ function resolvedFindings(
       error(
         'resolved-gone',
         `${NAME} sends every name to 127.0.0.53, systemd-resolved's address, but nothing listens there.`,
-        daemonRunning ? TAKEOVER : `systemctl start systemd-resolved, or: ${START}`,
+        daemon !== 'absent' ? TAKEOVER : `systemctl start systemd-resolved, or: ${START}`,
       ),
     );
   if (byLink !== undefined && byHeader !== undefined && byLink !== byHeader)
@@ -136,19 +138,16 @@ function resolvedFindings(
       warning(
         'header-differs',
         `The header of ${NAME} says ${byHeader}, but the link leads to the folder of ${byLink}: two programs write it, and others guess wrong who is in charge.`,
-        daemonRunning ? TAKEOVER : START,
+        mendOf(daemon),
       ),
     );
   return found;
 }
 
-function contentFindings(
-  { resolvConf, ourFile, daemonRunning }: MachineFacts,
-  lines: ResolvConfLines,
-): Finding[] {
+function contentFindings({ resolvConf, ourFile, daemon }: MachineFacts, lines: ResolvConfLines): Finding[] {
   if (resolvConf.content === undefined) return [];
   const ours = resolvConf.target === ourFile;
-  const mend = ours ? 'dnsctl status' : daemonRunning ? TAKEOVER : START;
+  const mend = ours ? 'dnsctl status' : mendOf(daemon);
   const found: Finding[] = [];
   const { nameservers, search, options } = lines;
   if (nameservers.length === 0)
@@ -217,7 +216,7 @@ const OUTCOMES = {
   unreachable: 'cannot be reached',
 } as const;
 
-function nsswitchFindings({ nsswitchHosts, listeners, daemonRunning }: MachineFacts): Finding[] {
+function nsswitchFindings({ nsswitchHosts, listeners, daemon }: MachineFacts): Finding[] {
   if (nsswitchHosts === undefined)
     return [
       note('nsswitch-missing', 'nsswitch.conf has no hosts line; glibc then looks into files and dns.'),
@@ -238,7 +237,7 @@ function nsswitchFindings({ nsswitchHosts, listeners, daemonRunning }: MachineFa
       ),
     );
   const resolvedRuns = isServed('127.0.0.53', listeners);
-  if (resolve >= 0 && (dns < 0 || resolve < dns) && resolvedRuns && daemonRunning)
+  if (resolve >= 0 && (dns < 0 || resolve < dns) && resolvedRuns && daemon !== 'absent')
     found.push(
       note(
         'nsswitch-resolve',
@@ -271,7 +270,7 @@ function portFindings({ listeners }: MachineFacts): Finding[] {
   });
 }
 
-function writerFindings({ resolvConf, writers, ourFile, daemonRunning }: MachineFacts): Finding[] {
+function writerFindings({ resolvConf, writers, ourFile, daemon }: MachineFacts): Finding[] {
   const ours =
     resolvConf.target === ourFile || writerOfText(resolvConf.content ?? '').program === 'dnskeeper';
   const owner =
@@ -281,7 +280,7 @@ function writerFindings({ resolvConf, writers, ourFile, daemonRunning }: Machine
   // NetworkManager leaves a link of ours alone, and systemd-resolved never writes the file.
   const others = writers.filter((name) => name !== 'NetworkManager' && name !== 'systemd-resolved');
   const found: Finding[] = [];
-  if (daemonRunning && !ours && resolvConf.content !== undefined && owner !== 'systemd-resolved')
+  if (daemon === 'holding' && !ours && resolvConf.content !== undefined && owner !== 'systemd-resolved')
     found.push(
       warning(
         'foreign',

@@ -30,6 +30,9 @@ export interface ProbeFacts {
   readonly detail: string;
 }
 
+/** `holding`: it means to keep /etc/resolv.conf its link; `watching`: it leaves the file alone, and status says why. */
+export type DaemonPresence = 'absent' | 'holding' | 'watching';
+
 /** All that `dnsctl doctor` looks at; core/findings judges it. */
 export interface MachineFacts {
   readonly resolvConf: ResolvConfFacts;
@@ -49,7 +52,7 @@ export interface MachineFacts {
   readonly docker: boolean;
   /** Absent outside WSL. */
   readonly wsl?: { readonly generates: boolean };
-  readonly daemonRunning: boolean;
+  readonly daemon: DaemonPresence;
   /** What could not be looked at, and why. */
   readonly unseen: readonly string[];
 }

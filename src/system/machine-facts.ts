@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseAddress } from '../core/address.ts';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
 import { resolvConfLines } from '../core/findings.ts';
-import type { MachineFacts, ProbeFacts, ResolvConfFacts } from '../core/machine-facts.ts';
+import type { DaemonPresence, MachineFacts, ProbeFacts, ResolvConfFacts } from '../core/machine-facts.ts';
 import { parseMountPoints } from './mounts.ts';
 import type { Paths } from './paths.ts';
 import { listenersOnPort53 } from './port-53.ts';
@@ -14,7 +14,7 @@ import { runningWriters } from './processes.ts';
 /** What to look at, and how far to go. */
 export interface Looking {
   readonly paths: Paths;
-  readonly daemonRunning: boolean;
+  readonly daemon: DaemonPresence;
   /** Send a question to every nameserver. */
   readonly probe: boolean;
   readonly signal: AbortSignal;
@@ -26,7 +26,7 @@ const MOST_BYTES = 65_536;
 
 /** Look at the machine without changing anything. Below a root everything is taken from there, also /proc and /sys. */
 export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
-  const { paths, daemonRunning } = looking;
+  const { paths, daemon } = looking;
   const at = (path: string): string => (paths.root === '' ? path : join(paths.root, path));
   const unseen: string[] = [];
   const resolvConf = await lookAtResolvConf(paths.etcResolvConf, at, unseen);
@@ -48,7 +48,7 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
     appArmor: await lookAtAppArmor(at),
     docker: await exists(at('/run/docker.sock')),
     ...(wsl === undefined ? {} : { wsl }),
-    daemonRunning,
+    daemon,
     unseen,
   };
 }

@@ -1,7 +1,8 @@
 import { chmod, lstat, rename, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { DnskeeperError, systemCodeOf } from '../core/errors.ts';
 import type { Log } from './log.ts';
+import { acceptsConnections } from './unix-socket.ts';
 import { serveConnection } from './varlink-connection.ts';
 import type { Peer, ServiceInfo, VarlinkInterface, VarlinkLimits } from './varlink-interface.ts';
 import { type MethodTable, methodTable } from './varlink-methods.ts';
@@ -117,20 +118,9 @@ async function refuseIfServed(path: string): Promise<void> {
   if (!there.isSocket()) {
     throw new DnskeeperError('IO', `${path} should be a socket but is another kind of file; remove it`);
   }
-  if (await answers(path)) {
+  if (await acceptsConnections(path, 2000)) {
     throw new DnskeeperError('LOCKED', `another daemon answers on ${path}; stop it first`);
   }
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
 }
 
 async function removeIfOwn(path: string, own: bigint): Promise<void> {

@@ -238,6 +238,7 @@ describe('dnsctl', () => {
 
   test.each([
     ['an unknown command', ['frob'], 2, 'err', 'Try: dnsctl --help'],
+    ['--user with --root', ['status', '--user'], 2, 'err', 'exclude each other'],
     ['help', ['--help'], 0, 'out', 'Usage: dnsctl'],
     ['the version', ['--version'], 0, 'out', 'dnsctl 0.'],
   ] as const)('%s', async (_what, argv, code, stream, text) => {

@@ -23,7 +23,7 @@ const healthy: MachineFacts = {
   networkManager: {},
   appArmor: { enabled: true, dropIn: true },
   docker: false,
-  daemonRunning: true,
+  daemon: 'holding',
   unseen: [],
 };
 
@@ -56,7 +56,7 @@ describe('doctor', () => {
   });
 
   test.each<[string, Partial<MachineFacts>, string[]]>([
-    ['no daemon', { daemonRunning: false }, ['warning not-running', 'warning stale']],
+    ['no daemon', { daemon: 'absent' }, ['warning not-running', 'warning stale']],
     [
       'no file',
       { resolvConf: { kind: 'missing', bindMount: false, readOnlyFolder: false } },
@@ -234,7 +234,7 @@ describe('doctor', () => {
   test('every error and warning about the machine says what mends it', () => {
     const worst = judgeMachine({
       ...healthy,
-      daemonRunning: false,
+      daemon: 'absent',
       resolvConf: file(`${stubFile}nameserver x\n${'nameserver 192.0.2.9\n'.repeat(3)}`, { immutable: true }),
       nsswitchHosts: ' mymachines',
       probes: [{ server: '192.0.2.9', outcome: 'timeout', detail: '' }],

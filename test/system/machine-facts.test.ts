@@ -23,8 +23,7 @@ async function put(path: string, text: string): Promise<void> {
   await writeFile(join(root, path), text);
 }
 
-const look = (daemonRunning = true) =>
-  lookAtMachine({ paths: systemPaths(root), daemonRunning, probe: false, signal });
+const look = () => lookAtMachine({ paths: systemPaths(root), daemon: 'holding', probe: false, signal });
 
 describe('what doctor sees below a root', () => {
   test('an empty machine', async () => {
@@ -37,7 +36,7 @@ describe('what doctor sees below a root', () => {
       networkManager: {},
       appArmor: { enabled: false, dropIn: false },
       docker: false,
-      daemonRunning: true,
+      daemon: 'holding',
       unseen: [],
     });
   });
