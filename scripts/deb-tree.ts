@@ -134,15 +134,12 @@ function manEntries(root: string): readonly Entry[] {
 }
 
 /** Where each shell looks for completions that packages bring. */
-const COMPLETIONS: Readonly<Record<string, string>> = {
-  'dnsctl.bash': 'usr/share/bash-completion/completions/dnsctl',
-  'dnsctl.zsh': 'usr/share/zsh/vendor-completions/_dnsctl',
-  'dnsctl.fish': 'usr/share/fish/vendor_completions.d/dnsctl.fish',
-};
-
 function completionEntries(root: string): readonly Entry[] {
-  return Object.entries(COMPLETIONS).map(([name, to]) => ({
-    to,
-    content: { file: join(root, 'docs/completions', name) },
-  }));
+  return ['dnsctl', 'dnskeeperd'].flatMap((program) =>
+    [
+      [`${program}.bash`, `usr/share/bash-completion/completions/${program}`],
+      [`_${program}`, `usr/share/zsh/vendor-completions/_${program}`],
+      [`${program}.fish`, `usr/share/fish/vendor_completions.d/${program}.fish`],
+    ].map(([name = '', to = '']) => ({ to, content: { file: join(root, 'docs/completions', name) } })),
+  );
 }

@@ -34,15 +34,18 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
 -rwxr-xr-x usr/sbin/dnskeeperd
 -rw-r--r-- usr/share/bash-completion/completions/dnsctl
+-rw-r--r-- usr/share/bash-completion/completions/dnskeeperd
 -rw-r--r-- usr/share/doc/dnskeeper/changelog.gz
 -rw-r--r-- usr/share/doc/dnskeeper/copyright
 -rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper.toml
 -rw-r--r-- usr/share/fish/vendor_completions.d/dnsctl.fish
+-rw-r--r-- usr/share/fish/vendor_completions.d/dnskeeperd.fish
 -rw-r--r-- usr/share/lintian/overrides/dnskeeper
 -rw-r--r-- usr/share/man/man1/dnsctl.1.gz
 -rw-r--r-- usr/share/man/man5/dnskeeper.toml.5.gz
 -rw-r--r-- usr/share/man/man8/dnskeeperd.8.gz
 -rw-r--r-- usr/share/zsh/vendor-completions/_dnsctl
+-rw-r--r-- usr/share/zsh/vendor-completions/_dnskeeperd
 `;
 
 describe.each<{ architecture: Architecture; npm: string }>([
@@ -171,7 +174,11 @@ function sourceTree(): string {
     'CHANGELOG.md': `# Changelog\n\n## ${version} - 2026-11-21\n\n- A version.\n`,
     ...Object.fromEntries(
       ['man/dnsctl.1', 'man/dnskeeper.toml.5', 'man/dnskeeperd.8']
-        .concat(['bash', 'zsh', 'fish'].map((shell) => `completions/dnsctl.${shell}`))
+        .concat(
+          ['dnsctl', 'dnskeeperd']
+            .flatMap((name) => [`${name}.bash`, `_${name}`, `${name}.fish`])
+            .map((name) => `completions/${name}`),
+        )
         .map((name) => [`docs/${name}`, `${name}\n`]),
     ),
   };
