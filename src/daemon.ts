@@ -292,7 +292,11 @@ class Loop implements Daemon {
   }
 
   #wake(cause: string, source: Change['source']): void {
-    this.#pending ??= { cause, source, time: this.#parts.clock.now() };
+    // Of what is folded together the first cause is told; one from outside tells more than one of our own.
+    const earlier = this.#pending;
+    if (earlier === undefined || earlier.source === 'dnskeeper') {
+      this.#pending = { cause, source, time: earlier?.time ?? this.#parts.clock.now() };
+    }
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
       if (this.#pending !== undefined && !this.#stop.signal.aborted && !this.#holdBack())

@@ -1,0 +1,269 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { DEFAULT_CONFIG } from '../src/core/config.ts';
+import { DnskeeperError } from '../src/core/errors.ts';
+import { parseResolvConf, renderResolvConf, withoutTime } from '../src/core/resolv-conf.ts';
+import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
+import type { LinkStatus } from '../src/core/status.ts';
+import { type Daemon, type DaemonParts, type LoadedConfig, startDaemon } from '../src/daemon.ts';
+import type { Decision } from '../src/outputs/output.ts';
+import type { Source } from '../src/sources/source.ts';
+import { link, vpn } from './support/links.ts';
+import { type ManualClock, manualClock } from './support/manual-clock.ts';
+import { recordingLog } from './support/recording-log.ts';
+
+const home = link({ servers: ['192.168.1.1'] });
+const work = vpn({ servers: ['10.99.0.1'], searches: ['corp.example'] });
+
+const says = (links: readonly LinkDns[], cause = 'a test said so'): SourceEvent => ({
+  source: 'networkmanager',
+  kind: 'state',
+  cause,
+  state: { links },
+});
+
+describe('the loop', () => {
+  it('writes at once what the first event says, with the cause and the reasons in the history', async () => {
+    const { daemon, file } = start();
+    daemon.tell(says([home], 'Configuration changed'));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
+    expect(daemon.history().at(-1)).toMatchObject({
+      cause: 'Configuration changed',
+      source: 'networkmanager',
+    });
+    expect(daemon.history().at(-1)?.reasons[0]).toMatchObject({ line: 'nameserver 192.168.1.1' });
+  });
+
+  it('folds events that arrive while it applies into one more run', async () => {
+    const { daemon, file, applied } = start();
+    await daemon.ready;
+    const before = applied.length;
+    daemon.tell(says([home]));
+    for (let i = 2; i < 50; i++) daemon.tell(says([link({ servers: [`192.168.1.${i}`] })]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.49']);
+    expect(applied.length - before).toBeLessThanOrEqual(2);
+  });
+
+  it('applies nothing when the plan is the same', async () => {
+    const { daemon, applied } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    const before = applied.length;
+    daemon.tell(says([{ ...home }]));
+    await daemon.idle();
+    expect(applied.length).toBe(before);
+  });
+
+  it('keeps the last good servers over a gap, and writes the empty state when the grace time ends', async () => {
+    const { daemon, file, clock } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    daemon.tell(says([]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
+    expect(daemon.status().graceUntil).toBe(clock.now() + 2000);
+    clock.advance(1999);
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
+    clock.advance(1);
+    await daemon.idle();
+    expect(file().nameservers).toEqual([]);
+    expect(daemon.status().findings.map((finding) => finding.id)).toContain('no-servers');
+  });
+
+  it('a gap that new servers end leaves no trace in the file', async () => {
+    const { daemon, file, clock, texts } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    daemon.tell(says([]));
+    await daemon.idle();
+    clock.advance(500);
+    daemon.tell(says([work]));
+    await daemon.idle();
+    clock.advance(5000);
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['10.99.0.1']);
+    expect(texts.slice(1).every((text) => text.includes('nameserver'))).toBe(true);
+  });
+
+  it('10,000 changes in a burst end in the last one with a few dozen writes at most', async () => {
+    const { daemon, file, texts, clock } = start();
+    for (let i = 0; i < 10_000; i++) {
+      daemon.tell(says([link({ servers: [`10.0.${i >> 8}.${i & 255}`.replace('.0.0', '.0.1')] })]));
+      if (i % 10 === 0) {
+        clock.advance(1);
+        await new Promise(setImmediate);
+      }
+    }
+    clock.advance(1000);
+    await daemon.idle();
+    expect(file().nameservers).toEqual([`10.0.${9999 >> 8}.${9999 & 255}`]);
+    expect(texts.length).toBeLessThanOrEqual(36);
+    expect(daemon.history().length).toBeLessThanOrEqual(64);
+  });
+
+  it('an output that fails stops the ones after it, shows in the status, and is tried again', async () => {
+    const { daemon, applied, clock, trouble } = start();
+    await daemon.ready;
+    trouble.message = 'No space left.';
+    daemon.tell(says([home]));
+    await daemon.idle();
+    const links = applied.filter((name) => name === 'link').length;
+    expect(daemon.status()).toMatchObject({ healthy: false, counters: { failures: 1 } });
+    expect(daemon.status().findings[0]?.text).toContain('No space left.');
+    trouble.message = '';
+    clock.advance(1000);
+    await daemon.idle();
+    expect(applied.filter((name) => name === 'link').length).toBe(links + 1);
+    expect(daemon.status().healthy).toBe(true);
+  });
+
+  it('repairs the files when asked to look again, though the plan is the same', async () => {
+    const { daemon, applied } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    const before = applied.length;
+    daemon.recheck('the machine woke up');
+    await daemon.idle();
+    expect(applied.length).toBe(before + 2);
+  });
+
+  it('a bad configuration is told and changes nothing; a good one is applied', async () => {
+    const { daemon, file, loaded } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    loaded.problems = [
+      { file: 'config.toml', line: 3, key: 'link.takover', wanted: 'a known key', got: 'an unknown key' },
+    ];
+    expect(await daemon.reload()).toMatchObject({
+      ok: false,
+      text: expect.stringContaining('config.toml:3'),
+    });
+    expect(daemon.status().healthy).toBe(false);
+    loaded.problems = [];
+    loaded.config = { ...DEFAULT_CONFIG, search: [{ domain: 'mine.example' as never, routingOnly: false }] };
+    expect(await daemon.reload()).toMatchObject({ ok: true });
+    await daemon.idle();
+    expect(file().search).toEqual(['mine.example']);
+  });
+
+  it('tells listeners each status and each change, until they let go', async () => {
+    const { daemon } = start();
+    await daemon.ready;
+    const seen: string[] = [];
+    const letGo = [
+      daemon.onChange((change) => seen.push(change.cause)),
+      daemon.onStatus(() => seen.push('status')),
+    ];
+    daemon.tell(says([home], 'one'));
+    await daemon.idle();
+    await Promise.resolve();
+    for (const each of letGo) each();
+    daemon.tell(says([work], 'two'));
+    await daemon.idle();
+    expect(seen).toContain('one');
+    expect(seen).toContain('status');
+    expect(seen).not.toContain('two');
+  });
+});
+
+describe('a start over the files of an earlier run', () => {
+  it('leaves them alone until every source has spoken', async () => {
+    const { daemon, applied, file } = start({ holdFirst: 2000 });
+    daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
+    await daemon.idle();
+    expect(applied).toEqual([]);
+    daemon.tell(says([home]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
+  });
+
+  it('does not wait for ever', async () => {
+    const { daemon, applied, clock } = start({ holdFirst: 2000 });
+    clock.advance(2000);
+    await daemon.idle();
+    expect(applied).toEqual(['files', 'link']);
+  });
+});
+
+it('after close nothing is applied and the outputs are closed in reverse', async () => {
+  const { daemon, applied } = start();
+  await daemon.ready;
+  await daemon.idle();
+  await daemon.close();
+  const before = applied.length;
+  daemon.tell(says([home]));
+  await daemon.idle();
+  expect(applied.slice(before - 2)).toEqual(['link closed', 'files closed']);
+});
+
+/** A daemon over outputs that remember, and everything a test wants to touch. */
+function start({ holdFirst = 0 } = {}): {
+  daemon: Daemon;
+  clock: ManualClock;
+  applied: string[];
+  texts: string[];
+  trouble: { message: string };
+  loaded: { -readonly [K in keyof LoadedConfig]: LoadedConfig[K] };
+  file: () => ReturnType<typeof parseResolvConf>;
+} {
+  const clock = manualClock();
+  const applied: string[] = [];
+  const texts: string[] = [];
+  const trouble = { message: '' };
+  const loaded = { config: DEFAULT_CONFIG, files: [], problems: [] } as {
+    -readonly [K in keyof LoadedConfig]: LoadedConfig[K];
+  };
+  const parts: DaemonParts = {
+    sources: ['networkmanager', 'host'].map((name) => silentSource(name as Source['name'])),
+    files: (written) => ({
+      name: 'files',
+      status: () => [],
+      apply: async (decision: Decision) => {
+        await Promise.resolve();
+        if (trouble.message !== '') throw new DnskeeperError('IO', trouble.message);
+        applied.push('files');
+        const text = renderResolvConf(decision.plan, decision.time);
+        const before = texts.at(-1) ?? '';
+        if (withoutTime(text) === withoutTime(before)) return;
+        texts.push(text);
+        written(before, text);
+      },
+      close: async () => void applied.push('files closed'),
+    }),
+    link: {
+      name: 'link',
+      status: () => HELD,
+      onStatus: () => () => {},
+      takeover: async () => ({ ok: true, text: 'taken' }),
+      release: async () => ({ ok: true, text: 'released' }),
+      apply: async () => void applied.push('link'),
+      close: async () => void applied.push('link closed'),
+    },
+    configuration: {
+      get current() {
+        return loaded;
+      },
+      reload: async () => loaded,
+    },
+    clock,
+    log: recordingLog(),
+    about: { version: '0', pid: 1, mode: 'system', root: '' },
+    residentBytes: () => 0,
+  };
+  const daemon = startDaemon(parts, holdFirst);
+  onTestFinished(() => daemon.close());
+  return { daemon, clock, applied, texts, trouble, loaded, file: () => parseResolvConf(texts.at(-1) ?? '') };
+}
+
+const HELD: LinkStatus = {
+  state: 'held',
+  inCharge: 'dnskeeper',
+  reason: 'held',
+  degraded: false,
+  originalSaved: true,
+};
+
+/** A source that leaves the talking to the test. */
+const silentSource = (name: Source['name']): Source => ({ name, start: () => {}, close: async () => {} });
