@@ -4,7 +4,8 @@ export const CONTROL_INTERFACE = 'io.dnskeeper';
 /**
  * The description of io.dnskeeper that `varlinkctl introspect` shows. Types follow StatusReport, Change and Explanation;
  * a test checks real replies against this text, so that it cannot drift. Values that hold a dash are strings here,
- * because varlink enumerations cannot spell them.
+ * because varlink enumerations cannot spell them; comments stand outside the
+ * parentheses, because the parser of systemd 255 takes none inside.
  */
 export const CONTROL_DESCRIPTION = `# dnskeeper: what decides which DNS servers this machine uses, and why.
 # Times are milliseconds since the epoch. Servers are texts such as "192.0.2.1" or "dns+tls://192.0.2.1:853#name".
@@ -18,14 +19,14 @@ type Connection (
 )
 
 # Where a value came from.
+# source: networkmanager, configuration, host, networkd, records or pushed-links
+# priority: Lower comes first; negative keeps everything else out.
 type Origin (
-  # networkmanager, configuration, host, networkd, records or pushed-links
   source: string,
   interface: ?string,
   ifindex: ?int,
   connection: ?Connection,
   vpn: bool,
-  # Lower comes first; negative keeps everything else out.
   priority: int
 )
 
@@ -37,8 +38,8 @@ type Choice (
 )
 
 # A value that a source gave but that is not in the file, and why.
+# what: server, search, option or route
 type LeftOut (
-  # server, search, option or route
   what: string,
   text: string,
   origin: Origin,
@@ -46,9 +47,9 @@ type LeftOut (
 )
 
 # Names under "domain" go to the servers of the link with this key; "." is every name.
+# kind: search, routing, catch-all or reverse
 type NameRoute (
   domain: string,
-  # search, routing, catch-all or reverse
   kind: string,
   link: string,
   exclusive: bool,
@@ -56,6 +57,8 @@ type NameRoute (
 )
 
 # One link. The last four knobs are: default, no, resolve, opportunistic, allow-downgrade or yes.
+# unused: Why nothing of this link is in the file; absent when it is in force.
+# connectivity: unknown, none, portal, limited or full
 type Link (
   key: string,
   origin: Origin,
@@ -65,9 +68,7 @@ type Link (
   reverse: []string,
   defaultRoute: bool,
   exclusive: bool,
-  # Why nothing of this link is in the file; absent when it is in force.
   unused: ?string,
-  # unknown, none, portal, limited or full
   connectivity: string,
   ssid: ?string,
   gateways: []string,
@@ -91,8 +92,8 @@ type Plan (
 )
 
 # Who is in charge of /etc/resolv.conf.
+# state: unknown, held, bind-mount, resolved, released, publish-only, fighting, yielded or failed
 type LinkStatus (
-  # unknown, held, bind-mount, resolved, released, publish-only, fighting, yielded or failed
   state: string,
   inCharge: string,
   reason: string,
@@ -101,24 +102,24 @@ type LinkStatus (
   originalSaved: bool
 )
 
+# state: written, unchanged, failed or pending
 type FileStatus (
   path: string,
-  # written, unchanged, failed or pending
   state: string,
   bytes: int,
   error: ?string
 )
 
+# state: starting, running, gone, absent or failed
 type SourceStatus (
   name: string,
-  # starting, running, gone, absent or failed
   state: string,
   detail: string
 )
 
 # Something wrong or notable, with the command that mends it.
+# severity: error, warning or note
 type Finding (
-  # error, warning or note
   severity: string,
   id: string,
   text: string,
@@ -133,11 +134,11 @@ type ConfigProblem (
   got: string
 )
 
+# mode: system or user
 type Status (
   schema: int,
   version: string,
   pid: int,
-  # system or user
   mode: string,
   root: string,
   started: int,

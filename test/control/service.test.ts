@@ -67,6 +67,14 @@ describe('the description', () => {
     }
   });
 
+  test('has no comment inside parentheses, which systemd 255 cannot parse', () => {
+    let depth = 0;
+    for (const line of CONTROL_DESCRIPTION.split('\n')) {
+      if (line.trimStart().startsWith('#')) expect([line, depth]).toEqual([line, 0]);
+      else depth += line.split('(').length - line.split(')').length;
+    }
+  });
+
   test('is what finds a field that nobody described', () => {
     const status = { ...reportOf(sampleStatus), stray: 1, pid: 'text' };
     expect(description.check('GetStatus', { status })).toEqual([
