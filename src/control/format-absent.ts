@@ -1,4 +1,4 @@
-import { resolvConfLines } from '../core/findings.ts';
+import { resolvConfLines } from '../core/resolv-conf-lines.ts';
 import { writerOfTarget, writerOfText } from '../core/writer.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { newPage } from './page.ts';

@@ -4,8 +4,8 @@ import { access, lstat, readdir, readFile, readlink, realpath, stat } from 'node
 import { join } from 'node:path';
 import { parseAddress } from '../core/address.ts';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
-import { resolvConfLines } from '../core/findings.ts';
 import type { DaemonPresence, MachineFacts, ProbeFacts, ResolvConfFacts } from '../core/machine-facts.ts';
+import { resolvConfLines } from '../core/resolv-conf-lines.ts';
 import { parseMountPoints } from './mounts.ts';
 import type { Paths } from './paths.ts';
 import { listenersOnPort53 } from './port-53.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { judgeMachine, resolvConfLines } from '../../src/core/findings.ts';
+import { judgeMachine } from '../../src/core/findings.ts';
 import type { MachineFacts, ResolvConfFacts } from '../../src/core/machine-facts.ts';
+import { resolvConfLines } from '../../src/core/resolv-conf-lines.ts';
 
 const ours: ResolvConfFacts = {
   kind: 'link',
