@@ -14,7 +14,7 @@ import {
   type SourceHealth,
   type SourceName,
 } from './core/snapshot.ts';
-import type { Change, ConfigProblem, FileStatus, LinkStatus, Status } from './core/status.ts';
+import type { Change, ConfigProblem, FileStatus, Finding, LinkStatus, Status } from './core/status.ts';
 import type { Output } from './outputs/output.ts';
 import type { Source } from './sources/source.ts';
 import type { Clock } from './system/clock.ts';
@@ -57,6 +57,8 @@ export interface DaemonParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly about: Pick<Status, 'version' | 'pid' | 'mode' | 'root'>;
+  /** What the adapters found wrong with the machine, beside what the daemon sees itself. */
+  readonly findings: () => readonly Finding[];
   /** Resident memory of this process in bytes. */
   readonly residentBytes: () => number;
   /** Every event that a source tells, before it is folded in; --record writes them down. */
@@ -181,7 +183,7 @@ class Loop implements Daemon {
     const sources = [...this.#health].map(([name, health]) => ({ name, ...health }));
     const holdingGap = this.#graceUntil !== undefined && this.#graceUntil > clock.now();
     const linkStatus = link.status();
-    const findings = findingsOf({
+    const own = findingsOf({
       plan: this.#plan,
       config,
       link: linkStatus,
@@ -190,6 +192,7 @@ class Loop implements Daemon {
       problems,
       holdingGap,
     });
+    const findings = [...this.#parts.findings(), ...own];
     const last = this.#history.at(-1);
     const fileStatus = this.#files.status();
     return {

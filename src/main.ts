@@ -6,6 +6,7 @@ import { DnskeeperError, messageOf } from './core/errors.ts';
 import { describeProblem } from './core/health.ts';
 import { formatRecordedEvent } from './core/recording.ts';
 import { renderResolvConf, renderUpstreamConf } from './core/resolv-conf.ts';
+import type { Finding } from './core/status.ts';
 import { VERSION } from './core/version.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { type EtcResolvConf, etcResolvConf } from './outputs/etc-resolv-conf.ts';
@@ -93,17 +94,18 @@ function runtimeFolderOfUser(): string {
 }
 
 async function check(paths: Paths): Promise<number> {
-  const { files, problems } = await loadConfig(paths);
+  const { files, problems } = await loadConfig(paths, openFiles(undefined));
   for (const problem of problems) process.stderr.write(`${describeProblem(problem)}\n`);
   if (problems.length > 0) return EXIT.problem;
   return say(process.stdout, `The configuration is good (${files.length} file(s) read).\n`, EXIT.done);
 }
 
 async function run(paths: Paths, options: Options): Promise<number> {
-  const configuration = await ConfigFiles.open(paths);
+  const configuration = await ConfigFiles.open(paths, openFiles(undefined));
   const log = openLog({ level: levelOf(options) ?? configuration.current.config.logLevel });
   const libc = loadLibc((reason) => log.warn({}, reason));
-  const files = openFiles(libc, selinuxLabels(paths.root, log).relabel);
+  const labels = selinuxLabels(paths.root, log);
+  const files = openFiles(libc, labels.relabel);
   await files.makeFolder(paths.runtime, 0o755);
   const lock = await takeLock(paths.lock, libc);
   const recording = options['record'] === undefined ? undefined : openRecording(options['record'], log);
@@ -140,6 +142,7 @@ async function run(paths: Paths, options: Options): Promise<number> {
       clock,
       log: log.child('daemon'),
       about: { version: VERSION, pid: process.pid, mode: paths.mode, root: paths.root },
+      findings: () => adapterFindings(labels.problem, libc),
       residentBytes: () => process.memoryUsage.rss(),
       ...(recording === undefined
         ? {}
@@ -189,6 +192,18 @@ function liveSources(bus: Bus, configuration: ConfigFiles, log: Log): readonly S
     clock: systemClock,
   });
   return configuration.current.config.networkmanager ? [hostSource(), networkmanager] : [hostSource()];
+}
+
+function adapterFindings(labelProblem: string | undefined, libc: Libc | undefined): readonly Finding[] {
+  const findings: Finding[] = [];
+  if (labelProblem !== undefined)
+    findings.push({ severity: 'warning', id: 'selinux-label', text: labelProblem });
+  if (libc === undefined) {
+    const text =
+      'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
+    findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
+  }
+  return findings;
 }
 
 type Close = () => Promise<void>;

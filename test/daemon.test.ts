@@ -250,6 +250,7 @@ function start({ holdFirst = 0 } = {}): {
     clock,
     log: recordingLog(),
     about: { version: '0', pid: 1, mode: 'system', root: '' },
+    findings: () => [],
     residentBytes: () => 0,
   };
   const daemon = startDaemon(parts, holdFirst);

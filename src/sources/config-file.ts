@@ -1,9 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, type ConfigDocument, DEFAULT_CONFIG, readConfig } from '../core/config.ts';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
 import type { ConfigProblem } from '../core/status.ts';
 import { compareText } from '../core/text.ts';
+import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 import { readToml } from '../system/toml.ts';
 
@@ -18,16 +19,16 @@ export interface Loaded {
 }
 
 /** Read vendor drop-ins, the file and local drop-ins, later ones over earlier ones (dnskeeper.toml(5)). */
-export async function loadConfig(paths: Paths): Promise<Loaded> {
-  const files = [
-    ...(await dropIns(paths.vendorConfigFolder)),
+export async function loadConfig(paths: Paths, files: Pick<Files, 'read'>): Promise<Loaded> {
+  const problems: ConfigProblem[] = [];
+  const names = [
+    ...(await dropIns(paths.vendorConfigFolder, problems)),
     paths.configFile,
-    ...(await dropIns(paths.localConfigFolder)),
+    ...(await dropIns(paths.localConfigFolder, problems)),
   ];
   const documents: ConfigDocument[] = [];
-  const problems: ConfigProblem[] = [];
-  for (const file of files) {
-    const read = await readDocument(file);
+  for (const name of names) {
+    const read = await readDocument(name, files);
     if (read === undefined) continue;
     if ('values' in read) documents.push(read);
     else problems.push(read);
@@ -43,18 +44,21 @@ export async function loadConfig(paths: Paths): Promise<Loaded> {
 /** The configuration in force: a bad set of files is told about and changes nothing. */
 export class ConfigFiles {
   readonly #paths: Paths;
+  readonly #files: Pick<Files, 'read'>;
   #current: Loaded;
 
-  private constructor(paths: Paths, current: Loaded) {
+  private constructor(paths: Paths, files: Pick<Files, 'read'>, current: Loaded) {
     this.#paths = paths;
+    this.#files = files;
     this.#current = current;
   }
 
   /** Read the files for the first time; with problems the defaults are in force, for then there is no last good one. */
-  static async open(paths: Paths): Promise<ConfigFiles> {
-    const loaded = await loadConfig(paths);
+  static async open(paths: Paths, files: Pick<Files, 'read'>): Promise<ConfigFiles> {
+    const loaded = await loadConfig(paths, files);
     return new ConfigFiles(
       paths,
+      files,
       loaded.problems.length === 0 ? loaded : { ...loaded, config: DEFAULT_CONFIG },
     );
   }
@@ -64,36 +68,36 @@ export class ConfigFiles {
   }
 
   async reload(): Promise<Loaded> {
-    const loaded = await loadConfig(this.#paths);
+    const loaded = await loadConfig(this.#paths, this.#files);
     this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config: this.#current.config };
     return this.#current;
   }
 }
 
-async function dropIns(folder: string): Promise<string[]> {
+async function dropIns(folder: string, problems: ConfigProblem[]): Promise<string[]> {
   try {
     const names = await readdir(folder);
-    const files = names.filter((name) => name.endsWith('.toml') && !name.startsWith('.'));
-    return files
-      .sort(compareText)
-      .slice(0, MAX_FILES)
-      .map((name) => join(folder, name));
+    const files = names.filter((name) => name.endsWith('.toml') && !name.startsWith('.')).sort(compareText);
+    return files.slice(0, MAX_FILES).map((name) => join(folder, name));
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return [];
-    throw error;
+    if (systemCodeOf(error) !== 'ENOENT')
+      problems.push({ file: folder, wanted: 'a readable folder', got: messageOf(error) });
+    return [];
   }
 }
 
-async function readDocument(file: string): Promise<ConfigDocument | ConfigProblem | undefined> {
-  let text: string;
+async function readDocument(
+  file: string,
+  files: Pick<Files, 'read'>,
+): Promise<ConfigDocument | ConfigProblem | undefined> {
+  let bytes: Buffer | undefined;
   try {
-    text = await readFile(file, 'utf8');
+    bytes = await files.read(file, MAX_BYTES);
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
-    return { file, wanted: 'a readable file', got: messageOf(error) };
+    return { file, wanted: `a readable file of at most ${MAX_BYTES} bytes`, got: messageOf(error) };
   }
-  if (text.length > MAX_BYTES)
-    return { file, wanted: `at most ${MAX_BYTES} bytes`, got: `${text.length} bytes` };
+  if (bytes === undefined) return undefined;
+  const text = bytes.toString('utf8');
   const toml = readToml(text);
   return 'values' in toml
     ? { file, text, values: toml.values }

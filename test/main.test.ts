@@ -1,0 +1,191 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
+import { parseResolvConf } from '../src/core/resolv-conf.ts';
+import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { link, vpn } from './support/links.ts';
+import { until } from './support/until.ts';
+
+const MAIN = join(import.meta.dirname, '../src/main.ts');
+const START = Date.UTC(2026, 10, 21, 6);
+
+const says = (links: readonly LinkDns[]): SourceEvent => ({
+  source: 'networkmanager',
+  kind: 'state',
+  cause: 'Configuration changed',
+  state: { links },
+});
+const home = link({ servers: ['192.168.1.1'] });
+
+describe('dnskeeperd as a process', () => {
+  it('replays a recording, writes both files and takes the link', async () => {
+    const root = newRoot();
+    const recording = record(root, [says([home, vpn({ servers: ['10.99.0.1'] })])]);
+    expect(await run(['--root', root, '--replay', recording, '--once']).ended).toMatchObject({ code: 0 });
+    expect(resolvConf(root).nameservers).toEqual(['10.99.0.1', '192.168.1.1']);
+    expect(existsSync(join(root, 'run/dnskeeper/upstream.conf'))).toBe(true);
+    expect(readlinkSync(join(root, 'etc/resolv.conf'))).toBe('../run/dnskeeper/resolv.conf');
+  });
+
+  it('replays the gaps of a recording in its own time, not in ours', async () => {
+    const root = newRoot();
+    const recording = record(root, [says([home]), says([])], 1000);
+    await run(['--root', root, '--replay', recording, '--once']).ended;
+    expect(resolvConf(root).nameservers).toEqual([]); // the grace of two seconds is over when the recording is
+  });
+
+  it('records what it replays, event for event', async () => {
+    const root = newRoot();
+    const events = [says([home]), says([]), says([home])];
+    const recording = record(root, events, 100);
+    const again = join(root, 'again.jsonl');
+    await run(['--root', root, '--replay', recording, '--once', '--record', again]).ended;
+    expect(readFileSync(again, 'utf8')).toBe(readFileSync(recording, 'utf8'));
+  });
+
+  it.each([
+    ['not JSON', /:2: wanted an event .* got: no JSON/],
+    [
+      '{"time":1,"event":{"source":"nobody","kind":"state","cause":"","state":{"links":[]}}}',
+      /source: wanted networkmanager/,
+    ],
+    [
+      '{"time":1,"event":{"source":"host","kind":"state","cause":"","state":{"links":[{}]}}}',
+      /family: wanted 4 or 6/,
+    ],
+    [
+      '{"time":1,"event":{"source":"host","kind":"state","cause":"","state":{"links":[]},"psk":"x"}}',
+      /psk: no such field/,
+    ],
+  ])('names the line of a recording that is none: %s', async (line, message) => {
+    const root = newRoot();
+    const recording = record(root, [says([home])]);
+    writeFileSync(recording, `${readFileSync(recording, 'utf8')}${line}\n`);
+    const { code, stderr } = await run(['--root', root, '--replay', recording, '--once']).ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+
+  it('runs without any bus, and a second one on the same root says who holds it', async () => {
+    const root = newRoot();
+    const first = run(['--root', root]);
+    await until(() => existsSync(join(root, 'run/dnskeeper/resolv.conf')), 'the first file is written');
+    const second = await run(['--root', root]).ended;
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining(String(first.child.pid)) });
+    first.child.kill('SIGTERM');
+    expect(await first.ended).toMatchObject({ code: 0 });
+    expect(existsSync(join(root, 'run/dnskeeper/resolv.conf'))).toBe(true);
+    expect(existsSync(join(root, 'run/dnskeeper/io.dnskeeper'))).toBe(false);
+  });
+
+  it('takes a new configuration on SIGHUP and when the file changes, and keeps the last good one', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    const daemon = run(['--root', root]);
+    const servers = (wanted: string) =>
+      until(() => resolvConf(root).nameservers.join() === wanted, `the file says ${wanted}`);
+    await servers('192.0.2.1');
+    configure(root, '[dns]\nservers = ["192.0.2.2"]\n');
+    await servers('192.0.2.2');
+    configure(root, '[dns]\nservers = ["nonsense"]\n');
+    await until(() => daemon.stderr().includes('"problems":1'), 'the bad file is reported');
+    expect(resolvConf(root).nameservers).toEqual(['192.0.2.2']);
+    configure(root, '[dns]\nservers = ["192.0.2.3"]\n');
+    daemon.child.kill('SIGHUP');
+    await servers('192.0.2.3');
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended).toMatchObject({ code: 0 });
+  });
+
+  it('after SIGKILL the next start repairs what was left', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    const first = run(['--root', root]);
+    await until(() => resolvConf(root).nameservers.length === 1, 'the first file is written');
+    first.child.kill('SIGKILL');
+    await first.ended;
+    writeFileSync(join(root, 'run/dnskeeper/resolv.conf'), 'nameserver 6.6.6.6\n');
+    const second = run(['--root', root]);
+    await until(() => resolvConf(root).nameservers.join() === '192.0.2.1', 'the file is right again');
+    second.child.kill('SIGTERM');
+    await second.ended;
+  });
+
+  it('checks a configuration without running', async () => {
+    const root = newRoot('[link]\ntakover = "auto"\n');
+    const bad = await run(['--root', root, '--check']).ended;
+    expect(bad).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/config\.toml:2: link\.takover: .*did you mean link\.takeover/),
+    });
+    configure(root, '[link]\ntakeover = "never"\n');
+    expect(await run(['--root', root, '--check']).ended).toMatchObject({ code: 0 });
+  });
+
+  it.each([
+    [['--nonsense'], 2],
+    [['--paced'], 2],
+    [['--user', '--root', '/nowhere'], 2],
+    [['--replay', '/nowhere', '--root', '/'], 2],
+    [['--version'], 0],
+    [['--help'], 0],
+  ])('ends %j with %i', async (args, code) => {
+    expect((await run(args).ended).code).toBe(code);
+  });
+});
+
+describe('a recorded event', () => {
+  it('is read back as it was written', () => {
+    const event = says([home]);
+    expect(parseRecordedEvent(formatRecordedEvent(event, START))).toEqual({
+      ok: true,
+      value: { time: START, event },
+    });
+  });
+});
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly stderr: () => string;
+  readonly ended: Promise<{ code: number | null; stderr: string }>;
+}
+
+/** The daemon with a bus that is not there. */
+function run(args: readonly string[]): Run {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nonexistent/bus' },
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => {
+    stderr += part;
+  });
+  child.stdout.resume();
+  const ended = once(child, 'close').then(() => ({ code: child.exitCode, stderr }));
+  return { child, stderr: () => stderr, ended };
+}
+
+function newRoot(config?: string): string {
+  const root = temporaryFolder('etc/dnskeeper');
+  writeFileSync(join(root, 'etc/resolv.conf'), 'nameserver 203.0.113.1\n');
+  if (config !== undefined) configure(root, config);
+  return root;
+}
+
+const configure = (root: string, text: string): void =>
+  writeFileSync(join(root, 'etc/dnskeeper/config.toml'), text);
+
+function record(root: string, events: readonly SourceEvent[], step = 10_000): string {
+  const path = join(root, 'recording.jsonl');
+  mkdirSync(root, { recursive: true });
+  writeFileSync(path, events.map((event, i) => `${formatRecordedEvent(event, START + i * step)}\n`).join(''));
+  return path;
+}
+
+function resolvConf(root: string): ReturnType<typeof parseResolvConf> {
+  const path = join(root, 'run/dnskeeper/resolv.conf');
+  return parseResolvConf(existsSync(path) ? readFileSync(path, 'utf8') : '');
+}
