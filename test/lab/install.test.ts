@@ -37,9 +37,10 @@ describe.each(suites)('the package on %s', (suite) => {
     let network: Network;
     let original: string;
     let files: string;
-    const older = olderPackage();
+    let older: { readonly file: string; readonly remove: () => Promise<void> };
 
     beforeAll(async () => {
+      older = await olderPackage();
       machine = await bootMachine({
         suite,
         name: `install-${situations.findIndex((one) => one.name === name)}`,
@@ -54,11 +55,11 @@ describe.each(suites)('the package on %s', (suite) => {
     afterAll(async () => {
       await network?.close();
       await machine?.destroy();
-      await (await older).remove();
+      await older?.remove();
     });
 
     test('installs and starts, and names resolve', async () => {
-      await installPackage(machine, (await older).file);
+      await installPackage(machine, older.file);
       await right(machine, ours);
       if (!ours) expect(await stateOfResolvConf(machine), 'left to systemd-resolved').toBe(original);
     });

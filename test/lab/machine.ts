@@ -49,14 +49,9 @@ export async function bootMachine(options: {
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    const pid = await initOf(launcher.pid ?? 0);
-    const machine = machineAt(
-      suite,
-      pid,
-      destroy,
-      () => launcher.exitCode !== null || launcher.signalCode !== null,
-    );
-    await bootEnded(machine);
+    const gone = (): boolean => launcher.exitCode !== null || launcher.signalCode !== null;
+    const machine = machineAt(suite, await initOf(launcher.pid ?? 0, gone), destroy, gone);
+    await bootEnded(machine, gone);
     return machine;
   } catch (error) {
     const said = await readFile(console_, 'utf8').catch(() => '');
@@ -90,9 +85,10 @@ const launchScript = `
   exit $?`;
 
 /** The container's PID 1: launcher, shell, systemd-nspawn, init. */
-async function initOf(launcher: number): Promise<number> {
+async function initOf(launcher: number, gone: () => boolean): Promise<number> {
   let pid = 0;
   const found = (): boolean => {
+    if (gone()) throw new Error('systemd-nspawn ended');
     pid = [1, 2, 3].reduce((parent) => onlyChildOf(parent), launcher);
     return pid !== 0 && readQuietly(`/proc/${pid}/comm`).trim() === 'systemd';
   };
@@ -112,9 +108,10 @@ function readQuietly(path: string): string {
   }
 }
 
-async function bootEnded(machine: Machine): Promise<void> {
+async function bootEnded(machine: Machine, gone: () => boolean): Promise<void> {
   let state = '';
   const ended = async (): Promise<boolean> => {
+    if (gone()) throw new Error('systemd-nspawn ended');
     state = (await machine.run('systemctl is-system-running')).stdout.trim();
     return state === 'running' || state === 'degraded';
   };
@@ -150,7 +147,12 @@ function machineAt(suite: Suite, pid: number, destroy: () => Promise<void>, gone
     pid,
     run: runInside,
     ok,
-    until: (condition, what, ms) => until(async () => (await runInside(condition)).code === 0, what, ms),
+    async until(condition, what, ms = 5000) {
+      // The loop runs inside, where a look costs a fork and not a whole entry into the namespaces.
+      const loop = `until { ${condition}; } >/dev/null 2>&1; do sleep 0.02; done`;
+      const { code } = await runInside(loop, { timeoutMs: ms });
+      if (code !== 0) throw new Error(`waited ${ms} ms in vain until ${what}: ${condition}`);
+    },
     async copyIn(hostPath, path) {
       await ok(`mkdir -p '${dirname(path)}'`);
       await copyFile(hostPath, root + path);

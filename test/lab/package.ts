@@ -5,7 +5,8 @@ import { basename, join } from 'node:path';
 import type { Machine } from './machine.ts';
 import { succeed } from './processes.ts';
 
-const dist = join(import.meta.dirname, '../../dist');
+/** Where `npm run deb` puts it, or wherever the package to be tested lies. */
+const dist = process.env['DNSKEEPER_DIST'] ?? join(import.meta.dirname, '../../dist');
 
 /** The package under test, as `npm run deb` made it for this processor. */
 export async function builtPackage(): Promise<string> {

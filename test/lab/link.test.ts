@@ -1,0 +1,227 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { suites } from './debian.ts';
+import { expectServers, ourFile, statusOf, untilLink, withoutResolved } from './dnskeeper.ts';
+import { bootMachine, type Machine } from './machine.ts';
+import { addNetwork, type Network } from './network.ts';
+import { installPackage } from './package.ts';
+
+const servers = ['10.20.0.1', '10.20.0.2'];
+const original = '# by hand\nnameserver 192.0.2.53\n';
+
+describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
+  let machine: Machine;
+  let network: Network;
+
+  beforeAll(async () => {
+    machine = await bootMachine({ suite, name: `link-${suite}` });
+    await withoutResolved(machine, original);
+    await installPackage(machine);
+    network = await addNetwork(machine, { link: 'eth-a', ipv4: { prefix: '10.20.0', dns: servers } });
+    await expectServers(machine, servers);
+  });
+
+  afterAll(async () => {
+    await network?.close();
+    await machine?.destroy();
+  });
+
+  beforeEach(async () => {
+    // Also ends a quarrel, so that no test waits out the pauses that the one before has earned.
+    await machine.ok('systemctl start dnskeeper && dnsctl takeover');
+    await expectOurs(machine);
+  });
+
+  const isOurs = `test "$(readlink /etc/resolv.conf)" = ${ourFile}`;
+
+  test('systemd-resolved starts: it is handed back, and taken again when it stops, each within a second', async () => {
+    await machine.ok('systemctl start systemd-resolved');
+    await machine.until(`! ${isOurs}`, 'the link is handed back', 1000);
+    expect((await untilLink(machine, 'resolved')).link.inCharge).toBe('systemd-resolved');
+    await machine.until('getent hosts who.example', 'names resolve through systemd-resolved', 20_000);
+    expect((await machine.run('dnsctl status')).code).toBe(0);
+    await machine.ok('systemctl stop systemd-resolved');
+    await machine.until(isOurs, 'the link is taken', 1000);
+    await untilLink(machine, 'held');
+    expect(await machine.ok('getent hosts who.example')).toContain('10.20.0.1');
+  });
+
+  test('systemd-resolved starts, and what it wrote is still there when it crashes', async () => {
+    await machine.ok('systemctl start systemd-resolved');
+    await untilLink(machine, 'resolved');
+    await machine.ok('systemctl kill --signal=KILL systemd-resolved');
+    await machine.until(`${isOurs} || systemctl is-active --quiet systemd-resolved`, 'somebody is in charge');
+    await machine.ok('systemctl stop systemd-resolved');
+    await machine.until(isOurs, 'the link is taken');
+  });
+
+  test.each([
+    {
+      writer: 'mv of a new file',
+      command: 'echo nameserver 192.0.2.1 > /etc/new && mv /etc/new /etc/resolv.conf',
+    },
+    { writer: 'sed -i', command: "sed -i 's/nameserver.*/nameserver 192.0.2.1/' /etc/resolv.conf" },
+    { writer: 'tee through the link', command: 'echo nameserver 192.0.2.1 | tee /etc/resolv.conf' },
+    { writer: 'an appended line through the link', command: 'echo nameserver 192.0.2.1 >> /etc/resolv.conf' },
+    { writer: 'truncation through the link', command: ': > /etc/resolv.conf' },
+    { writer: 'ln -sf', command: 'ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf' },
+    { writer: 'rm', command: 'rm /etc/resolv.conf' },
+    { writer: 'rm of our own file', command: `rm ${ourFile}` },
+    {
+      writer: 'a file edited as editors do',
+      command: 'cp /etc/resolv.conf /etc/r~ && mv -f /etc/r~ /etc/resolv.conf',
+    },
+  ])('puts itself back after $writer', async ({ command }) => {
+    await machine.ok(command);
+    await expectOurs(machine);
+    expect((await machine.run('dnsctl status')).code, 'one foreign write is everyday life').toBe(0);
+  });
+
+  test("puts itself back after Debian's own DHCP client", async () => {
+    const other = await addNetwork(machine, { link: 'eth-x', ipv4: { prefix: '10.40.0' } });
+    await using closing = new AsyncDisposableStack();
+    closing.defer(other.close);
+    await machine.ok('nmcli device set eth-x managed no && ip link set eth-x up');
+    await machine.ok('dhclient -1 eth-x', { timeoutMs: 60_000 });
+    closing.defer(async () => void (await machine.run('dhclient -x eth-x')));
+    await expectOurs(machine);
+  });
+
+  test('an immutable file is the will of the administrator: it is left alone, and that is no fault', async () => {
+    await stopped('chattr +i /etc/resolv.conf', 'chattr -i /etc/resolv.conf', async () => {
+      const status = await untilLink(machine, 'publish-only');
+      expect(status.link.inCharge).toContain('immutable');
+      expect((await machine.run('dnsctl status')).code).toBe(0);
+      expect(await machine.readFile('/etc/resolv.conf')).toBe(original);
+      await expectServers(machine, servers);
+    });
+    await machine.ok('dnsctl takeover');
+    await machine.until(isOurs, 'the link is taken once the flag is gone');
+  });
+
+  test('a read-only /etc: our own file is published, status says what is wrong and exits with 1', async () => {
+    const readOnly = 'mount --bind /etc /etc && mount -o remount,ro,bind /etc';
+    await stopped(readOnly, 'systemctl stop dnskeeper; umount /etc', async () => {
+      const status = await untilLink(machine, 'publish-only');
+      expect(status.link.reason).toContain('read-only');
+      expect((await machine.run('dnsctl status')).code).toBe(1);
+      await expectServers(machine, servers);
+    });
+  });
+
+  test('a bind mount is written in place and never renamed over', async () => {
+    const bind =
+      'echo nameserver 192.0.2.7 > /var/tmp/mounted && mount --bind /var/tmp/mounted /etc/resolv.conf';
+    await stopped(bind, 'systemctl stop dnskeeper; umount /etc/resolv.conf', async () => {
+      await untilLink(machine, 'bind-mount');
+      await machine.until(`cmp -s /etc/resolv.conf ${ourFile}`, 'the mounted file says what ours says');
+      expect(await machine.ok('stat -c %i /etc/resolv.conf')).toBe(
+        await machine.ok('stat -c %i /var/tmp/mounted'),
+      );
+      await machine.ok('nmcli device modify eth-a ipv4.ignore-auto-dns yes ipv4.dns 10.20.0.2');
+      await machine.until('grep -qx "nameserver 10.20.0.2" /etc/resolv.conf', 'the mounted file follows');
+      await machine.ok("nmcli connection up 'Wired connection 1'");
+      await machine.until(`cmp -s /etc/resolv.conf ${ourFile}`, 'the mounted file follows back');
+      expect((await machine.run('dnsctl status')).code).toBe(0);
+    });
+  });
+
+  test.each([
+    { name: 'no file at all', prepare: 'rm -f /etc/resolv.conf' },
+    { name: 'a dangling link', prepare: 'ln -sf /nowhere/resolv.conf /etc/resolv.conf' },
+    { name: 'a file with a second name', prepare: 'ln /etc/resolv.conf /etc/resolv.conf.other' },
+    { name: 'a link to itself', prepare: 'ln -sf resolv.conf /etc/resolv.conf' },
+  ])('starts with $name', async ({ prepare }) => {
+    await stopped(prepare, 'rm -f /etc/resolv.conf.other', async () => {
+      await untilLink(machine, 'held');
+      await expectOurs(machine);
+    });
+  });
+
+  test('we stop: link and file stay and name real servers', async () => {
+    await machine.ok('systemctl stop dnskeeper');
+    await machine.ok(isOurs);
+    expect(await machine.ok('getent hosts who.example')).toContain('10.20.0.1');
+    expect((await machine.run('dnsctl status')).code).toBe(3);
+  });
+
+  test('release puts the original back byte for byte, over restarts too, until takeover', async () => {
+    await machine.ok('dnsctl release');
+    expect(await machine.readFile('/etc/resolv.conf')).toBe(original);
+    await machine.ok('systemctl restart dnskeeper');
+    await untilLink(machine, 'released');
+    expect(await machine.readFile('/etc/resolv.conf')).toBe(original);
+    expect((await machine.run('dnsctl status')).code).toBe(0);
+    await machine.ok('dnsctl takeover');
+    await expectOurs(machine);
+  });
+
+  test('only root may steer, everybody may look', async () => {
+    const asNobody = (command: string): Promise<{ code: number }> =>
+      machine.run(`setpriv --reuid=nobody --regid=nogroup --clear-groups ${command}`);
+    expect((await asNobody('dnsctl status')).code).toBe(0);
+    expect((await asNobody('dnsctl release')).code).not.toBe(0);
+    await expectOurs(machine);
+  });
+
+  test('a second daemon says who holds the root', async () => {
+    const second = await machine.run('dnskeeperd');
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(String((await statusOf(machine)).status.pid));
+  });
+
+  /** Do something while the daemon is stopped and a hand-written file stands there, start it, look, undo it. */
+  async function stopped(prepare: string, undo: string, look: () => Promise<void>): Promise<void> {
+    await machine.ok('systemctl stop dnskeeper && rm -f /etc/resolv.conf');
+    await machine.writeFile('/etc/resolv.conf', original);
+    try {
+      await machine.ok(`${prepare}; systemctl start dnskeeper`);
+      await look();
+    } finally {
+      await machine.ok(undo);
+    }
+  }
+
+  async function expectOurs(on: Machine): Promise<void> {
+    await on.until(isOurs, 'the link is ours');
+    await expectServers(on, servers);
+  }
+});
+
+describe('a program that never stops overwriting /etc/resolv.conf', () => {
+  let machine: Machine;
+  const writer = 'lab-writer.service';
+
+  beforeAll(async () => {
+    machine = await bootMachine({ suite: 'bookworm', name: 'fight' });
+    await withoutResolved(machine);
+    await installPackage(machine);
+    await untilLink(machine, 'held');
+  });
+
+  afterAll(() => machine?.destroy());
+
+  afterEach(async () => {
+    await machine.run(`systemctl stop ${writer}`);
+  });
+
+  test('is resisted with growing pauses, then let be, and status names it', async () => {
+    const loop =
+      'while :; do printf "# Generated by lab-writer\\nnameserver 192.0.2.1\\n" > /etc/n; mv /etc/n /etc/resolv.conf; sleep 0.05; done';
+    await machine.ok(`systemd-run --quiet --unit=${writer} sh -c '${loop}'`);
+    await untilLink(machine, 'fighting', 20_000);
+    const status = await untilLink(machine, 'yielded', 120_000);
+    expect(status.link.reason).toContain('lab-writer');
+    expect(status.link.foreign?.count).toBeGreaterThan(5);
+    expect((await machine.run('dnsctl status')).code).toBe(1);
+    expect(
+      Number(await machine.ok('systemctl show -P CPUUsageNSec dnskeeper')) / 1e9,
+      'seconds of CPU',
+    ).toBeLessThan(20);
+  }, 200_000);
+
+  test('does not come back once it is stopped and the administrator takes over', async () => {
+    await machine.ok('dnsctl takeover');
+    await untilLink(machine, 'held');
+    expect(await machine.ok('readlink /etc/resolv.conf')).toBe(ourFile);
+  });
+});
