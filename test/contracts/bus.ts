@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Bus, BusSignal } from '../../src/system/bus.ts';
 import type { BusPeer } from '../support/bus-peer.ts';
 import { until } from '../support/until.ts';
@@ -27,12 +27,12 @@ export function busContract(title: string, makeWorld: () => Promise<BusWorld>): 
     let world: BusWorld;
     let bus: Bus;
     beforeEach(async () => {
-      world = await makeWorld();
-      bus = world.open();
-    });
-    afterEach(async () => {
-      await bus.close();
-      await world.close();
+      const made = await makeWorld();
+      onTestFinished(() => made.close());
+      world = made;
+      const opened = made.open();
+      onTestFinished(() => opened.close());
+      bus = opened;
     });
     const service = async (): Promise<BusPeer> => {
       const peer = await world.peer();

@@ -1,7 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { LinkDns, SourceEvent, SourceHealth } from '../../src/core/snapshot.ts';
 import { networkManagerSource } from '../../src/sources/networkmanager.ts';
-import type { Source } from '../../src/sources/source.ts';
 import type { Bus } from '../../src/system/bus.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { openBus } from '../../src/system/dbus-next-bus.ts';
@@ -26,7 +25,6 @@ let daemon: PrivateBus;
 let bus: Bus;
 let peer: WirePeer;
 let manager: FakeNetworkManager;
-let source: Source;
 let abort: AbortController;
 let events: SourceEvent[];
 
@@ -38,7 +36,12 @@ const servers = (): string => (links() ?? []).map((link) => link.servers.join())
 const causes = (): string[] => states().map(({ cause }) => cause);
 
 const begin = (): void => {
-  source = networkManagerSource(bus, { ifindexOf: () => undefined, log: silentLog, clock: systemClock });
+  const source = networkManagerSource(bus, {
+    ifindexOf: () => undefined,
+    log: silentLog,
+    clock: systemClock,
+  });
+  onTestFinished(() => source.close());
   abort = new AbortController();
   events = [];
   source.start((event) => events.push(event), abort.signal);
@@ -67,16 +70,14 @@ const ethernet = device({
 const connected = [idle(), ethernet, configuration(entry('eth-a', ['192.0.2.1']))];
 
 beforeEach(async () => {
-  daemon = await startPrivateBus();
+  const started = await startPrivateBus();
+  onTestFinished(() => started.close());
+  daemon = started;
   peer = await connectPeer(daemon.address);
   manager = fakeNetworkManager(peer);
-  bus = openBus({ address: daemon.address, log: silentLog, clock: systemClock });
-});
-
-afterEach(async () => {
-  await source.close();
-  await bus.close();
-  await daemon.close();
+  const opened = openBus({ address: daemon.address, log: silentLog, clock: systemClock });
+  onTestFinished(() => opened.close());
+  bus = opened;
 });
 
 describe('at the start', () => {

@@ -31,6 +31,10 @@ export async function startPrivateBus(): Promise<PrivateBus> {
         { stdio: ['ignore', 'pipe', 'pipe'] },
       );
       daemon = started;
+      // Whatever becomes of the test, no daemon outlives it.
+      const end = (): void => void started.kill('SIGKILL');
+      process.once('exit', end);
+      started.once('exit', () => process.off('exit', end));
       let said = '';
       started.stderr.setEncoding('utf8').on('data', (text: string) => {
         said = (said + text).slice(-2_000);
