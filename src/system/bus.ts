@@ -46,16 +46,24 @@ export interface SignalMatch {
 export interface Bus {
   /** Whether a connection stands right now. */
   readonly connected: boolean;
-  /** Call a method. Rejects with DnskeeperError `BUS`, `DEADLINE` or, when the connection goes, `BUS`; never hangs. */
+  /**
+   * Call a method; without a connection the call waits for one. Rejects with DnskeeperError `BUS` (an error reply, a
+   * lost connection, an abort), `DEADLINE` (5 s unless said otherwise) or `PROTOCOL` (it cannot be sent). Sent at most
+   * once, and never a reason for the bus to start a service.
+   */
   call(
     call: BusCall,
     options?: { readonly deadlineMs?: number; readonly signal?: AbortSignal },
   ): Promise<readonly BusValue[]>;
-  /** Hear matching signals, also after every reconnection, until the returned function is called. */
+  /**
+   * Hear matching signals, also after every reconnection, until the returned function is called. With a well-known
+   * name as sender only its owner of that moment is heard, whoever else addresses us.
+   */
   onSignal(match: SignalMatch, listener: (signal: BusSignal) => void): () => void;
   /**
-   * Follow the owner of a well-known name: called with its unique name or undefined, first as soon as the bus answers,
-   * then at every change; undefined also when the connection is lost. Until the returned function is called.
+   * Follow the owner of a well-known name: called with its unique name or undefined, first as soon as the bus answers
+   * (again after every reconnection), then at every change; undefined also when the connection is lost, which
+   * `connected` tells apart. Until the returned function is called.
    */
   onOwner(name: string, listener: (owner: string | undefined) => void): () => void;
   /** Called with true or false whenever the connection comes or goes, and once at the start. */

@@ -276,6 +276,44 @@ export function busContract(title: string, makeWorld: () => Promise<BusWorld>): 
       expect(await world.ruleCount()).toBe(rules);
     });
 
+    test('after a reconnection no rule outlives its listeners', async () => {
+      const letGo = [
+        bus.onOwner(NAME, () => {}),
+        bus.onSignal({ sender: NAME, ...changed }, () => {}),
+        bus.onSignal(changed, () => {}),
+      ];
+      await until(() => bus.connected, 'it is connected');
+      await world.kill();
+      await until(() => !bus.connected, 'the loss was noticed');
+      await world.start();
+      await until(
+        async () => bus.connected && (await world.ruleCount()) === 3,
+        'the rules are there again, once',
+      );
+      for (const end of letGo) end();
+      await until(async () => (await world.ruleCount()) === 0, 'no rule is left');
+    });
+
+    test('a call made at the very moment of the connection is sent once', async () => {
+      const peer = await service();
+      let asked = 0;
+      peer.answer(() => {
+        asked++;
+        return { signature: '', body: [] };
+      });
+      await bus.close();
+      const fresh = world.open();
+      onTestFinished(() => fresh.close());
+      const calls: Promise<unknown>[] = [fresh.call(ping)];
+      fresh.onConnected((connected) => {
+        if (connected) calls.push(fresh.call(ping));
+      });
+      await until(() => calls.length === 2, 'it is connected');
+      await Promise.all(calls);
+      await fresh.call(ping);
+      expect(asked).toBe(3);
+    });
+
     test('a listener that throws harms nobody else', async () => {
       const peer = await service();
       peer.answer(() => ({ signature: '', body: [] }));

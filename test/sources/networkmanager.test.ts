@@ -146,6 +146,28 @@ describe('at the start', () => {
     await until(() => health()?.state === 'running', 'it was read');
   });
 
+  test('what changes while everything is read is not lost', async () => {
+    await manager.appear(...connected);
+    manager.whileRead = () => manager.configure(entry('eth-a', ['192.0.2.2']));
+    begin();
+    await until(() => states().length > 0, 'a state was told');
+    await settle();
+    expect(states()).toHaveLength(1);
+    expect(servers()).toBe('192.0.2.2');
+  });
+
+  test('a reading that gets no answer is given up when NetworkManager comes anew', async () => {
+    await manager.appear(...connected);
+    manager.silent = true;
+    begin();
+    await until(() => manager.calls.length === 1, 'it was asked');
+    await manager.vanish();
+    manager.silent = false;
+    await manager.appear(...connected);
+    await until(() => servers() === '192.0.2.1', 'it was read');
+    expect(states()).toHaveLength(1);
+  });
+
   test('a profile that nobody may read keeps the defaults and holds nothing up', async () => {
     await manager.appear(...connected);
     begin();

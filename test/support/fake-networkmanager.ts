@@ -9,6 +9,8 @@ export interface FakeNetworkManager {
   readonly calls: readonly string[];
   /** While true, calls get no answer. */
   silent: boolean;
+  /** Run once when the objects were gathered for a reply that is not sent yet. */
+  whileRead: (() => void) | undefined;
   /** Put objects there and take the name. */
   appear(...objects: readonly PlainObjects[]): Promise<void>;
   /** Give up the name, as when it stops. */
@@ -39,6 +41,7 @@ export function fakeNetworkManager(peer: BusPeer): FakeNetworkManager {
     profiles,
     calls,
     silent: false,
+    whileRead: undefined,
     async appear(...all) {
       objects.clear();
       put(all);
@@ -84,6 +87,9 @@ export function fakeNetworkManager(peer: BusPeer): FakeNetworkManager {
     if (self.silent) return 'silent';
     if (member === 'GetManagedObjects' && path === MANAGED.path) {
       const all = Object.fromEntries([...objects.keys()].map((object) => [object, wireObject(object)]));
+      const { whileRead } = self;
+      self.whileRead = undefined;
+      whileRead?.();
       return { signature: 'a{oa{sa{sv}}}', body: [all] };
     }
     const profile = profiles.get(path);
