@@ -10,11 +10,12 @@ import type { Finding } from './core/status.ts';
 import { VERSION } from './core/version.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { type EtcResolvConf, etcResolvConf } from './outputs/etc-resolv-conf.ts';
-import { resolvConfFile } from './outputs/resolv-conf-file.ts';
+import type { Decision } from './outputs/output.ts';
+import { type RenderedFiles, resolvConfFile } from './outputs/resolv-conf-file.ts';
 import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
-import { firstTime, movedClock, replay } from './sources/replay.ts';
+import { firstTime, type MovedClock, movedClock, replay } from './sources/replay.ts';
 import { followResolved } from './sources/resolved-presence.ts';
 import { onResume } from './sources/sleep.ts';
 import type { Source } from './sources/source.ts';
@@ -22,19 +23,19 @@ import type { Bus } from './system/bus.ts';
 import { type Clock, systemClock } from './system/clock.ts';
 import { parseCommandLine } from './system/command-line.ts';
 import { openBus } from './system/dbus-next-bus.ts';
-import { openFiles } from './system/files.ts';
+import { type Files, openFiles } from './system/files.ts';
 import { ifindexOf } from './system/ifindex.ts';
 import { selinuxLabels } from './system/labels.ts';
 import { type Libc, loadLibc } from './system/libc.ts';
 import { takeLock } from './system/lock.ts';
 import type { Log } from './system/log.ts';
-import { openLog } from './system/log-pino.ts';
+import { type LeveledLog, type LogLevel, openLog } from './system/log-pino.ts';
 import { serviceNotifier } from './system/notify.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { runningWriters } from './system/processes.ts';
 import { openRecording } from './system/recording-file.ts';
 import { serveVarlink } from './system/varlink.ts';
-import { watchFile, watchFolders } from './system/watch.ts';
+import { type Watch, watchFile, watchFolders } from './system/watch.ts';
 
 type Options = Readonly<Record<string, string>>;
 
@@ -100,7 +101,46 @@ async function check(paths: Paths): Promise<number> {
   return say(process.stdout, `The configuration is good (${files.length} file(s) read).\n`, EXIT.done);
 }
 
+/** Everything real that a daemon stands on; `held` closes it in reverse, also when a start fails half-way. */
+interface Ground {
+  readonly paths: Paths;
+  readonly options: Options;
+  readonly configuration: ConfigFiles;
+  readonly log: LeveledLog;
+  readonly libc: Libc | undefined;
+  readonly files: Files;
+  readonly clock: Clock;
+  /** Set while a recording is replayed at speed: the clock that the replay moves. */
+  readonly moved: MovedClock | undefined;
+  /** Absent while a recording stands in for it. */
+  readonly bus: Bus | undefined;
+  readonly link: EtcResolvConf;
+  readonly watches: Watch[];
+  readonly labelProblem: () => string | undefined;
+  readonly held: AsyncDisposableStack;
+}
+
 async function run(paths: Paths, options: Options): Promise<number> {
+  process.title = 'dnskeeperd';
+  await using held = new AsyncDisposableStack();
+  const stopped = stopSignal(held);
+  const ground = await prepare(paths, options, held);
+  const daemon = await startOn(ground);
+  held.defer(() => daemon.close());
+  await serve(ground, daemon);
+  followOutside(ground, daemon);
+  announce(ground, daemon, stopped.signal);
+  const recording = options['replay'];
+  if (recording !== undefined) await feed(recording, ground, daemon, stopped.signal);
+  if (!('once' in options)) await stopped.happened;
+  else {
+    await Promise.race([daemon.spoken, stopped.happened]);
+    await daemon.idle();
+  }
+  return 'once' in options && !daemon.status().healthy ? EXIT.problem : EXIT.done;
+}
+
+async function prepare(paths: Paths, options: Options, held: AsyncDisposableStack): Promise<Ground> {
   const configuration = await ConfigFiles.open(paths, openFiles(undefined));
   const log = openLog({ level: levelOf(options) ?? configuration.current.config.logLevel });
   const libc = loadLibc((reason) => log.warn({}, reason));
@@ -108,12 +148,13 @@ async function run(paths: Paths, options: Options): Promise<number> {
   const files = openFiles(libc, labels.relabel);
   await files.makeFolder(paths.runtime, 0o755);
   const lock = await takeLock(paths.lock, libc);
-  const recording = options['record'] === undefined ? undefined : openRecording(options['record'], log);
-  const replayed = options['replay'];
-  const atSpeed = replayed !== undefined && !('paced' in options);
-  const moved = atSpeed ? movedClock(await firstTime(replayed)) : undefined;
-  const clock: Clock = moved ?? systemClock;
-  const bus = replayed === undefined ? openBus({ log: log.child('bus'), clock }) : undefined;
+  held.defer(() => lock.release());
+  const recording = options['replay'];
+  const moved =
+    recording !== undefined && !('paced' in options) ? movedClock(await firstTime(recording)) : undefined;
+  const clock = moved ?? systemClock;
+  const bus = recording === undefined ? openBus({ log: log.child('bus'), clock }) : undefined;
+  held.defer(() => bus?.close());
   const link = etcResolvConf({
     paths,
     files,
@@ -122,67 +163,64 @@ async function run(paths: Paths, options: Options): Promise<number> {
     takeover: () => configuration.current.config.takeover,
     runningWriters: () => (paths.root === '' ? runningWriters('/proc') : Promise.resolve([])),
   });
-  const stopped = stopSignal();
+  const labelProblem = (): string | undefined => labels.problem;
+  return {
+    paths,
+    options,
+    configuration,
+    log,
+    libc,
+    files,
+    clock,
+    moved,
+    bus,
+    link,
+    watches: [],
+    labelProblem,
+    held,
+  };
+}
+
+async function startOn(ground: Ground): Promise<Daemon> {
+  const { paths, options, files, link, configuration, clock, log, bus, held } = ground;
+  const record = options['record'] === undefined ? undefined : openRecording(options['record'], log);
+  held.defer(() => record?.close());
   const existed = (await files.look(paths.resolvConf)) !== undefined;
-  const daemon = startDaemon(
+  return startDaemon(
     {
       sources: bus === undefined ? [] : liveSources(bus, configuration, log),
-      files: (written) =>
-        resolvConfFile(
-          paths,
-          files,
-          ({ plan, time }) => ({
-            resolvConf: renderResolvConf(plan, time),
-            upstreamConf: renderUpstreamConf(plan, time),
-          }),
-          written,
-        ),
+      files: (written) => resolvConfFile(paths, files, render, written),
       link,
       configuration,
       clock,
       log: log.child('daemon'),
       about: { version: VERSION, pid: process.pid, mode: paths.mode, root: paths.root },
-      findings: () => adapterFindings(labels.problem, libc),
+      findings: () => machineFindings(ground),
       residentBytes: () => process.memoryUsage.rss(),
-      ...(recording === undefined
-        ? {}
-        : { onEvent: (event) => recording.append(formatRecordedEvent(event, clock.now())) }),
+      onEvent: (event) => record?.append(formatRecordedEvent(event, clock.now())),
     },
     existed && bus !== undefined ? HOLD_FIRST_MS : 0,
   );
-  const open = [
-    await serve(paths, daemon, libc, log),
-    watchOutside(paths, daemon, link, bus, options, log),
-    announce(daemon, libc, log, stopped.signal),
-  ];
-  const reload = (): void => void daemon.reloadFor('SIGHUP').then(() => setLevel());
-  const setLevel = (): void => log.setLevel(levelOf(options) ?? configuration.current.config.logLevel);
-  process.on('SIGHUP', reload);
-  try {
-    if (replayed !== undefined) {
-      const time =
-        moved === undefined
-          ? ({ kind: 'paced', clock } as const)
-          : ({ kind: 'moved', clock: moved } as const);
-      const count = await replay(replayed, daemon, time, stopped.signal);
-      log.info({ events: count }, 'The recording was replayed.');
-    }
-    if ('once' in options) await settled(daemon, stopped.signal);
-    else await stopped.happened;
-  } finally {
-    stopped.dispose();
-    process.off('SIGHUP', reload);
-    for (const close of open.reverse()) await close();
-    await daemon.close();
-    await bus?.close();
-    recording?.close();
-    lock.release();
-  }
-  return 'once' in options && !daemon.status().healthy ? EXIT.problem : EXIT.done;
 }
 
-function levelOf(options: Options): 'error' | 'warn' | 'info' | 'debug' | undefined {
-  return options['log-level'] as 'error' | 'warn' | 'info' | 'debug' | undefined;
+function render({ plan, time }: Decision): RenderedFiles {
+  return { resolvConf: renderResolvConf(plan, time), upstreamConf: renderUpstreamConf(plan, time) };
+}
+
+async function feed(
+  recording: string,
+  { clock, moved, log }: Ground,
+  daemon: Daemon,
+  stop: AbortSignal,
+): Promise<void> {
+  const time =
+    moved === undefined ? ({ kind: 'paced', clock } as const) : ({ kind: 'moved', clock: moved } as const);
+  const events = await replay(recording, daemon, time, stop);
+  log.info({ events }, 'The recording was replayed.');
+}
+
+function levelOf(options: Options): LogLevel | undefined {
+  return options['log-level'] as LogLevel | undefined; // the command table lists exactly these words
 }
 
 function liveSources(bus: Bus, configuration: ConfigFiles, log: Log): readonly Source[] {
@@ -194,10 +232,13 @@ function liveSources(bus: Bus, configuration: ConfigFiles, log: Log): readonly S
   return configuration.current.config.networkmanager ? [hostSource(), networkmanager] : [hostSource()];
 }
 
-function adapterFindings(labelProblem: string | undefined, libc: Libc | undefined): readonly Finding[] {
+/** What is wrong with the machine itself, for the status. */
+function machineFindings({ labelProblem, watches, libc }: Ground): readonly Finding[] {
+  const problems = new Set([labelProblem(), ...watches.map((watch) => watch.problem)]);
   const findings: Finding[] = [];
-  if (labelProblem !== undefined)
-    findings.push({ severity: 'warning', id: 'selinux-label', text: labelProblem });
+  for (const text of problems) {
+    if (text !== undefined) findings.push({ severity: 'warning', id: 'machine', text });
+  }
   if (libc === undefined) {
     const text =
       'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
@@ -206,9 +247,7 @@ function adapterFindings(labelProblem: string | undefined, libc: Libc | undefine
   return findings;
 }
 
-type Close = () => Promise<void>;
-
-async function serve(paths: Paths, daemon: Daemon, libc: Libc | undefined, log: Log): Promise<Close> {
+async function serve({ paths, libc, log, held }: Ground, daemon: Daemon): Promise<void> {
   const server = await serveVarlink({
     path: paths.socket,
     interfaces: [controlInterface({ control: daemon, ownUid: userInfo().uid, log: log.child('control') })],
@@ -216,77 +255,56 @@ async function serve(paths: Paths, daemon: Daemon, libc: Libc | undefined, log: 
     log: log.child('varlink'),
     peerOf: (fd) => libc?.peerCredentials(fd),
   });
-  return () => server.close();
+  held.defer(() => server.close());
 }
 
-/** Everything outside that makes us look again: the file itself, the configuration, systemd-resolved, waking up. */
-function watchOutside(
-  paths: Paths,
+/** Everything outside that makes us look again: the files, the configuration, systemd-resolved, waking up, SIGHUP. */
+function followOutside(
+  { paths, options, configuration, log, bus, link, watches, held }: Ground,
   daemon: Daemon,
-  link: EtcResolvConf,
-  bus: Bus | undefined,
-  options: Options,
-  log: Log,
-): Close {
-  const look = (why: string) => (): void => void link.check(why);
-  const watches = [
-    watchFile(paths.etcResolvConf, look('/etc/resolv.conf changed'), log),
+): void {
+  const reload = async (cause: string): Promise<void> => {
+    await daemon.reloadFor(cause);
+    log.setLevel(levelOf(options) ?? configuration.current.config.logLevel);
+  };
+  const hangUp = (): void => void reload('SIGHUP');
+  process.on('SIGHUP', hangUp);
+  const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
+  watches.push(
+    watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
     watchFile(paths.resolvConf, () => daemon.recheck('the published file changed'), log),
-    watchFolders(
-      [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder],
-      () => void daemon.reloadFor('the configuration changed'),
-      log,
-    ),
-  ];
-  const letGo = [
-    followResolved(bus, paths.root, 'replay' in options, (presence) => void link.resolved(presence)),
-    bus === undefined ? () => {} : onResume(bus, () => daemon.recheck('the machine woke up')),
-  ];
-  return async () => {
-    for (const stop of letGo) stop();
-    await Promise.all(watches.map((watch) => watch.close()));
-  };
-}
-
-/** Tell the service manager: ready once the first file is written, and that we live. */
-function announce(daemon: Daemon, libc: Libc | undefined, log: Log, stop: AbortSignal): Close {
-  const notifier = serviceNotifier(process.env, libc, log);
-  const endWatchdog = notifier.watchdog(systemClock);
-  const endStatus = daemon.onStatus((status) => notifier.status(status.link.reason));
-  daemon.ready.then(
-    () => notifier.ready(),
-    () => {},
+    watchFolders(folders, () => void reload('the configuration changed'), log),
   );
+  const replaying = 'replay' in options;
+  held.defer(followResolved(bus, paths.root, replaying, (presence) => void link.resolved(presence)));
+  if (bus !== undefined) held.defer(onResume(bus, () => daemon.recheck('the machine woke up')));
+  held.defer(async () => {
+    process.off('SIGHUP', hangUp);
+    await Promise.all(watches.map((watch) => watch.close()));
+  });
+}
+
+/** Tell the service manager: ready once the first file is written, what we do, that we live, that we end. */
+function announce({ libc, log, held }: Ground, daemon: Daemon, stop: AbortSignal): void {
+  const notifier = serviceNotifier(process.env, libc, log);
+  held.defer(notifier.watchdog(systemClock));
+  held.defer(daemon.onStatus((status) => notifier.status(status.link.reason)));
   stop.addEventListener('abort', () => notifier.stopping(), { once: true });
-  return async () => {
-    endWatchdog();
-    endStatus();
-  };
+  void daemon.ready.then(() => notifier.ready());
 }
 
-/** For --once: every source has spoken, and what they said is applied. */
-async function settled(daemon: Daemon, stop: AbortSignal): Promise<void> {
-  await Promise.race([
-    daemon.spoken,
-    new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true })),
-  ]);
-  await daemon.idle();
-}
-
-/** SIGTERM and SIGINT as a signal and a promise; keeps the process alive until disposed. */
-function stopSignal(): {
+/** SIGTERM and SIGINT as a signal and a promise; keeps the process alive until it is let go. */
+function stopSignal(held: AsyncDisposableStack): {
   readonly signal: AbortSignal;
   readonly happened: Promise<void>;
-  dispose(): void;
 } {
   const controller = new AbortController();
-  const happened = new Promise<void>((resolve) => {
-    controller.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  const keepAlive = setInterval(() => {}, 2 ** 31 - 1); // a daemon without sources has nothing else that keeps it
-  const stop = (): void => controller.abort();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, stop);
-  return { signal: controller.signal, happened, dispose: () => clearInterval(keepAlive) };
+  const { promise: happened, resolve } = Promise.withResolvers<void>();
+  controller.signal.addEventListener('abort', () => resolve(), { once: true });
+  const keepAlive = setInterval(() => {}, 2 ** 31 - 1); // a daemon without a bus has nothing else that keeps it
+  held.defer(() => clearInterval(keepAlive));
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
+  return { signal: controller.signal, happened };
 }
 
 process.on('unhandledRejection', (reason) => {

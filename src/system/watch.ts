@@ -1,10 +1,16 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
+import { messageOf } from '../core/errors.ts';
 import type { Log } from './log.ts';
+
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
 
 /** A watch that is open. */
 export interface Watch {
+  /** Why something may go unnoticed right now; it is tried again with growing pauses. */
+  readonly problem: string | undefined;
   close(): Promise<void>;
 }
 
@@ -21,7 +27,12 @@ export function watchFolders(folders: readonly string[], onEvent: () => void, lo
   const watches = folders.map((folder) =>
     watchOne(folder, (child) => dirname(child) === folder, onEvent, log),
   );
-  return { close: async () => void (await Promise.all(watches.map((one) => one.close()))) };
+  return {
+    get problem() {
+      return watches.map((one) => one.problem).find((problem) => problem !== undefined);
+    },
+    close: async () => void (await Promise.all(watches.map((one) => one.close()))),
+  };
 }
 
 /**
@@ -32,7 +43,21 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
   let open: FSWatcher[] = [];
   let closing: Promise<unknown> = Promise.resolve();
   let closed = false;
+  let problem: string | undefined;
+  let pause = FIRST_PAUSE_MS;
+  let retry: NodeJS.Timeout | undefined;
 
+  /** The kernel refuses watches when a user has too many of them, which passes when others let go of theirs. */
+  const fail = (at: string, error: unknown): void => {
+    if (problem === undefined) log.warn({ path: at, error: String(error) }, 'watching a folder failed');
+    problem = `${at} cannot be watched (${messageOf(error)}), so changes there may go unnoticed; raise fs.inotify.max_user_instances with sysctl(8).`;
+    if (closed || retry !== undefined) return;
+    retry = setTimeout(() => {
+      retry = undefined;
+      lay();
+    }, pause).unref();
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  };
   const drop = (): void => {
     const old = open;
     open = [];
@@ -47,7 +72,7 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
       ignoreInitial: true,
     });
     watcher.on('all', told);
-    watcher.on('error', (error) => log.warn({ path: at, error: String(error) }, 'watching a folder failed'));
+    watcher.on('error', (error) => fail(at, error));
     open.push(watcher);
   };
   const lay = (): void => {
@@ -68,7 +93,14 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
   const settle = (ancestor: string, step: string): void => {
     if (closed) return;
     if (ancestor !== nearestExisting(dirname(folder)) || existsSync(step) !== open.length > 1) lay();
-    else onEvent();
+    else {
+      if (retry === undefined && problem !== undefined) {
+        problem = undefined;
+        pause = FIRST_PAUSE_MS;
+        log.info({ path: folder }, 'the folder is watched again');
+      }
+      onEvent();
+    }
   };
   const relay = (): void => {
     lay();
@@ -76,8 +108,12 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
   };
   lay();
   return {
+    get problem() {
+      return problem;
+    },
     async close() {
       closed = true;
+      clearTimeout(retry);
       drop();
       await closing;
     },

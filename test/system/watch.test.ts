@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -109,4 +110,22 @@ describe('watching folders', () => {
     await noticed(eye, 'all made again', () => mkdirSync(folder, { recursive: true }));
     await noticed(eye, 'a drop-in made again', () => writeFileSync(join(folder, '10-a.toml'), 'a = 1'));
   });
+});
+
+describe('when the kernel grants no more watches', () => {
+  // Seen on a machine with many containers, which share one limit: the daemon went blind and did not say so.
+  const inNamespace = (args: readonly string[]) =>
+    spawnSync('unshare', ['--user', '--map-root-user', ...args]);
+  const able = inNamespace(['true']).status === 0;
+
+  it.skipIf(!able)(
+    'says so, and watches as soon as it may (skipped where user namespaces are not allowed)',
+    () => {
+      const program = join(import.meta.dirname, '../support/programs/crowded-watch.ts');
+      const file = join(temporaryFolder('etc'), 'etc/resolv.conf');
+      const { stdout, stderr } = inNamespace([process.execPath, program, file]);
+      expect(stderr.toString()).toBe('');
+      expect(stdout.toString()).toMatch(/cannot be watched .*max_user_instances[\s\S]*noticed/);
+    },
+  );
 });
