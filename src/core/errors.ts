@@ -1,7 +1,6 @@
 /** Stable codes of the errors dnskeeper itself raises; documented in docs/errors.md. */
 export type ErrorCode =
   | 'USAGE' // the command line is wrong
-  | 'CONFIG' // a configuration file is wrong
   | 'LOCKED' // another daemon holds this root
   | 'IO' // a file, folder or socket did not do what was wanted
   | 'BUS' // the message bus refused, vanished or answered with an error
