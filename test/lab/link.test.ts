@@ -27,7 +27,7 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
 
   beforeEach(async () => {
     // Also ends a quarrel, so that no test waits out the pauses that the one before has earned.
-    await machine.ok('systemctl start dnskeeper && dnsctl takeover');
+    await machine.ok('systemctl stop systemd-resolved; systemctl start dnskeeper && dnsctl takeover');
     await expectOurs(machine);
   });
 
@@ -36,7 +36,8 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
   test('systemd-resolved starts: it is handed back, and taken again when it stops, each within a second', async () => {
     await machine.ok('systemctl start systemd-resolved');
     await machine.until(`! ${isOurs}`, 'the link is handed back', 1000);
-    expect((await untilLink(machine, 'resolved')).link.inCharge).toBe('systemd-resolved');
+    await untilLink(machine, 'resolved');
+    expect(await machine.readFile('/etc/resolv.conf')).toBe(original);
     await machine.until('getent hosts who.example', 'names resolve through systemd-resolved', 20_000);
     expect((await machine.run('dnsctl status')).code).toBe(0);
     await machine.ok('systemctl stop systemd-resolved');
@@ -185,6 +186,52 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
     await on.until(isOurs, 'the link is ours');
     await expectServers(on, servers);
   }
+});
+
+describe.each(suites)('a machine of systemd-resolved on %s', (suite) => {
+  const stub = '../run/systemd/resolve/stub-resolv.conf';
+  let machine: Machine;
+  let network: Network;
+
+  beforeAll(async () => {
+    machine = await bootMachine({ suite, name: `resolved-${suite}` });
+    await installPackage(machine);
+    network = await addNetwork(machine, { link: 'eth-a', ipv4: { prefix: '10.20.0', dns: servers } });
+    await expectServers(machine, servers);
+  });
+
+  afterAll(async () => {
+    await network?.close();
+    await machine?.destroy();
+  });
+
+  test('is left alone, and our own files are written all the same', async () => {
+    const status = await untilLink(machine, 'resolved');
+    expect(status.link.inCharge).toBe('systemd-resolved');
+    expect(await machine.ok('readlink /etc/resolv.conf')).toBe(stub);
+    expect((await machine.run('dnsctl status')).code).toBe(0);
+    expect(await machine.ok('resolvectl dns eth-a')).toContain('10.20.0.1 10.20.0.2');
+  });
+
+  test('is taken over when the administrator disables systemd-resolved, and given back when it is enabled', async () => {
+    await machine.ok('systemctl disable --now systemd-resolved');
+    await machine.until(`test "$(readlink /etc/resolv.conf)" = ${ourFile}`, 'the link is taken', 1000);
+    expect(await machine.ok('getent hosts who.example')).toContain('10.20.0.1');
+    await machine.ok('systemctl enable --now systemd-resolved');
+    await machine.until(`test "$(readlink /etc/resolv.conf)" = ${stub}`, 'the link is given back', 1000);
+    expect((await untilLink(machine, 'resolved')).link.inCharge).toBe('systemd-resolved');
+    await machine.until('getent hosts who.example', 'names resolve through systemd-resolved', 20_000);
+  });
+
+  test('is taken over all the same when takeover = "always" is configured', async () => {
+    await machine.writeFile('/etc/dnskeeper/conf.d/lab.toml', '[link]\ntakeover = "always"\n');
+    await machine.ok('dnsctl reload');
+    await untilLink(machine, 'held');
+    expect(await machine.ok('readlink /etc/resolv.conf')).toBe(ourFile);
+    await machine.ok('rm /etc/dnskeeper/conf.d/lab.toml && dnsctl reload');
+    await untilLink(machine, 'resolved');
+    expect(await machine.ok('readlink /etc/resolv.conf')).toBe(stub);
+  });
 });
 
 describe('a program that never stops overwriting /etc/resolv.conf', () => {

@@ -15,8 +15,8 @@ export interface NetworkOptions {
   /** Router advertisements with RDNSS and DNSSL; without `ipv4` the network is IPv6 only. */
   readonly ipv6?: AddressFamily;
   readonly search?: readonly string[];
-  /** Further options in dnsmasq's words, sent whether asked for or not: `15,66:6f:6f`, `option:mtu,1400`. */
-  readonly dhcpOptions?: readonly string[];
+  /** Replace dnsmasq's DHCP by a server that sends these bytes per option number, however wrong they are. */
+  readonly rawDhcp?: Readonly<Record<number, string>>;
   /** Names the provider's servers answer; all of them also answer `who.example` with the gateway's address. */
   readonly answers?: Readonly<Record<string, string>>;
 }
@@ -51,6 +51,9 @@ export async function addNetwork(machine: Machine, options: NetworkOptions): Pro
   const folder = await mkdtemp(join(tmpdir(), `dk-${process.pid}-${options.link}-`));
   const held: ChildProcess[] = [];
   const close = async (): Promise<void> => {
+    // The kernel takes a dead namespace apart in its own time; removed by hand, the link is gone when this returns.
+    const provider = String(held[0]?.pid ?? 0);
+    await run('nsenter', ['-t', provider, '-n', 'ip', 'link', 'delete', 'dev', 'uplink']);
     for (const child of held.toReversed()) await end(child);
     await rm(folder, { recursive: true, force: true });
   };
@@ -60,6 +63,7 @@ export async function addNetwork(machine: Machine, options: NetworkOptions): Pro
     const network = networkAt(await enteredNamespace(provider), options, held, folder, close);
     await prepareProvider(machine, network, options);
     network.hold('dnsmasq', serverArguments(options, folder), join(folder, 'output.log'));
+    if (options.rawDhcp !== undefined) holdRawDhcp(network, options.rawDhcp, join(folder, 'output.log'));
     await until(() => readQuietly(join(folder, 'queries.log')).includes('started'), 'dnsmasq serves', 5000);
     await network.plug();
     return network;
@@ -68,6 +72,14 @@ export async function addNetwork(machine: Machine, options: NetworkOptions): Pro
     await close();
     throw new Error(`no network on ${options.link}: ${said}`, { cause: error });
   }
+}
+
+function holdRawDhcp(network: Network, options: Readonly<Record<number, string>>, log: string): void {
+  const own = Object.fromEntries(
+    Object.entries(options).map(([code, bytes]) => [code, Buffer.from(bytes, 'latin1').toString('hex')]),
+  );
+  const server = join(import.meta.dirname, 'dhcp-server.ts');
+  network.hold(process.execPath, [server, network.gateway, JSON.stringify(own)], log);
 }
 
 /** unshare needs a moment; before that the process still is in this machine's own namespace. */
@@ -141,7 +153,7 @@ function gatewayOf(family: AddressFamily | undefined): string {
 }
 
 function serverArguments(options: NetworkOptions, folder: string): string[] {
-  const { ipv4, ipv6, search = [], dhcpOptions = [], answers = {} } = options;
+  const { ipv4, ipv6, search = [], rawDhcp, answers = {} } = options;
   const given = (option: string, values: readonly string[]): string[] =>
     values.length === 0 ? [] : [`--dhcp-option-force=${option},${values.join(',')}`];
   return [
@@ -159,7 +171,7 @@ function serverArguments(options: NetworkOptions, folder: string): string[] {
     ...Object.entries({ 'who.example': gatewayOf(ipv4 ?? ipv6), ...answers }).map(
       ([name, address]) => `--address=/${name}/${address}`,
     ),
-    ...(ipv4 === undefined
+    ...(ipv4 === undefined || rawDhcp !== undefined
       ? []
       : [
           `--dhcp-range=${ipv4.prefix}.50,${ipv4.prefix}.150,255.255.255.0,1h`,
@@ -176,7 +188,6 @@ function serverArguments(options: NetworkOptions, folder: string): string[] {
           ),
           ...given('option6:domain-search', search),
         ]),
-    ...dhcpOptions.map((option) => `--dhcp-option-force=${option}`),
   ];
 }
 
