@@ -2,7 +2,7 @@ import type { DaemonControl, Outcome } from './control/daemon-control.ts';
 import type { Config } from './core/config.ts';
 import { messageOf } from './core/errors.ts';
 import { holdOverGap } from './core/grace.ts';
-import { findingsOf } from './core/health.ts';
+import { describeProblem, fileModeReason, findingsOf } from './core/health.ts';
 import { pauseBeforeWrite, rememberWrite, retryPause } from './core/pace.ts';
 import type { Plan } from './core/plan.ts';
 import { makePlan } from './core/policy.ts';
@@ -172,9 +172,9 @@ class Loop implements Daemon {
     }
     const allSpoke = this.#allSpoke();
     if (allSpoke) this.#spoken.resolve();
-    if (this.#holding) {
-      if (allSpoke) this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
-    } else if (event.kind === 'state') this.#wake(event.cause, event.source);
+    if (this.#holding && allSpoke)
+      this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
+    else if (event.kind === 'state') this.#wake(event.cause, event.source);
   }
 
   status(): Status {
@@ -243,12 +243,12 @@ class Loop implements Daemon {
       { files: files.length, problems: problems.length, cause },
       'The configuration was read.',
     );
+    this.#force = true; // a setting may change what is applied though the plan stays
     this.#wake(cause, 'configuration');
     this.#publish();
-    if (first === undefined) return { ok: true, text: `Read ${files.length} configuration file(s).` };
-    const where = first.line === undefined ? first.file : `${first.file}:${first.line}`;
-    const text = `${where}: ${first.key ?? 'the file'}: wanted ${first.wanted}, got ${first.got}. The last good configuration stays in force.`;
-    return { ok: false, text };
+    return first === undefined
+      ? { ok: true, text: `Read ${files.length} configuration file(s).` }
+      : { ok: false, text: `${describeProblem(first)} The last good configuration stays in force.` };
   }
 
   takeover(): Promise<Outcome> {
@@ -295,6 +295,7 @@ class Loop implements Daemon {
   }
 
   #wake(cause: string, source: Change['source']): void {
+    if (this.#holding) return; // the end of the hold looks at everything
     // Of what is folded together the first cause is told; one from outside tells more than one of our own.
     const earlier = this.#pending;
     if (earlier === undefined || earlier.source === 'dnskeeper') {
@@ -410,10 +411,4 @@ class Loop implements Daemon {
       for (const listener of this.#statusListeners) listener(status);
     });
   }
-}
-
-function fileModeReason(plan: Plan, config: Config): string {
-  if (config.mode === 'file') return 'resolver.mode is "file".';
-  if (plan.inexpressible.length === 0) return 'A plain resolv.conf says all there is to say.';
-  return `This version has no local stub; not said: ${plan.inexpressible.join(' ')}`;
 }

@@ -148,6 +148,16 @@ describe('the loop', () => {
     expect(file().search).toEqual(['mine.example']);
   });
 
+  it('a reload applies again even where the plan stays, because settings steer the outputs too', async () => {
+    const { daemon, applied } = start();
+    await daemon.ready;
+    await daemon.idle();
+    const before = applied.length;
+    await daemon.reload();
+    await daemon.idle();
+    expect(applied.slice(before)).toEqual(['files', 'link']);
+  });
+
   it('tells listeners each status and each change, until they let go', async () => {
     const { daemon } = start();
     await daemon.ready;
@@ -172,6 +182,8 @@ describe('a start over the files of an earlier run', () => {
   it('leaves them alone until every source has spoken', async () => {
     const { daemon, applied, file } = start({ holdFirst: 2000 });
     daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
+    daemon.recheck('the watch stands');
+    await daemon.reload();
     await daemon.idle();
     expect(applied).toEqual([]);
     daemon.tell(says([home]));

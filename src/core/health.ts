@@ -89,3 +89,10 @@ function planFindings({ plan, holdingGap }: Condition): Finding[] {
   }
   return findings;
 }
+
+/** Why the plain file is written and not the stub, one sentence. */
+export function fileModeReason(plan: Plan, config: Config): string {
+  if (config.mode === 'file') return 'resolver.mode is "file".';
+  if (plan.inexpressible.length === 0) return 'A plain resolv.conf says all there is to say.';
+  return `This version has no local stub; not said: ${plan.inexpressible.join(' ')}`;
+}
