@@ -17,11 +17,13 @@ export function parseDomain(text: string): Parsed<Domain> {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase();
   if (name === '') return refused('an empty name');
   if (name.length > 253) return refused(`a name of ${name.length} bytes; 253 is the most (RFC 1035)`);
-  for (const label of name.split('.')) {
-    const problem = labelProblem(label);
-    if (problem !== undefined) return refused(problem);
-  }
-  return parsed(name as Domain);
+  if (/^(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/.test(name)) return parsed(name as Domain);
+  return refused(
+    name
+      .split('.')
+      .map(labelProblem)
+      .find((problem) => problem !== undefined) ?? 'no name',
+  );
 }
 
 /** Whether `name` is `domain` or stands below it. */

@@ -11,15 +11,13 @@ import { compareText } from './text.ts';
  */
 export function sortEntries(entries: readonly Entry[]): readonly Entry[] {
   const best = bestMetrics(entries);
-  const ranked = entries.map((entry) => ({ entry, rank: rankOf(entry, best), tie: tieBreaker(entry) }));
-  ranked.sort(
+  return entries.toSorted(
     (a, b) =>
-      a.entry.origin.priority - b.entry.origin.priority ||
-      a.rank - b.rank ||
-      metricOf(a.entry) - metricOf(b.entry) ||
-      compareText(a.tie, b.tie),
+      a.origin.priority - b.origin.priority ||
+      rankOf(a, best) - rankOf(b, best) ||
+      metricOf(a) - metricOf(b) ||
+      compareNames(a, b),
   );
-  return ranked.map(({ entry }) => entry);
 }
 
 const MACHINE_WIDE: Readonly<Record<SourceName, string>> = {
@@ -38,10 +36,15 @@ export function describeOrigin(origin: Origin): string {
   return origin.interface ?? MACHINE_WIDE[origin.source];
 }
 
-/** Why an entry stands where it stands, one sentence. */
-export function orderReason(entry: Entry, entries: readonly Entry[]): string {
+/** Why each entry stands where it stands among the others, one sentence. */
+export function orderReasons(entries: readonly Entry[]): ReadonlyMap<Entry, string> {
+  const best = bestMetrics(entries);
+  return new Map(entries.map((entry) => [entry, orderReason(entry, best)]));
+}
+
+function orderReason(entry: Entry, best: BestMetrics): string {
   const from = `from ${describeOrigin(entry.origin)}`;
-  const rank = rankOf(entry, bestMetrics(entries));
+  const rank = rankOf(entry, best);
   const why = entry.origin.vpn
     ? ', a VPN'
     : rank === 1 && entry.origin.interface !== undefined
@@ -69,15 +72,14 @@ function rankOf(entry: Entry, best: BestMetrics): number {
 
 const metricOf = (entry: Entry): number => (entry.defaultRoute ? entry.metric : Number.MAX_SAFE_INTEGER);
 
-function tieBreaker(entry: Entry): string {
-  const { origin } = entry;
-  const servers = entry.servers.map(formatServer).join(' ');
-  return [
-    origin.interface ?? '',
-    entry.family,
-    origin.connection?.uuid ?? '',
-    origin.source,
-    servers,
-    entry.searches.join(' '),
-  ].join('\n');
+/** Formatting is left for the last, because nearly every pair differs before. */
+function compareNames(a: Entry, b: Entry): number {
+  return (
+    compareText(a.origin.interface ?? '', b.origin.interface ?? '') ||
+    a.family - b.family ||
+    compareText(a.origin.connection?.uuid ?? '', b.origin.connection?.uuid ?? '') ||
+    compareText(a.origin.source, b.origin.source) ||
+    compareText(a.servers.map(formatServer).join(' '), b.servers.map(formatServer).join(' ')) ||
+    compareText(a.searches.join(' '), b.searches.join(' '))
+  );
 }

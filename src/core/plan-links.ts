@@ -1,6 +1,6 @@
 import { type Domain, ROOT } from './domain.ts';
 import type { Entry } from './entries.ts';
-import { orderReason } from './order.ts';
+import { orderReasons } from './order.ts';
 import type { NameRoute, PlanLink } from './plan.ts';
 import { linkKey } from './routes.ts';
 import type { Connectivity, Knob } from './snapshot.ts';
@@ -13,13 +13,16 @@ export function planLinks(
 ): readonly PlanLink[] {
   const groups = Map.groupBy(sorted, linkKey);
   const routesOf = Map.groupBy(routes, (route) => route.link);
-  return [...groups].map(([key, entries]) => planLink(key, entries, sorted, routesOf.get(key) ?? [], unused));
+  const reasons = orderReasons(sorted);
+  return [...groups].map(([key, entries]) =>
+    planLink(key, entries, reasons, routesOf.get(key) ?? [], unused),
+  );
 }
 
 function planLink(
   key: string,
   entries: readonly Entry[],
-  sorted: readonly Entry[],
+  reasons: ReadonlyMap<Entry, string>,
   routes: readonly NameRoute[],
   unused: ReadonlyMap<Entry, string>,
 ): PlanLink {
@@ -30,7 +33,7 @@ function planLink(
     key,
     origin: first.origin,
     servers: entries.flatMap((entry) =>
-      entry.servers.map((value) => ({ value, origin: entry.origin, reason: orderReason(entry, sorted) })),
+      entry.servers.map((value) => ({ value, origin: entry.origin, reason: reasons.get(entry) ?? '' })),
     ),
     searches: uniqueDomains(entries.flatMap((entry) => entry.searches)),
     routing: uniqueDomains(entries.flatMap((entry) => entry.routing)),

@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import { type Domain, parseDomain, ROOT } from './domain.ts';
 import { configurationEntry, type Entry, fallbackEntry, globalEntry, readEntries } from './entries.ts';
-import { describeOrigin, orderReason, sortEntries } from './order.ts';
+import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
 import { planLinks } from './plan-links.ts';
 import { formatOption, type ResolvOption } from './resolv-option.ts';
@@ -40,7 +40,7 @@ export function makePlan(snapshot: Snapshot, config: Config): Plan {
     sorted.filter((entry) => entry.servers.length > 0),
     (entry) => isExclusive(entry, config),
   );
-  const leftOut = [...dropped, ...unusedServers(sorted, unused)].sort(compareLeftOut);
+  const leftOut = sortLeftOut([...dropped, ...unusedServers(sorted, unused)]);
   return {
     nameservers,
     upstream,
@@ -137,8 +137,7 @@ function fallbackIfNeeded(inForce: readonly Entry[], config: Config): readonly E
 /** Every server once, in order. */
 function chooseServers(entries: readonly Entry[], dropped: LeftOut[]): readonly Choice<Server>[] {
   const chosen = new Map<string, Choice<Server>>();
-  for (const entry of entries) {
-    const reason = orderReason(entry, entries);
+  for (const [entry, reason] of orderReasons(entries)) {
     for (const server of entry.servers) {
       const key = isPlain(server) ? formatHost(server) : formatServer(server);
       const held = chosen.get(key);
@@ -306,9 +305,15 @@ const serverLeftOut = (server: Server, entry: Entry, reason: string): LeftOut =>
 
 const KIND_ORDER: Readonly<Record<LeftOut['what'], number>> = { server: 0, search: 1, option: 2, route: 3 };
 
-const compareLeftOut = (a: LeftOut, b: LeftOut): number =>
-  KIND_ORDER[a.what] - KIND_ORDER[b.what] ||
-  a.origin.priority - b.origin.priority ||
-  compareText(describeOrigin(a.origin), describeOrigin(b.origin)) ||
-  compareText(a.text, b.text) ||
-  compareText(a.reason, b.reason);
+function sortLeftOut(leftOut: readonly LeftOut[]): readonly LeftOut[] {
+  const described = leftOut.map((one) => ({ one, from: describeOrigin(one.origin) }));
+  described.sort(
+    (a, b) =>
+      KIND_ORDER[a.one.what] - KIND_ORDER[b.one.what] ||
+      a.one.origin.priority - b.one.origin.priority ||
+      compareText(a.from, b.from) ||
+      compareText(a.one.text, b.one.text) ||
+      compareText(a.one.reason, b.one.reason),
+  );
+  return described.map(({ one }) => one);
+}

@@ -70,16 +70,19 @@ function automaticCatchAll(entry: Entry, someoneHasDefault: boolean): string | u
 /** Who claimed what so far; entries come in order of priority, so an earlier claim never has a worse one. */
 class Claims {
   readonly #priorities = new Map<Domain, { priority: number; exclusive: boolean }>();
+  #anyExclusive = false;
 
   take(domain: Domain, priority: number, exclusive: boolean): boolean {
     const held = this.#priorities.get(domain);
     if (held !== undefined && (held.priority < priority || (held.exclusive && !exclusive))) return false;
     if (this.#isShadowed(domain, priority)) return false;
     if (held === undefined) this.#priorities.set(domain, { priority, exclusive });
+    this.#anyExclusive ||= exclusive;
     return true;
   }
 
   #isShadowed(domain: Domain, priority: number): boolean {
+    if (!this.#anyExclusive) return false;
     for (let name = parentOf(domain); name !== undefined; name = parentOf(name)) {
       const held = this.#priorities.get(name);
       if (held?.exclusive && held.priority < priority) return true;
@@ -119,12 +122,19 @@ function zoneName(units: readonly number[], family: 4 | 6): Domain {
   return `${labels.join('.')}.${family === 4 ? 'in-addr' : 'ip6'}.arpa` as Domain;
 }
 
+/** Two families of one link may claim the same; the text of a domain is hashed once, where a key made of all three would be each time. */
 function unique(routes: readonly NameRoute[]): readonly NameRoute[] {
-  const seen = new Set<string>();
-  return routes.filter((route) => {
-    const key = `${route.domain}\n${route.kind}\n${route.link}`;
-    if (seen.has(key)) return false;
-    seen.add(key);
+  const seen: Record<NameRoute['kind'], Map<string, Set<Domain>>> = {
+    search: new Map(),
+    routing: new Map(),
+    'catch-all': new Map(),
+    reverse: new Map(),
+  };
+  return routes.filter(({ domain, kind, link }) => {
+    const claimed = seen[kind].get(link);
+    if (claimed?.has(domain)) return false;
+    if (claimed === undefined) seen[kind].set(link, new Set([domain]));
+    else claimed.add(domain);
     return true;
   });
 }

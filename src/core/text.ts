@@ -1,5 +1,6 @@
 /** Text from outside made fit for people: no control, format or bidi characters, at most `most` characters. */
 export function printable(text: string, most = 80): string {
+  if (text.length <= most && /^[ -~]*$/.test(text)) return text;
   const points = Array.from(text.slice(0, 4 * most).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?'));
   return points.length > most ? `${points.slice(0, most - 3).join('')}...` : points.join('');
 }
