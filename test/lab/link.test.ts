@@ -6,7 +6,7 @@ import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
 
 const servers = ['10.20.0.1', '10.20.0.2'];
-const original = '# by hand\nnameserver 192.0.2.53\n';
+const original = '# by hand\nnameserver 10.20.0.2\n';
 
 describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
   let machine: Machine;
@@ -78,10 +78,15 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
   });
 
   test("puts itself back after Debian's own DHCP client", async () => {
+    await machine.writeFile(
+      '/etc/NetworkManager/conf.d/lab.conf',
+      '[keyfile]\nunmanaged-devices=interface-name:eth-x\n',
+    );
+    await machine.ok('systemctl reload NetworkManager');
     const other = await addNetwork(machine, { link: 'eth-x', ipv4: { prefix: '10.40.0' } });
     await using closing = new AsyncDisposableStack();
     closing.defer(other.close);
-    await machine.ok('nmcli device set eth-x managed no && ip link set eth-x up');
+    await machine.ok('ip link set eth-x up');
     await machine.ok('dhclient -1 eth-x', { timeoutMs: 60_000 });
     closing.defer(async () => void (await machine.run('dhclient -x eth-x')));
     await expectOurs(machine);

@@ -117,6 +117,7 @@ function networkAt(
     unplug: async () => void (await inside('ip', 'link', 'set', 'dev', 'uplink', 'down')),
     async plug() {
       await inside('ip', 'link', 'set', 'dev', 'uplink', 'up');
+      await inside('ip', 'route', 'replace', '255.255.255.255', 'dev', 'uplink');
       // A link that goes down loses its IPv6 addresses.
       for (const address of ownAddresses(options))
         await inside('ip', 'address', 'replace', address, 'dev', 'uplink');
