@@ -1,6 +1,7 @@
 /**
  * `npm run record-demo`: a day with a laptop, recorded from a real NetworkManager in the lab into
- * examples/recordings/demo.jsonl, which `npm run demo` replays. As root; makes the package first if there is none.
+ * examples/recordings/demo.jsonl, which `npm run demo` replays; demo.steps.json beside it says what was done when.
+ * As root; makes the package first if there is none.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -11,6 +12,7 @@ import { builtPackage, installPackage } from '../test/lab/package.ts';
 import { addVpnProfile, addVpnServer } from '../test/lab/vpn.ts';
 
 const recording = join(import.meta.dirname, '../examples/recordings/demo.jsonl');
+const steps: { readonly time: number; readonly title: string }[] = [];
 const inside = '/var/lib/dnskeeper/demo.jsonl';
 
 const cafe: NetworkOptions = {
@@ -37,6 +39,7 @@ await live(machine);
 await machine.ok('systemctl stop demo-recorder');
 await mkdir(dirname(recording), { recursive: true });
 await writeFile(recording, await machine.readFile(inside), { mode: 0o644 });
+await writeFile(recording.replace(/\.jsonl$/, '.steps.json'), `${JSON.stringify(steps, null, 2)}\n`);
 console.log(`${recording}: ${(await machine.ok(`wc -l < ${inside}`)).trim()} events`);
 
 /** The daemon with --record instead of the service; profiles as a user has them. */
@@ -64,25 +67,36 @@ async function prepare(on: Machine): Promise<void> {
 }
 
 async function live(on: Machine): Promise<void> {
+  begin('The first network: Cafe');
   await on.ok("nmcli connection up 'Cafe'");
   await lists(on, '10.20.0.1', 'the first network');
+  begin('The second network beside it: Home');
   await on.ok("nmcli connection up 'Home'");
   await lists(on, '10.30.0.1', 'the second network');
   await lists(on, 'fd30::1', 'its IPv6 side');
+  begin('Cafe goes');
   await on.ok("nmcli connection down 'Cafe'");
   await lists(on, '10.20.0.1', 'the first network', false);
+  begin('The VPN comes up: Office');
   await on.ok("nmcli connection up 'Office'");
   await lists(on, '10.99.0.1', 'the VPN');
+  begin('The VPN goes down');
   await on.ok("nmcli connection down 'Office'");
   await lists(on, '10.99.0.1', 'the VPN', false);
+  begin('The machine sleeps');
   await sleep(on, true);
   await on.ok('nmcli device disconnect eth-b');
   // Longer than the grace time, so that the replay shows its end too.
   await on.until('! grep -q ^nameserver /run/dnskeeper/resolv.conf', 'the machine has no servers', 15_000);
+  begin('The machine wakes up');
   await sleep(on, false);
   await on.ok("nmcli connection up 'Home'");
   await lists(on, '10.30.0.1', 'the network after the sleep');
   await lists(on, 'fd30::1', 'its IPv6 side after the sleep');
+}
+
+function begin(title: string): void {
+  steps.push({ time: Date.now(), title });
 }
 
 /** NetworkManager leaves software links such as veth alone over a sleep; they are disconnected beside it. */
