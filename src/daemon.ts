@@ -99,7 +99,8 @@ export function startDaemon(parts: DaemonParts, holdFirst = 0): Daemon {
 interface Pending {
   readonly cause: string;
   readonly source: Change['source'];
-  readonly time: number;
+  /** Of the clock's `elapsed`. */
+  readonly since: number;
 }
 
 class Loop implements Daemon {
@@ -128,7 +129,7 @@ class Loop implements Daemon {
   #writes: readonly number[] = [];
   #cancelTimer: () => void = () => {};
   #publishing = false;
-  #applying: Pending | undefined;
+  #applying: Pending = { cause: 'started', source: 'dnskeeper', since: 0 };
   #counters = { events: 0, plans: 0, writes: 0, failures: 0 };
 
   constructor(parts: DaemonParts, holdFirst: number) {
@@ -166,8 +167,8 @@ class Loop implements Daemon {
       this.#publish();
     } else {
       this.#snapshot = fold(this.#snapshot, event);
-      if (this.#health.get(event.source)?.state === 'starting') {
-        this.#health.set(event.source, { state: 'running', detail: 'It has spoken.' });
+      if ((this.#health.get(event.source)?.state ?? 'starting') === 'starting') {
+        this.#health.set(event.source, { state: 'running', detail: `First heard: ${event.cause}.` });
       }
     }
     const allSpoke = this.#allSpoke();
@@ -299,7 +300,7 @@ class Loop implements Daemon {
     // Of what is folded together the first cause is told; one from outside tells more than one of our own.
     const earlier = this.#pending;
     if (earlier === undefined || earlier.source === 'dnskeeper') {
-      this.#pending = { cause, source, time: earlier?.time ?? this.#parts.clock.now() };
+      this.#pending = { cause, source, since: earlier?.since ?? this.#parts.clock.elapsed() };
     }
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
@@ -375,7 +376,7 @@ class Loop implements Daemon {
 
   #note(before: string, after: string): void {
     const now = this.#parts.clock.now();
-    const { cause, source, time } = this.#applying ?? { cause: 'started', source: 'dnskeeper', time: now };
+    const { cause, source, since } = this.#applying;
     this.#counters.writes++;
     this.#writes = rememberWrite(this.#writes, now);
     const change: Change = {
@@ -384,7 +385,7 @@ class Loop implements Daemon {
       source,
       before,
       after,
-      tookMs: now - time,
+      tookMs: Math.round((this.#parts.clock.elapsed() - since) * 100) / 100,
       reasons: lineReasons(this.#plan),
     };
     this.#history.push(change);

@@ -183,7 +183,8 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
 
 async function startOn(ground: Ground): Promise<Daemon> {
   const { paths, options, files, link, configuration, clock, log, bus, held } = ground;
-  const record = options['record'] === undefined ? undefined : openRecording(options['record'], log);
+  const record =
+    options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
   const existed = (await files.look(paths.resolvConf)) !== undefined;
   return startDaemon(

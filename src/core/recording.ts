@@ -35,6 +35,11 @@ const is =
     test(value) ? undefined : `${at}: wanted ${wanted}`;
 const text = is((value) => typeof value === 'string' && value.length <= 65536, 'a text');
 const number = is((value) => typeof value === 'number' && Number.isFinite(value), 'a number');
+/** Later years have no date in four digits, and near the largest numbers adding a pause changes nothing. */
+const moment = is(
+  (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 253_402_300_800_000,
+  'milliseconds since 1970, before the year 10000',
+);
 const flag = is((value) => typeof value === 'boolean', 'true or false');
 const oneOf = (words: readonly string[]): Check =>
   is((value) => words.includes(value as string), words.join(' or '));
@@ -131,4 +136,4 @@ const EVENT: Check = (value, at) => {
       );
 };
 
-const RECORDED: Shape = { time: must(number), event: must(EVENT) };
+const RECORDED: Shape = { time: must(moment), event: must(EVENT) };

@@ -119,7 +119,7 @@ function comments(plan: Plan): string[] {
 }
 
 const commentOf = (entry: LeftOut): string =>
-  `# Not used: ${entry.what} ${ascii(entry.text, 60)} (${quiet(ascii(describeOrigin(entry.origin), 60))}): ${quiet(ascii(entry.reason, 160))}`;
+  `# Not used: ${entry.what} ${quiet(ascii(entry.text, 60))} (${quiet(ascii(describeOrigin(entry.origin), 60))}): ${quiet(ascii(entry.reason, 160))}`;
 
 function text(
   head: readonly string[],

@@ -23,6 +23,8 @@ export interface Surroundings {
   /** Settings of the profiles read so far, by the path of their Settings.Connection. */
   readonly settings: ReadonlyMap<string, ProfileSettings>;
   ifindexOf(name: string): number | undefined;
+  /** The links of the state told last. */
+  readonly before: readonly LinkDns[];
 }
 
 /** The paths of NetworkManager's two fixed objects. */
@@ -44,7 +46,7 @@ export function deriveState(tree: NetworkManagerTree, surroundings: Surroundings
   const manager = tree.get(MANAGER_PATH, 'org.freedesktop.NetworkManager');
   const global = globalOf(manager['GlobalDnsConfiguration']);
   return {
-    links: links.map((link) => linkDnsOf(link, tree, surroundings)),
+    links: links.map((link) => stillUp(link, tree, surroundings) ?? linkDnsOf(link, tree, surroundings)),
     ...(global === undefined ? {} : { global }),
     connectivity: connectivityOf(manager['Connectivity']),
   };
@@ -250,6 +252,31 @@ function linkDnsOf(link: Contribution, tree: NetworkManagerTree, surroundings: S
     connectivity: connectivityOf(device[family === 4 ? 'Ip4Connectivity' : 'Ip6Connectivity']),
     ...(ssid === undefined ? {} : { ssid }),
   };
+}
+
+/**
+ * A link that is still listed, though its IP configuration was cleared already, is being taken down: until the
+ * Configuration goes too, what it had holds, so that no file is written with half of it.
+ */
+function stillUp(
+  link: Contribution,
+  tree: NetworkManagerTree,
+  { before }: Surroundings,
+): LinkDns | undefined {
+  const { owner, family, servers } = link;
+  // IPv6 configurations never show servers that are URIs, so their absence says nothing.
+  if (owner === undefined || !servers.some((server) => !server.includes('://'))) return undefined;
+  const config = configOf(owner, family, tree);
+  const cleared =
+    serversOf(config, family).length === 0 &&
+    ['Searches', 'Domains', 'DnsOptions'].every((key) => textsOf(config[key]).length === 0);
+  if (!cleared) return undefined;
+  return before.find(
+    (old) =>
+      old.interface === link.interface &&
+      old.family === family &&
+      JSON.stringify(old.servers) === JSON.stringify(servers),
+  );
 }
 
 function routingOf(config: Properties): Pick<LinkDns, 'routes' | 'gateway' | 'defaultRoute' | 'metric'> {

@@ -1,5 +1,5 @@
 import { messageOf } from '../core/errors.ts';
-import type { SourceEvent, SourceHealth } from '../core/snapshot.ts';
+import type { LinkDns, SourceEvent, SourceHealth } from '../core/snapshot.ts';
 import type { Bus, BusSignal, SignalMatch } from '../system/bus.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -81,6 +81,7 @@ class Follower {
   #cause: string | undefined;
   #scheduled = false;
   #toldState: string | undefined;
+  #toldLinks: readonly LinkDns[] = [];
   #toldHealth: string | undefined;
   #dropped = 0;
 
@@ -217,10 +218,12 @@ class Follower {
     const state = deriveState(this.#tree, {
       settings: this.#settings,
       ifindexOf: (name) => this.#options.ifindexOf(name),
+      before: this.#toldLinks,
     });
     const text = JSON.stringify(state);
     if (text === this.#toldState) return;
     this.#toldState = text;
+    this.#toldLinks = state.links;
     this.#tell({ source: 'networkmanager', kind: 'state', cause, state });
   }
 

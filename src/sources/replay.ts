@@ -1,5 +1,6 @@
-import { open } from 'node:fs/promises';
-import { DnskeeperError } from '../core/errors.ts';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import { parseRecordedEvent } from '../core/recording.ts';
 import type { RecordedEvent, SourceEvent } from '../core/snapshot.ts';
 import type { Clock } from '../system/clock.ts';
@@ -16,6 +17,7 @@ export function movedClock(time: number): MovedClock {
   const tasks = new Set<{ at: number; task: () => void }>();
   return {
     now: () => now,
+    elapsed: () => performance.now(),
     after(ms, task) {
       const entry = { at: now + ms, task };
       tasks.add(entry);
@@ -35,14 +37,15 @@ export function movedClock(time: number): MovedClock {
   };
 }
 
+/** No line that --record writes comes near this; a longer one would only fill the memory. */
+const MOST_LINE_BYTES = 16 << 20;
+
 /** Read the events of a recording one by one; a line that is none is an error that names it. */
 export async function* readRecording(path: string): AsyncGenerator<RecordedEvent> {
-  const file = await open(path).catch((error: unknown) => {
-    throw new DnskeeperError('IO', `Wanted to read the recording ${path}, but it cannot be opened.`, error);
-  });
+  const file = await openRegular(path);
   try {
     let number = 0;
-    for await (const line of file.readLines({ encoding: 'utf8' })) {
+    for await (const line of linesOf(file, path)) {
       number++;
       if (line.trim() === '') continue;
       const event = parseRecordedEvent(line);
@@ -57,6 +60,30 @@ export async function* readRecording(path: string): AsyncGenerator<RecordedEvent
   } finally {
     await file.close();
   }
+}
+
+/** A recording is read twice (for its first time, then to be fed), which a pipe or a device does not allow. */
+async function openRegular(path: string): Promise<FileHandle> {
+  const refuse = (got: string, cause?: unknown): DnskeeperError =>
+    new DnskeeperError('IO', `Wanted a recording in the regular file ${path}, got ${got}.`, cause);
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+    throw refuse(systemCodeOf(error) ?? messageOf(error), error);
+  });
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw refuse('something else');
+}
+
+async function* linesOf(file: FileHandle, path: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const part of file.createReadStream({ encoding: 'utf8', autoClose: false })) {
+    const lines = `${rest}${String(part)}`.split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+    if (rest.length > MOST_LINE_BYTES)
+      throw new DnskeeperError('IO', `${path}: wanted lines of at most ${MOST_LINE_BYTES} bytes, got more.`);
+  }
+  yield rest;
 }
 
 /** Where replayed events go, and how to know that each has taken effect. */

@@ -1,17 +1,24 @@
-import { constants, type Stats } from 'node:fs';
 import {
-  chmod,
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  symlink,
-} from 'node:fs/promises';
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { open, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import type { Relabel } from './labels.ts';
 import type { Libc } from './libc.ts';
@@ -74,12 +81,17 @@ export interface Files {
 export const temporaryNameOf = (path: string): string =>
   join(dirname(path), `.${basename(path).replace(/^\./, '')}.dnskeeper`);
 
-/** The files of this machine; `relabel` is told about every file that was made or replaced. */
+/**
+ * The files of this machine; `relabel` is told about every file that was made or replaced.
+ * Only what waits for a disk goes through Node's thread pool. The rest takes microseconds, in /run on a tmpfs, and each
+ * trip through the pool costs two switches of thread, which on a busy machine wait for their turn: thirteen trips for
+ * each of two files were most of the time from a change to the files.
+ */
 export function openFiles(libc: Libc | undefined, relabel: Relabel = async () => {}): Files {
   const files: Files = {
     look: (path) => wanting(`look at ${path}`, () => look(path)),
     read: (path, most) => wanting(`read ${path}`, () => readBounded(path, most)),
-    realPath: (path) => wanting(`follow ${path}`, () => unlessMissing(realpath(path))),
+    realPath: (path) => wanting(`follow ${path}`, () => unlessMissingLater(realpath(path))),
     isMountPoint: (path) => wanting(`find out whether ${path} is a mount point`, () => isMountPoint(path)),
     isImmutable: (path) => libc?.isImmutable(path),
     async replace(path, bytes, options = {}) {
@@ -100,7 +112,7 @@ export function openFiles(libc: Libc | undefined, relabel: Relabel = async () =>
       wanting(`write into ${path}`, () => overwrite(path, bytes, durable)),
     async replaceWithLink(path, target) {
       await wanting(`link ${path} to ${target}`, () =>
-        renameOver(path, (temporary) => symlink(target, temporary)),
+        renameOver(path, (temporary) => symlinkSync(target, temporary)),
       );
       await wanting(`flush ${dirname(path)}`, () => flushFolder(dirname(path)));
       await relabel(path);
@@ -135,10 +147,10 @@ async function wanting<T>(what: string, act: () => Promise<T>): Promise<T> {
 }
 
 async function look(path: string): Promise<FileFacts | undefined> {
-  const stats = await unlessMissing(lstat(path, { bigint: true }));
+  const stats = unlessMissing(() => lstatSync(path, { bigint: true }));
   if (stats === undefined) return undefined;
   const kind = kindOf(stats);
-  const target = kind === 'link' ? await unlessMissing(readlink(path)) : undefined;
+  const target = kind === 'link' ? unlessMissing(() => readlinkSync(path)) : undefined;
   return {
     kind,
     mode: Number(stats.mode & 0o7777n),
@@ -159,62 +171,71 @@ function kindOf(stats: Pick<Stats, 'isFile' | 'isSymbolicLink' | 'isDirectory'>)
 
 /** O_NONBLOCK so that a FIFO or a device cannot hang us. */
 async function readBounded(path: string, most: number): Promise<Buffer | undefined> {
-  const file = await unlessMissing(open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  const file = unlessMissing(() => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   if (file === undefined) return undefined;
   try {
-    const bytes = Buffer.alloc(most + 1);
-    const filled = await readInto(file, bytes);
+    return readAll(file, path, most);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** In pieces: files are small, and room for the most that is allowed would be taken and given back each time. */
+function readAll(file: number, path: string, most: number): Buffer {
+  const pieces: Buffer[] = [];
+  let filled = 0;
+  for (;;) {
+    const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, most + 1 - filled));
+    const bytesRead = readSync(file, piece, 0, piece.length, filled);
+    if (bytesRead === 0) return Buffer.concat(pieces, filled);
+    pieces.push(piece.subarray(0, bytesRead));
+    filled += bytesRead;
     if (filled > most)
       throw new DnskeeperError(
         'IO',
         `wanted at most ${most} bytes in ${path}, got more; put a sane file there`,
       );
-    return Buffer.from(bytes.subarray(0, filled));
-  } finally {
-    await file.close();
   }
 }
 
-async function readInto(file: FileHandle, bytes: Buffer): Promise<number> {
-  let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return filled;
-}
+const PIECE_BYTES = 4096;
 
 async function isMountPoint(path: string): Promise<boolean> {
-  const folder = await unlessMissing(realpath(dirname(path)));
+  const folder = await unlessMissingLater(realpath(dirname(path)));
   return folder !== undefined && (await mountPoints()).has(join(folder, basename(path)));
 }
 
 /** Prepare something beside the target and rename it there; nothing is left behind when that fails. */
-async function renameOver(path: string, prepare: (temporary: string) => Promise<void>): Promise<void> {
+async function renameOver(path: string, prepare: (temporary: string) => Promise<void> | void): Promise<void> {
   const temporary = temporaryNameOf(path);
-  await rm(temporary, { force: true }); // a leftover of a run that was killed
+  rmSync(temporary, { force: true }); // a leftover of a run that was killed
   try {
     await prepare(temporary);
-    await rename(temporary, path);
+    renameSync(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to tell
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // The first failure is the one to tell.
+    }
     throw error;
   }
 }
 
 async function make(path: string, bytes: Uint8Array, options: WriteOptions): Promise<void> {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-  const file = await open(path, flags, 0o600);
+  const file = openSync(path, flags, 0o600);
   try {
-    await file.writeFile(bytes);
-    if (options.owner !== undefined) await file.chown(options.owner.uid, options.owner.gid);
-    await file.chmod(options.mode ?? 0o644); // after chown, which clears some bits
-    if (options.durable) await file.sync();
+    writeFileSync(file, bytes);
+    if (options.owner !== undefined) fchownSync(file, options.owner.uid, options.owner.gid);
+    fchmodSync(file, options.mode ?? 0o644); // after chown, which clears some bits
+    if (options.durable) await flush(file);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
+
+const flush = promisify(fsync);
 
 /**
  * The new bytes, filled up with line ends to the old length, go out in one write and the rest is cut off after that. A
@@ -251,21 +272,36 @@ async function flushFolder(path: string): Promise<void> {
 }
 
 async function makeFolder(path: string, mode: number): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode });
-  if (first !== undefined) await chmod(path, mode); // mkdir's mode is cut by the umask
+  const first = mkdirSync(path, { recursive: true, mode });
+  if (first !== undefined) chmodSync(path, mode); // mkdir's mode is cut by the umask
 }
 
 async function remove(path: string): Promise<boolean> {
-  return (await unlessMissing(rm(path).then(() => true))) ?? false;
+  return (
+    unlessMissing(() => {
+      rmSync(path);
+      return true;
+    }) ?? false
+  );
 }
 
-/** The outcome, or undefined when what was asked for does not exist. */
-async function unlessMissing<T>(promise: Promise<T>): Promise<T | undefined> {
+/** What `act` gives, or undefined when what was asked for does not exist. */
+function unlessMissing<T>(act: () => T): T | undefined {
   try {
-    return await promise;
+    return act();
   } catch (error) {
-    const code = systemCodeOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined;
+    if (MISSING.includes(systemCodeOf(error))) return undefined;
     throw error;
   }
 }
+
+async function unlessMissingLater<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (MISSING.includes(systemCodeOf(error))) return undefined;
+    throw error;
+  }
+}
+
+const MISSING: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP'];

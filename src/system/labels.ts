@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { messageOf } from '../core/errors.ts';
 import type { Log } from './log.ts';
 
@@ -25,7 +25,7 @@ export function selinuxLabels(
   const labels = {
     problem: undefined as string | undefined,
     async relabel(path: string): Promise<void> {
-      if (!(await isEnforcing(`${root}/sys/fs/selinux/enforce`))) return;
+      if (!isEnforcing(`${root}/sys/fs/selinux/enforce`)) return;
       try {
         await run('restorecon', [path], DEADLINE_MS);
         labels.problem = undefined;
@@ -50,9 +50,9 @@ const runProgram: Run = (program, args, deadlineMs) =>
     child.stdin?.end();
   });
 
-async function isEnforcing(path: string): Promise<boolean> {
+function isEnforcing(path: string): boolean {
   try {
-    return (await readFile(path, 'latin1')).trim() === '1';
+    return readFileSync(path, 'latin1').trim() === '1';
   } catch {
     return false;
   }

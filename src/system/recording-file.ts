@@ -1,19 +1,23 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { Log } from './log.ts';
 
 const MOST_BYTES = 64 << 20;
 
-/** A file that lines are appended to, at once and in order, until it holds 64 MiB. */
+/** A file that lines are appended to, at once and in order, until it holds 64 MiB more. */
 export interface RecordingFile {
   append(line: string): void;
   close(): void;
 }
 
-/** Open a recording for appending; readable by its owner only, because it names networks. */
-export function openRecording(path: string, log: Log): RecordingFile {
+/**
+ * Open a recording for appending; readable by its owner only, because it names networks. `replayed` is the recording
+ * that is read at the same time, which must be another file, for it would never end.
+ */
+export function openRecording(path: string, log: Log, replayed?: string): RecordingFile {
   let bytes = 0;
-  let fd: number | undefined = open(path);
+  let fd: number | undefined = open(path, replayed);
+  const before = fstatSync(fd).size;
   const stop = (why: string): void => {
     if (fd !== undefined) closeSync(fd);
     fd = undefined;
@@ -23,9 +27,9 @@ export function openRecording(path: string, log: Log): RecordingFile {
     append(line) {
       if (fd === undefined) return;
       try {
-        bytes += writeSync(fd, `${line}\n`);
+        bytes += appendWhole(fd, Buffer.from(`${line}\n`), before + bytes);
       } catch (error) {
-        stop(messageOf(error));
+        return stop(messageOf(error));
       }
       if (bytes >= MOST_BYTES) stop('it reached 64 MiB');
     },
@@ -33,9 +37,20 @@ export function openRecording(path: string, log: Log): RecordingFile {
   };
 }
 
-function open(path: string): number {
+/** A full disk takes half a line without an error; a recording that ends in half a line could not be replayed. */
+function appendWhole(fd: number, line: Buffer, end: number): number {
+  const written = writeSync(fd, line);
+  if (written === line.length) return written;
+  ftruncateSync(fd, end);
+  throw new Error(`only ${written} of ${line.length} bytes of a line were taken, and were taken back`);
+}
+
+function open(path: string, replayed: string | undefined): number {
+  let fd: number;
   try {
-    return openSync(path, 'a', 0o600);
+    // O_NONBLOCK, because opening a pipe that nobody reads would wait for ever.
+    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+    fd = openSync(path, flags, 0o600);
   } catch (error) {
     throw new DnskeeperError(
       'IO',
@@ -43,4 +58,16 @@ function open(path: string): number {
       error,
     );
   }
+  if (replayed === undefined || !isSame(fd, replayed)) return fd;
+  closeSync(fd);
+  throw new DnskeeperError(
+    'USAGE',
+    `--record and --replay name the same file, ${path}; record to another one.`,
+  );
+}
+
+function isSame(fd: number, path: string): boolean {
+  const one = fstatSync(fd);
+  const other = statSync(path, { throwIfNoEntry: false });
+  return other?.ino === one.ino && other.dev === one.dev;
 }

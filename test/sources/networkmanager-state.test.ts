@@ -26,8 +26,10 @@ const treeOf = (...objects: readonly PlainObjects[]): NetworkManagerTree => {
 const derive = (
   tree: NetworkManagerTree,
   settings: Readonly<Record<string, ProfileSettings>> = {},
+  before: SourceState['links'] = [],
 ): SourceState =>
   deriveState(tree, {
+    before,
     settings: new Map(Object.entries(settings)),
     ifindexOf: (name) => ({ 'eth-a': 2, tun0: 7, wg0: 8 })[name],
   });
@@ -585,4 +587,14 @@ describe('as a real NetworkManager 1.42.4 said it', () => {
     const both = `tun0 office corp.example + ${ethernetOnly}`;
     expect(seen).toEqual([both, ethernetOnly, both]);
   });
+});
+
+test('a link that is being taken down keeps what it had until the Configuration drops it', () => {
+  // Seen with 1.52: the IP configuration is cleared some 40 ms before the Configuration signal.
+  const ip4 = { NameserverData: [{ address: '192.0.2.1' }], Searches: ['cafe.example'], AddressData: [four] };
+  const listed = configuration(entry('eth-a', ['192.0.2.1'], { domains: ['cafe.example'] }));
+  const up = derive(treeOf(idle(), ethernet({ ip4 }), listed));
+  const cleared = ethernet({ ip4: { NameserverData: [], Searches: [] } });
+  expect(derive(treeOf(idle(), cleared, listed), {}, up.links).links).toEqual(up.links);
+  expect(derive(treeOf(idle(), cleared, configuration()), {}, up.links).links).toEqual([]);
 });

@@ -14,6 +14,7 @@ export function manualClock(start = 1_700_000_000_000): ManualClock {
   const tasks = new Set<{ readonly due: number; readonly run: () => void }>();
   return {
     now: () => now,
+    elapsed: () => now,
     after(ms, run) {
       const task = { due: now + ms, run };
       tasks.add(task);
