@@ -305,6 +305,7 @@ function stopSignal(held: AsyncDisposableStack): {
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1); // a daemon without a bus has nothing else that keeps it
   held.defer(() => clearInterval(keepAlive));
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
+  process.on('SIGHUP', () => {}); // would end us while we start or stop, when there is nothing to read again yet
   return { signal: controller.signal, happened };
 }
 

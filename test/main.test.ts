@@ -113,6 +113,39 @@ describe('dnskeeperd as a process', () => {
     await second.ended;
   });
 
+  it('leaves a file with servers and starts again, at whatever moment SIGTERM, SIGKILL or SIGHUP comes', async () => {
+    const root = newRoot();
+    for (let round = 0; round < 12; round++) {
+      configure(root, `[dns]\nservers = ["192.0.2.${round + 1}"]\n`);
+      const daemon = run(['--root', root]);
+      await until(() => daemon.stderr() !== '', 'it has begun to start');
+      const churn = setInterval(() => {
+        configure(root, `[dns]\nservers = ["192.0.2.${100 + (Date.now() % 100)}"]\n`);
+        daemon.child.kill('SIGHUP');
+      }, 3);
+      await new Promise((resolve) => setTimeout(resolve, round * 12)); // the moment, not a wait for anything
+      clearInterval(churn);
+      daemon.child.kill(round % 3 === 0 ? 'SIGKILL' : 'SIGTERM');
+      const { code, stderr } = await daemon.ended;
+      expect([code, daemon.child.signalCode], stderr).toEqual(
+        round % 3 === 0 ? [null, 'SIGKILL'] : [0, null],
+      );
+      const text = readFileSync(join(root, 'etc/resolv.conf'), 'utf8');
+      expect(parseResolvConf(text).nameservers, `after round ${round}`).toHaveLength(1);
+    }
+  });
+
+  it('lets one of two that are started at the same instant run', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    const both = [run(['--root', root]), run(['--root', root])];
+    const lost = await Promise.race(both.map(async (one) => ({ ...(await one.ended), one })));
+    expect(lost).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs dnskeeper here') });
+    const winner = both.find((one) => one !== lost.one);
+    await until(() => resolvConf(root).nameservers.length === 1, 'the other one has written the file');
+    winner?.child.kill('SIGTERM');
+    expect(await winner?.ended).toMatchObject({ code: 0 });
+  });
+
   it('checks a configuration without running', async () => {
     const root = newRoot('[link]\ntakover = "auto"\n');
     const bad = await run(['--root', root, '--check']).ended;
