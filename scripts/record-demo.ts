@@ -40,6 +40,10 @@ await machine.ok('systemctl stop demo-recorder');
 await mkdir(dirname(recording), { recursive: true });
 await writeFile(recording, await machine.readFile(inside), { mode: 0o644 });
 await writeFile(recording.replace(/\.jsonl$/, '.steps.json'), `${JSON.stringify(steps, null, 2)}\n`);
+await writeFile(
+  recording.replace('demo.jsonl', 'vpn-up.jsonl'),
+  untilStep('The VPN goes down', await machine.readFile(inside)),
+);
 console.log(`${recording}: ${(await machine.ok(`wc -l < ${inside}`)).trim()} events`);
 
 /** The daemon with --record instead of the service; profiles as a user has them. */
@@ -93,6 +97,15 @@ async function live(on: Machine): Promise<void> {
   await on.ok("nmcli connection up 'Home'");
   await lists(on, '10.30.0.1', 'the network after the sleep');
   await lists(on, 'fd30::1', 'its IPv6 side after the sleep');
+}
+
+/** The recording as it was before a step began, for README's example. */
+function untilStep(title: string, lines: string): string {
+  const end = steps.find((step) => step.title === title)?.time ?? 0;
+  const early = lines
+    .split('\n')
+    .filter((line) => line !== '' && (JSON.parse(line) as { time: number }).time < end);
+  return `${early.join('\n')}\n`;
 }
 
 function begin(title: string): void {
