@@ -1,0 +1,104 @@
+/**
+ * `npm run bench`: what the daemon needs beside what others need for the same, as one table.
+ * `--only plan,burst` picks measurements, `--idle SECONDS` and `--switches COUNT` say how long two of them go on.
+ * A full run writes bench/results.md.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { burst } from './burst.ts';
+import type { Measurement, Options, Row } from './measurement.ts';
+import { plan } from './plan.ts';
+import { processes } from './processes.ts';
+import { switches } from './switches.ts';
+
+const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan];
+const LAB_TOOLS = [
+  'debootstrap',
+  'systemd-nspawn',
+  'nsenter',
+  'unshare',
+  'setpriv',
+  'dnsmasq',
+  'openvpn',
+  'ip',
+];
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    idle: { type: 'string', default: '60' },
+    switches: { type: 'string', default: '64' },
+  },
+});
+const options: Options = { idleSeconds: whole('idle', 10), switches: whole('switches', 4) };
+const chosen = choose(values.only);
+const rows: Row[] = [];
+for (const measurement of chosen) {
+  console.error(`measuring: ${measurement.what}`);
+  rows.push(...(await measure(measurement)));
+}
+const text = `${describeMachine()}\n\n${table(rows)}\n`;
+console.log(text);
+if (values.only === undefined)
+  writeFileSync(
+    join(import.meta.dirname, 'results.md'),
+    `# Results of \`npm run bench\`\n\n${text}\n${legend()}`,
+  );
+process.exitCode = rows.some((row) => row.reached === false) ? 1 : 0;
+
+function whole(name: 'idle' | 'switches', least: number): number {
+  const value = Number(values[name]);
+  if (!Number.isInteger(value) || value < least)
+    throw new Error(`wanted a whole number from ${least} on for --${name}, got ${values[name]}`);
+  return value;
+}
+
+function choose(only: string | undefined): readonly Measurement[] {
+  if (only === undefined) return MEASUREMENTS;
+  return only.split(',').map((name) => {
+    const measurement = MEASUREMENTS.find((one) => one.name === name);
+    if (measurement !== undefined) return measurement;
+    throw new Error(`wanted --only with ${MEASUREMENTS.map((one) => one.name).join(', ')}, got ${name}`);
+  });
+}
+
+async function measure(measurement: Measurement): Promise<readonly Row[]> {
+  const reason = measurement.lab ? noLab() : undefined;
+  if (reason === undefined) return measurement.run(options);
+  return [{ what: measurement.what, must: '', measured: `skipped: ${reason}`, peer: '', ratio: '' }];
+}
+
+/** Why no machine can be booted here. */
+function noLab(): string | undefined {
+  if (process.getuid?.() !== 0) return 'the lab needs root';
+  const folders = (process.env['PATH'] ?? '').split(':');
+  const missing = LAB_TOOLS.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
+  return missing.length === 0 ? undefined : `the lab needs ${missing.join(', ')}`;
+}
+
+function describeMachine(): string {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
+    version: string;
+  };
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  const day = new Date().toISOString().slice(0, 10);
+  return `${day}, ${availableParallelism()}-core VM, dnskeeper ${version} (${commit}), Node ${process.versions.node}.`;
+}
+
+function table(all: readonly Row[]): string {
+  const head = ['what', 'must reach', 'measured', 'peer, in the same run', 'ours / peer', 'reached'];
+  const reached = (row: Row): string => (row.reached === undefined ? '' : row.reached ? 'yes' : '**no**');
+  const lines = all.map((row) => [row.what, row.must, row.measured, row.peer, row.ratio, reached(row)]);
+  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function legend(): string {
+  return [
+    'Figures of a shared virtual machine move from run to run; the ratios to the peer, measured in the same run and in turns,',
+    'move less. Medians unless a line says otherwise. How each figure comes about stands at the head of its file in bench.',
+    '',
+  ].join('\n');
+}
