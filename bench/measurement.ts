@@ -44,12 +44,11 @@ export const ms = (value: number): string => `${figures(value)} ms`;
 /** Bytes as people say them. */
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** Ours over theirs. */
-export const ratio = (ours: number, theirs: number): string => figures(ours / theirs);
+/** Ours over theirs; a peer that needed nothing measurable gives none. */
+export const ratio = (ours: number, theirs: number): string => (theirs > 0 ? figures(ours / theirs) : '-');
 
 /** Three figures, never in exponent form. */
 export function figures(value: number): string {
   const size = Math.abs(value);
-  if (!Number.isFinite(value)) return 'none';
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }

@@ -57,7 +57,9 @@ async function starts(machine: Machine): Promise<Row> {
     );
     theirs.push(await oneStart(machine, 'systemd-resolved', `${RESOLVED_FOLDER}/stub-resolv.conf`));
   }
-  await machine.ok('systemctl stop systemd-resolved; systemctl start dnskeeper');
+  await machine.ok(
+    'systemctl stop systemd-resolved; systemctl reset-failed systemd-resolved; systemctl start dnskeeper',
+  );
   return {
     what: `start of the daemon, exec to first file (${STARTS} starts, worst ${ms(Math.max(...ours))})`,
     must: '<= 300 ms',
@@ -77,7 +79,8 @@ async function oneStart(machine: Machine, unit: string, file: string): Promise<n
     if (existsSync(path)) written.resolve(now);
   });
   try {
-    await machine.ok(`systemctl start ${unit}`);
+    // systemd refuses a service that is started too often.
+    await machine.ok(`systemctl reset-failed ${unit}; systemctl start ${unit}`);
     const end = await Promise.race([written.promise, pause(10_000)]);
     if (end === undefined) throw new Error(`${unit} wrote no ${file}`);
     // systemd and Node read the same clock (CLOCK_MONOTONIC).
