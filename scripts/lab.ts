@@ -70,7 +70,9 @@ function whyNot(install: boolean): string | undefined {
     : `this machine grants no namespaces: ${String(namespaces.stderr).trim()}`;
 }
 
-const exists = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+function exists(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+}
 
 function run(command: string, commandArguments: readonly string[], environment = process.env): void {
   execFileSync(command, commandArguments, {
