@@ -8,6 +8,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../src/core/errors.ts';
+import { builtPackage } from '../test/lab/package.ts';
 import { burst } from './burst.ts';
 import type { Measurement, Options, Row } from './measurement.ts';
 import { plan } from './plan.ts';
@@ -66,17 +68,18 @@ function choose(only: string | undefined): readonly Measurement[] {
 }
 
 async function measure(measurement: Measurement): Promise<readonly Row[]> {
-  const reason = measurement.lab ? noLab() : undefined;
+  const reason = measurement.lab ? await noLab() : undefined;
   if (reason === undefined) return measurement.run(options);
   return [{ what: measurement.what, must: '', measured: `skipped: ${reason}`, peer: '', ratio: '' }];
 }
 
 /** Why no machine can be booted here. */
-function noLab(): string | undefined {
+async function noLab(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'the lab needs root';
   const folders = (process.env['PATH'] ?? '').split(':');
   const missing = LAB_TOOLS.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
-  return missing.length === 0 ? undefined : `the lab needs ${missing.join(', ')}`;
+  if (missing.length > 0) return `the lab needs ${missing.join(', ')}`;
+  return builtPackage().then(() => undefined, messageOf);
 }
 
 function describeMachine(): string {
