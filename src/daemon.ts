@@ -84,6 +84,7 @@ export interface Daemon extends DaemonControl {
 }
 
 const HISTORY = 64;
+const SILENT: ReadonlySet<SourceHealth['state']> = new Set(['absent', 'gone', 'failed']);
 const APPLY_DEADLINE_MS = 15_000;
 
 /**
@@ -277,8 +278,11 @@ class Loop implements Daemon {
     for (const output of [this.#parts.link, this.#files]) await output.close();
   }
 
+  /** A source that only tells how it is has not spoken, unless it is in no state to say more. */
   #allSpoke(): boolean {
-    return [...this.#health.values()].every((health) => health.state !== 'starting');
+    return this.#parts.sources.every(
+      ({ name }) => name in this.#snapshot || SILENT.has(this.#health.get(name)?.state ?? 'starting'),
+    );
   }
 
   #endHold(cause: string, source: Change['source'] = 'dnskeeper'): void {

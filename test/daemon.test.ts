@@ -182,6 +182,11 @@ describe('a start over the files of an earlier run', () => {
   it('leaves them alone until every source has spoken', async () => {
     const { daemon, applied, file } = start({ holdFirst: 2000 });
     daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
+    daemon.tell({
+      source: 'networkmanager',
+      kind: 'health',
+      health: { state: 'running', detail: 'it runs' },
+    });
     daemon.recheck('the watch stands');
     await daemon.reload();
     await daemon.idle();
@@ -189,6 +194,18 @@ describe('a start over the files of an earlier run', () => {
     daemon.tell(says([home]));
     await daemon.idle();
     expect(file().nameservers).toEqual(['192.168.1.1']);
+  });
+
+  it('does not wait for a source that is not there', async () => {
+    const { daemon, applied } = start({ holdFirst: 2000 });
+    daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
+    daemon.tell({
+      source: 'networkmanager',
+      kind: 'health',
+      health: { state: 'absent', detail: 'not there' },
+    });
+    await daemon.idle();
+    expect(applied).toEqual(['files', 'link']);
   });
 
   it('does not wait for ever', async () => {
