@@ -212,9 +212,9 @@ class Follower {
     if (this.#stopped.signal.aborted || this.#owner === undefined || this.#waiting !== undefined) return;
     this.#readNewProfiles();
     this.#logDropped();
-    // After a restart it takes its devices up one by one; until the first of them the old state is the better one.
+    // While it starts it takes its devices up one by one; until the first of them what held before is better.
     const starting = this.#tree.get(MANAGER_PATH, NAME)['Startup'] === true;
-    if (this.#toldState !== undefined && starting && isUnconfigured(this.#tree)) return;
+    if (starting && isUnconfigured(this.#tree)) return;
     const state = deriveState(this.#tree, {
       settings: this.#settings,
       ifindexOf: (name) => this.#options.ifindexOf(name),
