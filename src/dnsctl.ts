@@ -5,7 +5,7 @@ import { controlClient } from './control/client.ts';
 import { DNSCTL, EXIT } from './control/command-table.ts';
 import { COMMANDS, type CommandContext } from './control/commands.ts';
 import type { AbsentFacts } from './control/format-absent.ts';
-import { DnskeeperError, messageOf } from './core/errors.ts';
+import { DnskeeperError, messageOf, systemCodeOf } from './core/errors.ts';
 import { printable } from './core/text.ts';
 import { type ParsedCommand, parseCommandLine } from './system/command-line.ts';
 import { silentLog } from './system/log.ts';
@@ -17,12 +17,16 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   const terminal = terminalOf(process.stdout, process.env);
   const parsed = parseCommandLine(DNSCTL, process.argv.slice(2), Math.min(terminal.columns, 100));
+  process.stdout.on('error', (error) => {
+    // A reader that has seen enough (dnsctl history | head) is no error; a full disk is.
+    if (systemCodeOf(error) === 'EPIPE') process.exit(EXIT.done);
+    process.stderr.write(`dnsctl: wanted to print, got ${messageOf(error)}\n`);
+    process.exit(EXIT.problem);
+  });
   if (parsed.kind === 'print') process.stdout.write(parsed.text);
   if (parsed.kind === 'wrong') process.stderr.write(parsed.text);
   if (parsed.kind !== 'run') return parsed.kind === 'wrong' ? EXIT.usage : EXIT.done;
   const stop = new AbortController();
-  // A reader that has seen enough (dnsctl history | head) is no error.
-  process.stdout.on('error', () => process.exit(EXIT.done));
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
   try {
     return (await COMMANDS[parsed.command]?.(contextOf(parsed, terminal, stop.signal))) ?? EXIT.usage;

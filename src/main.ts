@@ -42,6 +42,9 @@ type Options = Readonly<Record<string, string>>;
 /** How long the files of an earlier run stay while the sources have not all spoken. */
 const HOLD_FIRST_MS = 2000;
 
+/** How long --once waits for the link to be decided. */
+const LINK_DECIDED_MS = 6000;
+
 process.exitCode = await main(process.argv.slice(2));
 
 /** Run the daemon until it is told to stop; returns its exit code. */
@@ -134,10 +137,25 @@ async function run(paths: Paths, options: Options): Promise<number> {
   if (recording !== undefined) await feed(recording, ground, daemon, stopped.signal);
   if (!('once' in options)) await stopped.happened;
   else {
-    await Promise.race([daemon.spoken, stopped.happened]);
+    await Promise.race([daemon.spoken.then(() => linkDecided(daemon)), stopped.happened]);
     await daemon.idle();
   }
   return 'once' in options && !daemon.status().healthy ? EXIT.problem : EXIT.done;
+}
+
+/** Wait for the link too, which is left alone until there is word of systemd-resolved or a deadline has passed. */
+function linkDecided(daemon: Daemon): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = (): void => {
+    if (daemon.status().link.state !== 'unknown') resolve();
+  };
+  const stop = daemon.onStatus(look);
+  const cancel = systemClock.after(LINK_DECIDED_MS, resolve);
+  look();
+  return promise.finally(() => {
+    cancel();
+    stop();
+  });
 }
 
 async function prepare(paths: Paths, options: Options, held: AsyncDisposableStack): Promise<Ground> {
@@ -147,6 +165,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
   const labels = selinuxLabels(paths.root, log);
   const files = openFiles(libc, labels.relabel);
   await files.makeFolder(paths.runtime, 0o755);
+  await refuseForeign(paths.runtime, files);
   const lock = await takeLock(paths.lock, libc);
   held.defer(() => lock.release());
   const recording = options['replay'];
@@ -179,6 +198,19 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     labelProblem,
     held,
   };
+}
+
+/** Whoever can write into our folder can replace the files and the socket in it. */
+async function refuseForeign(folder: string, files: Files): Promise<void> {
+  const facts = await files.look(folder);
+  const own = facts?.uid === 0 || facts?.uid === process.geteuid?.();
+  if (facts?.kind === 'folder' && own && (facts.mode & 0o022) === 0) return;
+  const got =
+    facts?.kind === 'folder' ? `uid ${facts.uid} and mode 0${facts.mode.toString(8)}` : 'something else';
+  throw new DnskeeperError(
+    'IO',
+    `Wanted ${folder} to be a folder that nobody else can write into, got ${got}; remove it, or choose another place.`,
+  );
 }
 
 async function startOn(ground: Ground): Promise<Daemon> {

@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
@@ -8,6 +17,7 @@ import { parseResolvConf } from '../src/core/resolv-conf.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { link, vpn } from './support/links.ts';
+import { noMounts, run as runProgram, unless } from './support/root-only.ts';
 import { until } from './support/until.ts';
 
 const MAIN = join(import.meta.dirname, '../src/main.ts');
@@ -134,6 +144,72 @@ describe('dnskeeperd as a process', () => {
       expect(parseResolvConf(text).nameservers, `after round ${round}`).toHaveLength(1);
     }
   });
+
+  it('takes the link with --once although no bus tells about systemd-resolved', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    expect(await run(['--root', root, '--once']).ended).toMatchObject({ code: 0 });
+    expect(readlinkSync(join(root, 'etc/resolv.conf'))).toBe('../run/dnskeeper/resolv.conf');
+  });
+
+  it.each([
+    [
+      'a folder that others can write into',
+      (at: string) => chmodSync(mkdirSync(at, { recursive: true }) ?? at, 0o777),
+    ],
+    ['a link to a folder', (at: string) => symlinkSync(temporaryFolder(), at)],
+    ['a file', (at: string) => writeFileSync(at, '')],
+  ])('does not run in %s', async (_, plant) => {
+    const root = newRoot();
+    mkdirSync(join(root, 'run'));
+    plant(join(root, 'run/dnskeeper'));
+    const ended = await run(['--root', root, '--once']).ended;
+    expect(ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^dnskeeperd: wanted .*run\/dnskeeper/i),
+    });
+    expect(readFileSync(join(root, 'etc/resolv.conf'), 'utf8')).toBe('nameserver 203.0.113.1\n');
+  });
+
+  it('never follows links that were planted in its folder', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    const precious = join(root, 'precious');
+    writeFileSync(precious, 'precious');
+    mkdirSync(join(root, 'run/dnskeeper'), { recursive: true });
+    const names = ['resolv.conf', 'upstream.conf', '.resolv.conf.dnskeeper', 'io.dnskeeper.new'];
+    for (const name of names) symlinkSync(precious, join(root, 'run/dnskeeper', name));
+    expect(await run(['--root', root, '--once']).ended).toMatchObject({ code: 0 });
+    for (const name of ['lock', 'io.dnskeeper']) {
+      rmSync(join(root, 'run/dnskeeper', name), { force: true });
+      symlinkSync(precious, join(root, 'run/dnskeeper', name));
+      expect(await run(['--root', root, '--once']).ended, name).toMatchObject({ code: 1 });
+      rmSync(join(root, 'run/dnskeeper', name));
+    }
+    expect(readFileSync(precious, 'utf8')).toBe('precious');
+  });
+
+  it.skipIf(noMounts !== undefined)(
+    unless(noMounts, 'starts on a full disk, says so, leaves the link, and goes on when there is room'),
+    async () => {
+      const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+      const runtime = join(root, 'run/dnskeeper');
+      mkdirSync(runtime, { recursive: true });
+      runProgram('mount', '-t', 'tmpfs', '-o', 'size=64k,mode=0755', 'dnskeeper-test', runtime);
+      onTestFinished(() => runProgram('umount', '-l', runtime));
+      writeFileSync(join(runtime, 'filling'), Buffer.alloc(64 * 1024));
+      const daemon = run(['--root', root]);
+      await until(() => daemon.stderr().includes('ENOSPC'), 'the full disk is told');
+      expect(readFileSync(join(root, 'etc/resolv.conf'), 'utf8')).toBe('nameserver 203.0.113.1\n');
+      rmSync(join(runtime, 'filling'));
+      await until(
+        () => resolvConf(root).nameservers.join() === '192.0.2.1',
+        'the file is written after all',
+        9000,
+      );
+      daemon.child.kill('SIGTERM');
+      expect(await daemon.ended).toMatchObject({ code: 0 });
+    },
+    20_000,
+  );
 
   it('lets one of two that are started at the same instant run', async () => {
     const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');

@@ -84,9 +84,14 @@ function isStillAt(path: string, fd: number): boolean {
   return at !== undefined && at.ino === ours.ino && at.dev === ours.dev;
 }
 
+/** For people only, so a full disk is no reason not to run: the lock is the kernel's. */
 function recordHolder(fd: number): void {
   ftruncateSync(fd, 0);
-  writeSync(fd, holderLine(), 0);
+  try {
+    writeSync(fd, holderLine(), 0);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOSPC' && systemCodeOf(error) !== 'EDQUOT') throw error;
+  }
 }
 
 function holderLine(): string {

@@ -37,6 +37,8 @@ export interface VarlinkLimits {
   /** Bytes of one incoming frame, and of calls that wait their turn on one connection. */
   readonly frameBytes: number;
   readonly connections: number;
+  /** How many of them one user may hold, so that no user can lock the others out. */
+  readonly connectionsPerUser: number;
   /** Further connections that only root and the daemon's own user may use, so that nobody can lock them out. */
   readonly reservedConnections: number;
   /** Replies that may wait for a slow reader before it is dropped. */

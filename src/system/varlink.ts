@@ -26,6 +26,7 @@ export interface VarlinkServer {
 const LIMITS: VarlinkLimits = {
   frameBytes: 1 << 20,
   connections: 128,
+  connectionsPerUser: 48,
   reservedConnections: 8,
   outstandingReplies: 32,
   outstandingBytes: 16 << 20,
@@ -35,7 +36,7 @@ const LIMITS: VarlinkLimits = {
 export async function serveVarlink(options: VarlinkServerOptions): Promise<VarlinkServer> {
   const limits = { ...LIMITS, ...options.limits };
   const table = methodTable(options.interfaces, options.info);
-  const open = new Set<Socket>();
+  const open = new Map<Socket, number | undefined>();
   // Half-open connections, so that a client that closes its writing side after the call still gets its reply.
   const server = createServer({ allowHalfOpen: true }, (socket) =>
     admit(socket, open, table, limits, options),
@@ -49,7 +50,7 @@ export async function serveVarlink(options: VarlinkServerOptions): Promise<Varli
     },
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of open) socket.destroy();
+      for (const socket of open.keys()) socket.destroy();
       await closed;
       await removeIfOwn(options.path, own);
     },
@@ -58,7 +59,7 @@ export async function serveVarlink(options: VarlinkServerOptions): Promise<Varli
 
 function admit(
   socket: Socket,
-  open: Set<Socket>,
+  open: Map<Socket, number | undefined>,
   table: MethodTable,
   limits: VarlinkLimits,
   { log, peerOf }: VarlinkServerOptions,
@@ -67,15 +68,18 @@ function admit(
   const peer = fd === undefined ? undefined : peerOf(fd);
   const trusted = peer?.uid === 0 || peer?.uid === process.geteuid?.();
   // Without peer credentials nobody can be told apart, so nobody may use the reserve.
-  if (open.size >= limits.connections + (trusted ? limits.reservedConnections : 0)) {
+  const ofUser =
+    peer === undefined || trusted ? 0 : [...open.values()].filter((uid) => uid === peer.uid).length;
+  const most = limits.connections + (trusted ? limits.reservedConnections : 0);
+  if (open.size >= most || ofUser >= limits.connectionsPerUser) {
     log.warn(
-      { peer, connections: open.size },
+      { peer, connections: open.size, ofUser },
       'refused a connection to the control socket: too many are open',
     );
     socket.destroy();
     return;
   }
-  open.add(socket);
+  open.set(socket, peer?.uid);
   socket.once('close', () => open.delete(socket));
   serveConnection(socket, peer, table, limits, log);
 }

@@ -247,6 +247,25 @@ describe('dnsctl', () => {
     expect(run[stream]).toContain(text);
   });
 
+  test('says so and fails when what it prints cannot be written', async () => {
+    await serve();
+    for (const command of ['status', '--help']) {
+      const child = spawn(
+        'sh',
+        ['-c', `"${process.execPath}" "${program}" --root "${root}" ${command} > /dev/full`],
+        {
+          stdio: ['ignore', 'ignore', 'pipe'],
+        },
+      );
+      let err = '';
+      child.stderr.on('data', (chunk) => {
+        err += chunk;
+      });
+      expect(await new Promise((resolve) => child.once('close', resolve)), command).toBe(1);
+      expect(err).toMatch(/^dnsctl: wanted to print, got ENOSPC[^\n]*\n$/);
+    }
+  });
+
   test('a reader that stops early is no error', async () => {
     await serve();
     const run = spawn(

@@ -350,7 +350,8 @@ describe('streams', () => {
 
 describe('bounds of the server', () => {
   test('of 200 connections 128 stand and the others are refused', async () => {
-    const server = await serve();
+    let uid = 1000;
+    const server = await serve({ peerOf: () => ({ uid: uid++, pid: 1 }) });
     const clients = await Promise.all(Array.from({ length: 200 }, () => rawSocket(path)));
     await until(() => clients.filter((c) => c.closed).length === 72, '72 refusals');
     expect(server.connections).toBe(128);
@@ -370,6 +371,19 @@ describe('bounds of the server', () => {
     uid = 0;
     expect(await callVarlink(path, 'org.example.test.Echo', { text: 'root' }, bounds)).toEqual({
       text: 'root',
+    });
+    for (const client of clients) client.socket.destroy();
+  });
+
+  test('one user who holds all that a user may hold keeps nobody else out', async () => {
+    let uid = 1000;
+    const server = await serve({ peerOf: () => ({ uid, pid: 1 }) });
+    const clients = await Promise.all(Array.from({ length: 100 }, () => rawSocket(path)));
+    await until(() => clients.filter((c) => c.closed).length === 52, '52 refusals');
+    expect(server.connections).toBe(48);
+    uid = 1001;
+    expect(await callVarlink(path, 'org.example.test.Echo', { text: 'other' }, bounds)).toEqual({
+      text: 'other',
     });
     for (const client of clients) client.socket.destroy();
   });
