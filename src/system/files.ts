@@ -22,7 +22,7 @@ import { promisify } from 'node:util';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import type { Relabel } from './labels.ts';
 import type { Libc } from './libc.ts';
-import { mountPoints } from './mounts.ts';
+import { isMountPoint } from './mounts.ts';
 
 /** What stands at a path, links not followed. */
 export interface FileFacts {
@@ -92,7 +92,11 @@ export function openFiles(libc: Libc | undefined, relabel: Relabel = async () =>
     look: (path) => wanting(`look at ${path}`, () => look(path)),
     read: (path, most) => wanting(`read ${path}`, () => readBounded(path, most)),
     realPath: (path) => wanting(`follow ${path}`, () => unlessMissingLater(realpath(path))),
-    isMountPoint: (path) => wanting(`find out whether ${path} is a mount point`, () => isMountPoint(path)),
+    isMountPoint: (path) =>
+      wanting(
+        `find out whether ${path} is a mount point`,
+        async () => (await unlessMissingLater(isMountPoint(path))) ?? false,
+      ),
     isImmutable: (path) => libc?.isImmutable(path),
     async replace(path, bytes, options = {}) {
       try {
@@ -199,11 +203,6 @@ function readAll(file: number, path: string, most: number): Buffer {
 }
 
 const PIECE_BYTES = 4096;
-
-async function isMountPoint(path: string): Promise<boolean> {
-  const folder = await unlessMissingLater(realpath(dirname(path)));
-  return folder !== undefined && (await mountPoints()).has(join(folder, basename(path)));
-}
 
 /** Prepare something beside the target and rename it there; nothing is left behind when that fails. */
 async function renameOver(path: string, prepare: (temporary: string) => Promise<void> | void): Promise<void> {

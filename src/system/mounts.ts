@@ -1,7 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** Whether something is mounted right at `path`, which may be a file; rejects where its folder cannot be reached. */
+export async function isMountPoint(path: string): Promise<boolean> {
+  const folder = await realpath(dirname(path));
+  return (await mountPoints()).has(join(folder, basename(path)));
+}
 
 /** Every mount point that this process sees; empty where there is no proc(5), so EBUSY must be reckoned with all the same. */
-export async function mountPoints(): Promise<ReadonlySet<string>> {
+async function mountPoints(): Promise<ReadonlySet<string>> {
   try {
     return parseMountPoints(await readFile('/proc/self/mountinfo', 'utf8'));
   } catch {

@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, watch as watchInode } from 'node:fs';
 import { dirname } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { messageOf } from '../core/errors.ts';
 import type { Log } from './log.ts';
+import { isMountPoint } from './mounts.ts';
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -19,7 +20,7 @@ export interface Watch {
  * and goes. An event means only "go and look"; there may be more of them than changes, never fewer.
  */
 export function watchFile(path: string, onEvent: () => void, log: Log): Watch {
-  return watchOne(dirname(path), (child) => child === path, onEvent, log);
+  return watchOne(dirname(path), (child) => child === path, onEvent, log, path);
 }
 
 /** The same for everything directly inside some folders, whether they exist yet or not. */
@@ -39,8 +40,15 @@ export function watchFolders(folders: readonly string[], onEvent: () => void, lo
  * One folder, and beside it its parent (or the nearest ancestor that exists), because a watch on a folder goes blind
  * when that folder is replaced or is not there yet. Whenever the ancestor speaks, both watches are laid anew.
  */
-function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: () => void, log: Log): Watch {
+function watchOne(
+  folder: string,
+  wanted: (child: string) => boolean,
+  onEvent: () => void,
+  log: Log,
+  file?: string,
+): Watch {
   let open: FSWatcher[] = [];
+  let mounted: ReturnType<typeof watchInode> | undefined;
   let closing: Promise<unknown> = Promise.resolve();
   let closed = false;
   let problem: string | undefined;
@@ -61,6 +69,8 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
   const drop = (): void => {
     const old = open;
     open = [];
+    mounted?.close();
+    mounted = undefined;
     closing = Promise.all([closing, ...old.map((watcher) => watcher.close())]);
   };
   const add = (at: string, keep: (path: string) => boolean, told: () => void): void => {
@@ -82,6 +92,7 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
     const step = stepTowards(ancestor, folder);
     add(ancestor, (path) => path === step, relay);
     if (ancestor === dirname(folder) && existsSync(folder)) add(folder, wanted, onEvent);
+    if (file !== undefined) void watchMounted(file, open);
     // What happened before the new watches stand is nobody's event: look once when they do.
     const laid = open;
     let waiting = laid.length;
@@ -89,6 +100,20 @@ function watchOne(folder: string, wanted: (child: string) => boolean, onEvent: (
       watcher.once('ready', () => {
         if (--waiting === 0 && laid === open) settle(ancestor, step);
       });
+  };
+  /**
+   * A mounted file is an inode of another folder, so that neither ours nor chokidar, which watches folders only, tells
+   * when somebody writes into it.
+   */
+  const watchMounted = async (path: string, laid: readonly FSWatcher[]): Promise<void> => {
+    const isMounted = await isMountPoint(path).catch(() => false);
+    if (!isMounted || closed || laid !== open) return;
+    try {
+      mounted = watchInode(path, onEvent).on('error', (error) => fail(path, error));
+      onEvent();
+    } catch (error) {
+      fail(path, error);
+    }
   };
   const settle = (ancestor: string, step: string): void => {
     if (closed) return;

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { silentLog } from '../../src/system/log.ts';
 import { type Watch, watchFile, watchFolders } from '../../src/system/watch.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { noMounts, run, unless } from '../support/root-only.ts';
 import { until } from '../support/until.ts';
 
 interface Eye {
@@ -35,6 +36,21 @@ function swapLink(path: string, text: string): void {
 }
 
 describe('watching one file', () => {
+  it.skipIf(noMounts !== undefined)(
+    unless(noMounts, 'notices what is written into a file that is mounted there from elsewhere'),
+    async () => {
+      const folder = temporaryFolder('etc');
+      const path = join(folder, 'etc/resolv.conf');
+      for (const file of [path, join(folder, 'elsewhere')]) writeFileSync(file, '');
+      run('mount', '--bind', join(folder, 'elsewhere'), path);
+      onTestFinished(() => run('umount', '-l', path));
+      const eye = await watching(path);
+      await until(() => eye.events >= 2, 'the watch of the mounted file stands too');
+      for (const text of ['one', 'two', 'three']) await noticed(eye, text, () => writeFileSync(path, text));
+      await noticed(eye, 'by its other name', () => writeFileSync(join(folder, 'elsewhere'), 'four'));
+    },
+  );
+
   it('notices every way in which a link is replaced', async () => {
     const folder = temporaryFolder('etc');
     const path = join(folder, 'etc/resolv.conf');
