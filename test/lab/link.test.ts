@@ -169,6 +169,23 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
     await expectOurs(machine);
   });
 
+  // Debian 12 has no varlinkctl(1).
+  if (suite !== 'bookworm') {
+    test('varlinkctl talks to the control socket as any user, and is refused a change', async () => {
+      const socket = '/run/dnskeeper/io.dnskeeper';
+      expect(await machine.ok(`varlinkctl info ${socket}`)).toContain('dnskeeperd');
+      expect(await machine.ok(`varlinkctl list-interfaces ${socket}`)).toContain('io.dnskeeper');
+      expect(await machine.ok(`varlinkctl introspect ${socket} io.dnskeeper`)).toContain('method GetStatus(');
+      const status = await machine.ok(`varlinkctl call --json=short ${socket} io.dnskeeper.GetStatus '{}'`);
+      expect(JSON.parse(status)).toMatchObject({ status: { healthy: true, link: { state: 'held' } } });
+      const asNobody = `setpriv --reuid=nobody --regid=nogroup --clear-groups varlinkctl call ${socket}`;
+      expect((await machine.run(`${asNobody} io.dnskeeper.GetHistory '{}'`)).code).toBe(0);
+      const refused = await machine.run(`${asNobody} io.dnskeeper.Release '{}'`);
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toContain('io.dnskeeper.PermissionDenied');
+    });
+  }
+
   test('a second daemon says who holds the root', async () => {
     const second = await machine.run('dnskeeperd');
     expect(second.code).toBe(1);
