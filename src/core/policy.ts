@@ -11,7 +11,7 @@ import type { GlobalDns, Host, Snapshot } from './snapshot.ts';
 import { ascii, compareText } from './text.ts';
 
 /** libc reads no more nameserver lines than this (MAXNS, resolv.conf(5)). */
-export const MAX_NAMESERVERS = 3;
+const MAX_NAMESERVERS = 3;
 
 /** musl drops a search line longer than this whole, its newline included; older glibc cuts it. */
 export const MAX_SEARCH_LINE = 255;

@@ -5,10 +5,10 @@ import { formatHost, isPlain, type Server } from './server.ts';
 import { ascii } from './text.ts';
 
 /** How the line with the time of the last change begins; files are compared without it. */
-export const TIME_LINE = '# Changed: ';
+const TIME_LINE = '# Changed: ';
 
 /** First line of every file of ours. */
-export const OWN_FIRST_LINE = '# Written by dnskeeper; changes made here are replaced.';
+const OWN_FIRST_LINE = '# Written by dnskeeper; changes made here are replaced.';
 
 const MAX_COMMENTS = 16;
 

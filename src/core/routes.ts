@@ -28,7 +28,7 @@ export function claimRoutes(
 }
 
 /** Reverse zones that cover a range: octets for IPv4, nibbles for IPv6, rounded up as NetworkManager does. */
-export function reverseZones(range: Prefix): readonly Domain[] {
+function reverseZones(range: Prefix): readonly Domain[] {
   const { address, length } = range;
   if (length === 0 || address.kind === 'multicast' || (address.family === 6 && address.kind === 'link-local'))
     return [];

@@ -6,7 +6,7 @@ import type { Paths } from '../system/paths.ts';
 import { findLink } from './find-link.ts';
 
 /** What /etc/resolv.conf was before our first change. */
-export type Original =
+type Original =
   | { readonly kind: 'none' }
   | { readonly kind: 'link'; readonly target: string }
   | {
@@ -56,7 +56,7 @@ export async function saveOriginal(paths: Paths, files: Files): Promise<void> {
 }
 
 /** The saved original; undefined when there is none. A damaged one is an error. */
-export async function readOriginal(paths: Paths, files: Files): Promise<Original | undefined> {
+async function readOriginal(paths: Paths, files: Files): Promise<Original | undefined> {
   const bytes = await files.read(manifestOf(paths), 4096);
   if (bytes === undefined) return undefined;
   const manifest = parseManifest(bytes.toString('utf8'));

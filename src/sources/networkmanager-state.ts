@@ -29,7 +29,7 @@ export interface Surroundings {
 
 /** The paths of NetworkManager's two fixed objects. */
 export const MANAGER_PATH = '/org/freedesktop/NetworkManager';
-export const DNS_MANAGER_PATH = '/org/freedesktop/NetworkManager/DnsManager';
+const DNS_MANAGER_PATH = '/org/freedesktop/NetworkManager/DnsManager';
 
 /**
  * What NetworkManager's objects say about DNS. A link's DNS is in force when DnsManager.Configuration lists it;
