@@ -88,7 +88,7 @@ describe.each(suites)('what happens to the daemon on %s', (suite) => {
   test('the system bus restarts: the daemon goes on, and follows NetworkManager again', async () => {
     await machine.ok('systemctl restart dbus.service');
     // What a bus restart does to the others is for them; logind and NetworkManager may need a restart of their own.
-    await machine.ok('systemctl restart systemd-logind NetworkManager', { timeoutMs: 60_000 });
+    await restartOthers();
     await followsChanges();
     await machine.until('dnsctl status', 'all is well again', 20_000);
     await samePid();
@@ -98,12 +98,8 @@ describe.each(suites)('what happens to the daemon on %s', (suite) => {
     await machine.ok('systemctl stop dbus.socket dbus.service');
     expect((await machine.run('dnsctl status --json')).code, 'the daemon still answers').not.toBe(3);
     await expectServers(machine, servers);
-    await machine.ok(
-      'systemctl start dbus.socket dbus.service && systemctl restart systemd-logind NetworkManager',
-      {
-        timeoutMs: 60_000,
-      },
-    );
+    await machine.ok('systemctl start dbus.socket dbus.service');
+    await restartOthers();
     await followsChanges();
     await samePid();
   });
@@ -140,6 +136,13 @@ describe.each(suites)('what happens to the daemon on %s', (suite) => {
     await machine.ok('rm /etc/dnskeeper/conf.d/lab.toml && dnsctl reload');
     await machine.until(`! grep -q reloaded.example ${ourFile}`, 'the search domain is gone');
   });
+
+  /** hostnamed of systemd 257 does not notice that its bus is gone, and NetworkManager waits 25 s for it at every start. */
+  async function restartOthers(): Promise<void> {
+    await machine.ok('systemctl stop systemd-hostnamed && systemctl restart systemd-logind NetworkManager', {
+      timeoutMs: 60_000,
+    });
+  }
 
   async function followsChanges(): Promise<void> {
     // Not nmcli: it would wait for an activation over the bus that never ends when it meets the restart by systemd.
