@@ -90,7 +90,7 @@ const APPLY_DEADLINE_MS = 15_000;
 /**
  * Start the loop: fold what the sources tell into the snapshot, decide, and apply when the plan differs.
  * The first event is applied at once; what arrives meanwhile is folded into one more run. `holdFirst` keeps the files
- * of an earlier run in place until every source has spoken or that many milliseconds have passed.
+ * of an earlier run in place until every source has spoken and there are servers, or that many milliseconds have passed.
  */
 export function startDaemon(parts: DaemonParts, holdFirst = 0): Daemon {
   return new Loop(parts, holdFirst);
@@ -174,7 +174,7 @@ class Loop implements Daemon {
     }
     const allSpoke = this.#allSpoke();
     if (allSpoke) this.#spoken.resolve();
-    if (this.#holding && allSpoke)
+    if (this.#holding && allSpoke && this.#anyServers())
       this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
     else if (event.kind === 'state') this.#wake(event.cause, event.source);
   }
@@ -283,6 +283,11 @@ class Loop implements Daemon {
     return this.#parts.sources.every(
       ({ name }) => name in this.#snapshot || SILENT.has(this.#health.get(name)?.state ?? 'starting'),
     );
+  }
+
+  /** A restart may fall into the gap of a profile switch: then what the file says is the last good. */
+  #anyServers(): boolean {
+    return makePlan(this.#snapshot, this.#parts.configuration.current.config).upstream.length > 0;
   }
 
   #endHold(cause: string, source: Change['source'] = 'dnskeeper'): void {

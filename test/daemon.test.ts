@@ -198,14 +198,24 @@ describe('a start over the files of an earlier run', () => {
 
   it('does not wait for a source that is not there', async () => {
     const { daemon, applied } = start({ holdFirst: 2000 });
-    daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
-    daemon.tell({
-      source: 'networkmanager',
-      kind: 'health',
-      health: { state: 'absent', detail: 'not there' },
-    });
+    daemon.tell(says([home]));
+    daemon.tell({ source: 'host', kind: 'health', health: { state: 'failed', detail: 'not readable' } });
     await daemon.idle();
     expect(applied).toEqual(['files', 'link']);
+  });
+
+  it('leaves them alone over the gap of a profile switch, too', async () => {
+    const { daemon, applied, clock, file } = start({ holdFirst: 2000 });
+    daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
+    daemon.tell(says([]));
+    await daemon.idle();
+    expect(applied).toEqual([]);
+    daemon.tell(says([home]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
+    clock.advance(5000);
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
   });
 
   it('does not wait for ever', async () => {
