@@ -82,6 +82,12 @@ function holdRawDhcp(network: Network, options: Readonly<Record<number, string>>
   network.hold(process.execPath, [server, network.gateway, JSON.stringify(own)], log);
 }
 
+/**
+ * A program that changes its credentials, as dnsmasq does, loses the signal that ends it with us; the shell before it
+ * does not, and takes its PID namespace along.
+ */
+const bounded = ['unshare', '--pid', '--fork', '--kill-child', 'sh', '-c', '"$@"; exit $?', 'sh'];
+
 /** unshare needs a moment; before that the process still is in this machine's own namespace. */
 async function enteredNamespace(provider: ChildProcess): Promise<number> {
   const pid = provider.pid ?? 0;
@@ -110,7 +116,7 @@ function networkAt(
     },
     run: inside,
     hold(command, arguments_, logFile) {
-      const child = hold('nsenter', ['-t', String(pid), '-n', command, ...arguments_], logFile);
+      const child = hold('nsenter', ['-t', String(pid), '-n', ...bounded, command, ...arguments_], logFile);
       held.push(child);
       return child;
     },
