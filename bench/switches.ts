@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseResolvConf } from '../src/core/resolv-conf.ts';
 import { withoutAutomaticProfiles, withoutResolved } from '../test/lab/dnskeeper.ts';
 import { bootMachine, type Machine } from '../test/lab/machine.ts';
 import { addNetwork } from '../test/lab/network.ts';
 import { installPackage } from '../test/lab/package.ts';
 import { addVpnProfile, addVpnServer } from '../test/lab/vpn.ts';
+import { parseResolvConf } from '../test/support/parse-resolv-conf.ts';
 import { until } from '../test/support/until.ts';
 import { type Measurement, median, ms, quantile, type Row, ratio } from './measurement.ts';
 

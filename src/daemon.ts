@@ -37,6 +37,8 @@ export interface Configuration {
 /** The files under /run as the daemon looks at them. */
 export interface PublishedFiles extends Output {
   status(): readonly FileStatus[];
+  /** Whether resolv.conf still holds what was applied last. */
+  isIntact(): Promise<boolean>;
 }
 
 /** The keeper of /etc/resolv.conf as the daemon steers it. */
@@ -71,6 +73,8 @@ export interface Daemon extends DaemonControl {
   reloadFor(cause: string): Promise<Outcome>;
   /** Look at the files again and repair them, after a resume for example. */
   recheck(cause: string): void;
+  /** The published file may have been touched: repair it unless it is as we left it. */
+  checkFile(): Promise<void>;
   /** Fold in an event as if a source had told it. */
   tell(event: SourceEvent): void;
   /** Resolves when the files were in force for the first time. */
@@ -239,12 +243,13 @@ class Loop implements Daemon {
   }
 
   async reloadFor(cause: string): Promise<Outcome> {
-    const { problems, files } = await this.#parts.configuration.reload();
+    const before = JSON.stringify(this.#parts.configuration.current);
+    const loaded = await this.#parts.configuration.reload();
+    const { problems, files } = loaded;
     const [first] = problems;
-    this.#parts.log.info(
-      { files: files.length, problems: problems.length, cause },
-      'The configuration was read.',
-    );
+    const changed = JSON.stringify(loaded) !== before;
+    const fields = { files: files.length, problems: problems.length, changed, cause };
+    this.#parts.log[changed ? 'info' : 'debug'](fields, 'The configuration was read.');
     this.#force = true; // a setting may change what is applied though the plan stays
     this.#wake(cause, 'configuration');
     this.#publish();
@@ -264,6 +269,11 @@ class Loop implements Daemon {
   recheck(cause: string): void {
     this.#force = true;
     this.#wake(cause, 'dnskeeper');
+  }
+
+  async checkFile(): Promise<void> {
+    await this.idle(); // what we are writing ourselves is no news
+    if (!(await this.#files.isIntact())) this.recheck('somebody changed the published file');
   }
 
   async idle(): Promise<void> {
@@ -366,7 +376,7 @@ class Loop implements Daemon {
           AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]),
         );
       } catch (error) {
-        this.#fail(output.name, messageOf(error));
+        if (!this.#stop.signal.aborted) this.#fail(output.name, messageOf(error));
         break; // what comes after would stand on what failed
       }
       if (output === this.#files) this.#ready.resolve();

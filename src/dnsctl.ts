@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
-import { lstat, readFile, readlink, stat } from 'node:fs/promises';
+import { lstat, readlink, stat } from 'node:fs/promises';
 import { controlClient } from './control/client.ts';
 import { DNSCTL, EXIT } from './control/command-table.ts';
 import { COMMANDS, type CommandContext } from './control/commands.ts';
@@ -90,7 +90,13 @@ async function lookAtFile(path: string): Promise<AbsentFacts> {
   const linkText = there?.isSymbolicLink() ? await readlink(path) : undefined;
   // Only a file: reading a pipe would never end.
   const isFile = (await stat(path).catch(() => undefined))?.isFile() === true;
-  const content = isFile ? await readFile(path, 'latin1').catch(() => undefined) : undefined;
+  const { openFiles } = await import('./system/files.ts');
+  const bytes = isFile
+    ? await openFiles(undefined)
+        .read(path, 1 << 20)
+        .catch(() => undefined)
+    : undefined;
+  const content = bytes?.toString('latin1');
   return {
     path,
     ...(linkText === undefined ? {} : { linkText }),

@@ -305,7 +305,7 @@ function followOutside(
   const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
   watches.push(
     watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
-    watchFile(paths.resolvConf, () => daemon.recheck('the published file changed'), log),
+    watchFile(paths.resolvConf, () => void daemon.checkFile(), log),
     watchFolders(folders, () => void reload('the configuration changed'), log),
   );
   const replaying = 'replay' in options;

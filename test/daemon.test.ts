@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DEFAULT_CONFIG } from '../src/core/config.ts';
 import { DnskeeperError } from '../src/core/errors.ts';
-import { parseResolvConf, renderResolvConf, withoutTime } from '../src/core/resolv-conf.ts';
+import { renderResolvConf, withoutTime } from '../src/core/resolv-conf.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
 import type { LinkStatus } from '../src/core/status.ts';
 import { type Daemon, type DaemonParts, type LoadedConfig, startDaemon } from '../src/daemon.ts';
@@ -9,6 +9,7 @@ import type { Decision } from '../src/outputs/output.ts';
 import type { Source } from '../src/sources/source.ts';
 import { link, vpn } from './support/links.ts';
 import { type ManualClock, manualClock } from './support/manual-clock.ts';
+import { parseResolvConf } from './support/parse-resolv-conf.ts';
 import { recordingLog } from './support/recording-log.ts';
 
 const home = link({ servers: ['192.168.1.1'] });
@@ -259,6 +260,7 @@ function start({ holdFirst = 0 } = {}): {
     files: (written) => ({
       name: 'files',
       status: () => [],
+      isIntact: async () => true,
       apply: async (decision: Decision) => {
         await Promise.resolve();
         if (trouble.message !== '') throw new DnskeeperError('IO', trouble.message);

@@ -13,10 +13,10 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
-import { parseResolvConf } from '../src/core/resolv-conf.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { link, vpn } from './support/links.ts';
+import { parseResolvConf } from './support/parse-resolv-conf.ts';
 import { noMounts, run as runProgram, unless } from './support/root-only.ts';
 import { until } from './support/until.ts';
 

@@ -295,7 +295,8 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     name: 'etc-resolv-conf',
     async apply(_decision, signal) {
       await enqueue(async () => {
-        if (!signal.aborted && !closed) await settle('a new plan');
+        if (signal.aborted) throw new DnskeeperError('DEADLINE', 'The link was not looked at in time.');
+        if (!closed) await settle('a new plan');
       });
       if (status.state === 'failed') throw new DnskeeperError('IO', status.reason);
     },

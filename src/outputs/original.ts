@@ -5,8 +5,8 @@ import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 import { findLink } from './find-link.ts';
 
-/** What /etc/resolv.conf was before our first change. */
-type Original =
+/** What /etc/resolv.conf was, with what stands for a file's content. */
+type Former<Content> =
   | { readonly kind: 'none' }
   | { readonly kind: 'link'; readonly target: string }
   | {
@@ -14,8 +14,14 @@ type Original =
       readonly mode: number;
       readonly uid: number;
       readonly gid: number;
-      readonly bytes: Buffer;
+      readonly bytes: Content;
     };
+
+/** What /etc/resolv.conf was before our first change. */
+type Original = Former<Buffer>;
+
+/** The same as manifest.json has it: how many bytes the file `content` beside it must hold. */
+type Manifest = Former<number>;
 
 /** How a command ended. */
 export interface Outcome {
@@ -151,17 +157,6 @@ async function saveContent(
   await files.replace(contentOf(paths), bytes, { mode: 0o600, durable: true });
   return { kind: 'file', mode: found.mode, uid: found.uid, gid: found.gid, bytes: bytes.length };
 }
-
-type Manifest =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'link'; readonly target: string }
-  | {
-      readonly kind: 'file';
-      readonly mode: number;
-      readonly uid: number;
-      readonly gid: number;
-      readonly bytes: number;
-    };
 
 function parseManifest(text: string): Manifest | undefined {
   let value: Record<string, unknown>;

@@ -11,7 +11,8 @@ export interface Decision {
 
 /**
  * One place where a plan takes effect: a file, a link, a resolver. Applied in a fixed order, undone in reverse.
- * `apply` is never called twice at once; it is idempotent; it throws a DnskeeperError when the plan is not in force.
+ * `apply` is never called twice at once; it is idempotent; it throws a DnskeeperError when the plan is not in force,
+ * `DEADLINE` without touching anything when `signal` has aborted before it began.
  */
 export interface Output {
   readonly name: string;

@@ -1,4 +1,4 @@
-import { messageOf } from '../core/errors.ts';
+import { DnskeeperError, messageOf } from '../core/errors.ts';
 import { withoutTime } from '../core/resolv-conf.ts';
 import type { FileStatus } from '../core/status.ts';
 import type { Files } from '../system/files.ts';
@@ -14,6 +14,8 @@ export interface RenderedFiles {
 /** The files' output, and what it tells about them. */
 export interface ResolvConfFile extends Output {
   status(): readonly FileStatus[];
+  /** Whether resolv.conf still holds what was applied last. */
+  isIntact(): Promise<boolean>;
 }
 
 /** What we write is bounded far below this; more on the disk is not ours. */
@@ -33,6 +35,9 @@ export function resolvConfFile(
     [paths.upstreamConf, paths.resolvConf].map((path) => [path, { path, state: 'pending', bytes: 0 }]),
   );
 
+  /** The bytes of resolv.conf as they were left; the time in them may be that of an earlier change. */
+  let applied: string | undefined;
+
   async function keep(path: string, text: string, told: (before: string) => void): Promise<void> {
     const bytes = Buffer.byteLength(text);
     try {
@@ -50,15 +55,17 @@ export function resolvConfFile(
   return {
     name: 'resolv-conf-file',
     async apply(decision, signal) {
-      if (signal.aborted) return;
+      if (signal.aborted) throw new DnskeeperError('DEADLINE', 'The files were not looked at in time.');
       const text = render(decision);
       await files.makeFolder(paths.runtime, 0o755);
       await keep(paths.upstreamConf, text.upstreamConf, () => {});
       await keep(paths.resolvConf, text.resolvConf, (before) => written(before, text.resolvConf));
+      applied = await present(files, paths.resolvConf);
     },
     // The files stay: they name real servers, which answer without us.
     close: async () => {},
     status: () => [...status.values()],
+    isIntact: async () => applied !== undefined && (await present(files, paths.resolvConf)) === applied,
   };
 }
 

@@ -230,7 +230,9 @@ class Follower {
   #profilesInUse(): string[] {
     const paths = this.#tree.paths(ACTIVE).flatMap((active) => {
       const profile = this.#tree.get(active, ACTIVE)['Connection'];
-      return typeof profile === 'string' && !isExternal(this.#tree, active) ? [profile] : [];
+      // While it is set up an active connection has no profile yet, which is told as the path "/".
+      const known = typeof profile === 'string' && profile !== '/';
+      return known && !isExternal(this.#tree, active) ? [profile] : [];
     });
     return [...new Set(paths)];
   }

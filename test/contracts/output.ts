@@ -33,10 +33,11 @@ export function outputContract(name: string, make: () => Promise<OutputUnderTest
       expect(state()).toBe(before);
     });
 
-    it('does nothing once the signal has aborted', async () => {
+    it('does nothing once the signal has aborted, and says that the plan is not in force', async () => {
       const { output, state } = await make();
       const before = state();
-      await output.apply(decisionOf('first'), AbortSignal.abort());
+      const late = output.apply(decisionOf('first'), AbortSignal.abort());
+      await expect(late).rejects.toMatchObject({ code: 'DEADLINE' });
       expect(state()).toBe(before);
     });
 

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { MAX_SEARCH_LINE, makePlan } from '../../src/core/policy.ts';
-import { parseResolvConf, renderResolvConf, renderUpstreamConf } from '../../src/core/resolv-conf.ts';
+import { renderResolvConf, renderUpstreamConf } from '../../src/core/resolv-conf.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
 import { link, snapshotOf, vpn } from '../support/links.ts';
+import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 
 const hostile = fc.oneof(
   fc.string({ maxLength: 400 }),

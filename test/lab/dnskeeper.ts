@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
-import { parseResolvConf } from '../../src/core/resolv-conf.ts';
 import type { Status } from '../../src/core/status.ts';
+import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
 
