@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -84,14 +84,11 @@ describe('what doctor sees below a root', () => {
     expect((await look()).resolvConf.kind).toBe('other');
   });
 
-  test.skipIf(process.geteuid?.() === 0)(
-    'a file that may not be read is told (root may read all)',
-    async () => {
-      await put('etc/nsswitch.conf', 'hosts: files\n');
-      await chmod(join(root, 'etc/nsswitch.conf'), 0);
-      expect((await look()).unseen).toHaveLength(1);
-    },
-  );
+  test('a file that cannot be read is told', async () => {
+    // A link to itself is unreadable for root too.
+    await symlink('nsswitch.conf', join(root, 'etc/nsswitch.conf'));
+    expect((await look()).unseen).toHaveLength(1);
+  });
 });
 
 describe('port 53', () => {
