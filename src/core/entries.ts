@@ -5,11 +5,11 @@ import type { Parsed } from './parsed.ts';
 import type { LeftOut, Origin } from './plan.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
 import { parseServer, type Server } from './server.ts';
-import type { Connectivity, GlobalDns, Knob, LinkDns, Snapshot, SourceName } from './snapshot.ts';
+import type { Connectivity, GlobalDns, LinkDns, Protocols, Snapshot, SourceName } from './snapshot.ts';
 import { ascii, compareText, printable } from './text.ts';
 
 /** One link and family (or the configuration) with every string parsed: what the policy works on. */
-export interface Entry {
+export interface Entry extends Protocols {
   readonly origin: Origin;
   readonly family: 4 | 6;
   readonly servers: readonly Server[];
@@ -24,10 +24,6 @@ export interface Entry {
   readonly defaultRoute: boolean;
   readonly metric: number;
   readonly neverDefault: boolean;
-  readonly mdns: Knob;
-  readonly llmnr: Knob;
-  readonly dnsOverTls: Knob;
-  readonly dnssec: Knob;
   readonly connectivity: Connectivity;
   readonly ssid?: string;
 }

@@ -1,7 +1,7 @@
 import type { Domain } from './domain.ts';
 import type { ResolvOption } from './resolv-option.ts';
 import type { Server } from './server.ts';
-import type { Connection, Connectivity, Knob, SourceName } from './snapshot.ts';
+import type { Connection, Connectivity, Protocols, SourceName } from './snapshot.ts';
 
 /** Where a value of the plan came from. */
 export interface Origin {
@@ -42,7 +42,7 @@ export interface NameRoute {
 }
 
 /** Everything the plan holds about one link (both families together), for status and for the resolver. */
-export interface PlanLink {
+export interface PlanLink extends Protocols {
   /** Stable within one plan: interface name, or the source's name where there is no interface. */
   readonly key: string;
   readonly origin: Origin;
@@ -55,10 +55,6 @@ export interface PlanLink {
   readonly exclusive: boolean;
   /** Empty when in force; otherwise the reason why nothing of this link is used in the plain file. */
   readonly unused?: string;
-  readonly mdns: Knob;
-  readonly llmnr: Knob;
-  readonly dnsOverTls: Knob;
-  readonly dnssec: Knob;
   readonly connectivity: Connectivity;
   readonly ssid?: string;
   readonly gateways: readonly string[];

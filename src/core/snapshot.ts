@@ -33,8 +33,16 @@ export interface Connection {
   readonly type: string;
 }
 
+/** What a link's profile says of protocols beyond plain DNS. */
+export interface Protocols {
+  readonly mdns: Knob;
+  readonly llmnr: Knob;
+  readonly dnsOverTls: Knob;
+  readonly dnssec: Knob;
+}
+
 /** DNS of one link and one address family from one source. */
-export interface LinkDns {
+export interface LinkDns extends Protocols {
   /** Kernel name of the link; absent when the source knows none (then the entry counts for the whole machine). */
   readonly interface?: string;
   readonly ifindex?: number;
@@ -61,10 +69,6 @@ export interface LinkDns {
   readonly metric?: number;
   /** The profile forbids a default route (`ipvX.never-default`). */
   readonly neverDefault: boolean;
-  readonly mdns: Knob;
-  readonly llmnr: Knob;
-  readonly dnsOverTls: Knob;
-  readonly dnssec: Knob;
   readonly connectivity: Connectivity;
   readonly ssid?: string;
 }

@@ -1,6 +1,7 @@
 import type { Config } from '../core/config.ts';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import { answer, type Fight, isFighting, nameRival, PEACE, QUIET_MS } from '../core/fight.ts';
+import { Listeners } from '../core/listeners.ts';
 import type { LinkStatus } from '../core/status.ts';
 import {
   contested,
@@ -61,7 +62,7 @@ const MOST_BYTES = 1 << 20;
 /** The keeper of /etc/resolv.conf. Everything it does runs one after the other. */
 export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   const { paths, files, clock, log } = needs;
-  const listeners = new Set<(status: LinkStatus) => void>();
+  const listeners = new Listeners<LinkStatus>();
   let resolved: ResolvedPresence = 'unknown';
   let status: LinkStatus = {
     state: 'unknown',
@@ -258,7 +259,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     if (next.state !== status.state || next.reason !== status.reason)
       log[degraded ? 'warn' : 'info']({ state, inCharge, why }, reason);
     status = next;
-    for (const listener of listeners) listener(status);
+    listeners.tell(status);
   }
 
   async function takeover(): Promise<Outcome> {
@@ -316,10 +317,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       });
     },
     status: () => status,
-    onStatus(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onStatus: (listener) => listeners.add(listener),
     /** Link and files stay, so that names resolve on without us; a change that has begun is finished. */
     async close() {
       closed = true;

@@ -1,0 +1,75 @@
+import type { DaemonControl, Outcome } from './control/daemon-control.ts';
+import type { Config } from './core/config.ts';
+import type { SourceEvent } from './core/snapshot.ts';
+import type { ConfigProblem, FileStatus, Finding, LinkStatus, Status } from './core/status.ts';
+import type { Output } from './outputs/output.ts';
+import type { Source } from './sources/source.ts';
+import type { Clock } from './system/clock.ts';
+import type { Log } from './system/log.ts';
+
+/** The configuration in force and what is wrong with the files on disk. */
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly files: readonly string[];
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** The configuration as it comes and changes. */
+export interface Configuration {
+  readonly current: LoadedConfig;
+  /** Read again; what is bad leaves `config` as it was. */
+  reload(): Promise<LoadedConfig>;
+}
+
+/** The files under /run as the daemon looks at them. */
+export interface PublishedFiles extends Output {
+  status(): readonly FileStatus[];
+  /** Whether resolv.conf still holds what was applied last. */
+  isIntact(): Promise<boolean>;
+}
+
+/** The keeper of /etc/resolv.conf as the daemon steers it. */
+export interface LinkKeeper extends Output {
+  status(): LinkStatus;
+  onStatus(listener: (status: LinkStatus) => void): () => void;
+  takeover(): Promise<Outcome>;
+  release(): Promise<Outcome>;
+}
+
+/** Everything a daemon is made of; main.ts builds the real ones, tests their own. */
+export interface DaemonParts {
+  readonly sources: readonly Source[];
+  /** Makes the files' output; `written` hears of every change of resolv.conf. */
+  readonly files: (written: (before: string, after: string) => void) => PublishedFiles;
+  readonly link: LinkKeeper;
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly about: Pick<Status, 'version' | 'pid' | 'mode' | 'root'>;
+  /** What the adapters found wrong with the machine, beside what the daemon sees itself. */
+  readonly findings: () => readonly Finding[];
+  /** Resident memory of this process in bytes. */
+  readonly residentBytes: () => number;
+  /** Every event that a source tells, before it is folded in; --record writes them down. */
+  readonly onEvent?: (event: SourceEvent) => void;
+}
+
+/** A running daemon: its control, and its life cycle. */
+export interface Daemon extends DaemonControl {
+  /** The same as `DaemonControl.reload`, for SIGHUP and file changes; `cause` is told in the history. */
+  reloadFor(cause: string): Promise<Outcome>;
+  /** Look at the files again and repair them, after a resume for example. */
+  recheck(cause: string): void;
+  /** The published file may have been touched: repair it unless it is as we left it. */
+  checkFile(): Promise<void>;
+  /** Fold in an event as if a source had told it. */
+  tell(event: SourceEvent): void;
+  /** Resolves when the files were in force for the first time. */
+  readonly ready: Promise<void>;
+  /** Resolves when every source has said something. */
+  readonly spoken: Promise<void>;
+  /** Resolves when nothing waits to be decided or applied. */
+  idle(): Promise<void>;
+  /** Stop the sources, leave files and link in place. */
+  close(): Promise<void>;
+}
