@@ -96,6 +96,7 @@ export const CONFIG_KEYS = [
     type: 'true | false',
     default: 'true',
     why: 'Whether NetworkManager is listened to.',
+    detail: 'Read at start: a change counts after a restart of the daemon.',
     parse: (value: unknown): Parsed<boolean> =>
       typeof value === 'boolean' ? parsed(value) : refused('neither true nor false'),
   },
