@@ -1,4 +1,5 @@
 import type { Domain } from '../core/domain.ts';
+import type { EdnsOption } from './wire.ts';
 
 /** One question as it came from a client, read once; the bytes are never changed. */
 export interface Query {
@@ -15,7 +16,14 @@ export interface Query {
   readonly authenticData: boolean;
   readonly dnssecOk: boolean;
   /** EDNS version and the largest answer the client takes over UDP; undefined without EDNS (then 512 bytes). */
-  readonly edns: { readonly version: number; readonly udpSize: number } | undefined;
+  readonly edns:
+    | {
+        readonly version: number;
+        readonly udpSize: number;
+        /** The options that came along; those not ours to answer go on to the server, and such a query is not cached. */
+        readonly options: readonly EdnsOption[];
+      }
+    | undefined;
   /** How it came; over TCP nothing is cut. */
   readonly transport: 'udp' | 'tcp';
   /** `full`: everything; `proxy` (127.0.0.54): no local names, no hosts file, no search. */
