@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { DnskeeperError } from '../core/errors.ts';
+import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
 
 /** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
 export interface PeerCredentials {
@@ -19,6 +20,8 @@ export interface Libc {
   isImmutable(path: string): boolean | undefined;
   /** Send one datagram to a Unix socket; a leading `@` means the abstract name space (sd_notify(3)). */
   notify(socketPath: string, text: string): void;
+  /** UDP in batches. */
+  readonly datagrams: DatagramCalls;
 }
 
 /**
@@ -96,6 +99,7 @@ function bind(koffi: typeof import('koffi')): Libc {
         closeSync(fd);
       }
     },
+    datagrams: bindDatagrams(library, koffi, failed),
   };
 }
 
