@@ -7,6 +7,7 @@ import {
   type EdnsOption,
   FLAG,
   HEADER,
+  MOST_UDP_BYTES,
   OPTION,
   RCODE,
   readName,
@@ -68,12 +69,13 @@ export function responseTo(query: Query, response: NewResponse): Buffer {
   ]);
 }
 
-/** The most bytes that one UDP answer of ours has, whatever the client offers. */
-const MOST_UDP_BYTES = 4096;
+/** The most bytes of an answer that the client takes. */
+export const mostBytesFor = (query: Query): number =>
+  query.transport === 'tcp' ? 0xffff : Math.min(query.edns?.udpSize ?? 512, MOST_UDP_BYTES);
 
 /** The response cut to what the client takes: too large a one keeps its question, code and EDNS, and says TC. */
 export function fit(query: Query, response: Buffer): Buffer {
-  const most = query.transport === 'tcp' ? 0xffff : Math.min(query.edns?.udpSize ?? 512, MOST_UDP_BYTES);
+  const most = mostBytesFor(query);
   if (response.length <= most) return response;
   const questionEnd = HEADER.bytes + query.name.length + 4;
   const opt = readRecords(response, questionEnd)?.find((record) => record.type === TYPE.OPT);

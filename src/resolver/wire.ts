@@ -57,6 +57,9 @@ export const CLASS_IN = 1;
 /** The size of UDP answers that we announce and that no path cuts (DNS flag day 2020). */
 export const UDP_SIZE = 1232;
 
+/** The most bytes that one UDP answer of ours has, whatever the client offers. */
+export const MOST_UDP_BYTES = 4096;
+
 /** The DO bit among the EDNS flags (RFC 3225). */
 export const DNSSEC_OK = 0x8000;
 
