@@ -2,6 +2,8 @@ import { type Domain, ROOT } from '../core/domain.ts';
 import type { NameRoute, Plan, PlanLink } from '../core/plan.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { Knob } from '../core/snapshot.ts';
+import { endsWith, labelsOf } from './labels.ts';
+import { TYPE } from './wire.ts';
 
 /** One link that may be asked for a name. */
 export interface RouteLink {
@@ -32,13 +34,12 @@ export interface Routing {
   routeOf(name: Buffer, type: number): Routed;
   /** Every link that is asked for anything. */
   readonly links: readonly RouteLink[];
+  /** The key of every route. */
+  readonly keys: readonly string[];
 }
 
 /** The key of the configuration's fallback servers as a link. */
 export const FALLBACK = 'fallback';
-
-const TYPE_A = 1;
-const TYPE_AAAA = 28;
 
 /**
  * Make the routes of a plan ready. The longest domain decides (systemd-resolved's rule, facts 3.5); links with equal
@@ -58,6 +59,7 @@ export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
   return {
     routeOf: (name, type) => routed(name, type, routes, deepest, singleLabels),
     links: unique([...routes.values()].flatMap((route) => route.links)),
+    keys: [...new Set([...routes.values()].map((route) => route.key))],
   };
 }
 
@@ -70,7 +72,7 @@ function routed(
 ): Routed {
   for (let at = 0; at < name.length; at += (name[at] ?? 0) + 1) {
     if (name.length - at > deepest) continue;
-    const route = routes.get(name.latin1Slice(at));
+    const route = routes.get(name.toString('latin1', at));
     if (route === undefined) continue;
     return route.domain === ROOT && !isForEverybody(name, type, singleLabels) ? 'not here' : route;
   }
@@ -81,8 +83,8 @@ function routed(
 function isForEverybody(name: Buffer, type: number, singleLabels: boolean): boolean {
   const labels = labelsOf(name);
   // Other types of a single label are wanted: DS and NS of a top-level domain.
-  if (labels.length <= 1 && !singleLabels) return type !== TYPE_A && type !== TYPE_AAAA;
-  return !LINK_LOCAL.some((suffix) => suffix.every((label, i) => labels.at(i - suffix.length) === label));
+  if (labels.length <= 1 && !singleLabels) return type !== TYPE.A && type !== TYPE.AAAA;
+  return !LINK_LOCAL.some((suffix) => endsWith(labels, suffix));
 }
 
 /** Names that belong to the link itself (RFC 6762 sections 3 and 4, RFC 3927), unless a domain is configured for them. */
@@ -146,11 +148,4 @@ function wireText(domain: Domain): string {
   if (domain === ROOT) return '\0';
   const labels = domain.split('.').map((label) => String.fromCharCode(label.length) + label);
   return `${labels.join('')}\0`;
-}
-
-function labelsOf(name: Buffer): string[] {
-  const labels: string[] = [];
-  for (let at = 0; at < name.length - 1; at += (name[at] ?? 0) + 1)
-    labels.push(name.latin1Slice(at + 1, at + 1 + (name[at] ?? 0)));
-  return labels;
 }
