@@ -25,6 +25,8 @@ export interface Cache {
   flush(name?: Domain): number;
   /** Forget what came by one route. */
   dropRoute(route: string): number;
+  /** Ask anew for an answer that is popular and about to expire, as the fast path finds. */
+  refresh(query: Query): void;
   /** Keep only this part (0 to 1): memory is short. */
   shrink(factor: number): void;
   statistics(): CacheStatistics;
@@ -164,17 +166,22 @@ export function makeCache(options: CacheOptions): Cache {
     onRepeated?.(query, entry.packed, entry.storedAt, entry.expiresAt);
     const now = clock.now();
     const late = entry.expiresAt - now <= (entry.expiresAt - entry.storedAt) * LAST_PART;
-    if (late && entry.hits >= POPULAR_HITS && entry.kind !== 'failure') refresh(next, shared, key, entry);
+    if (late && entry.hits >= POPULAR_HITS) refresh(next, shared, key, entry);
     return answerFrom(query, entry, Math.floor((now - entry.storedAt) / 1000), false);
   }
 
   /** Ask anew behind the client's back. */
   function refresh(next: Answerer, shared: Query, key: string, entry: Entry): void {
-    if (entry.refreshing || refreshing >= MOST_PREFETCHES) return;
+    if (entry.refreshing || entry.kind === 'failure' || refreshing >= MOST_PREFETCHES) return;
     entry.refreshing = true;
     refreshing++;
     counts.prefetches++;
     ask(next, shared, key, new AbortController().signal)
+      .then(() => {
+        const renewed = store.peek(key);
+        if (renewed !== undefined && renewed !== entry)
+          onRepeated?.(shared, renewed.packed, renewed.storedAt, renewed.expiresAt);
+      })
       .catch(() => {
         // Nobody waits for it: when the entry has expired, the next client's query meets and tells the same failure.
       })
@@ -218,7 +225,14 @@ export function makeCache(options: CacheOptions): Cache {
     };
   }
 
-  const stage: Stage = (next) => async (query, signal) => {
+  let inner: Answerer | undefined;
+
+  const stage: Stage = (next) => {
+    inner = next;
+    return (query, signal) => answer(next, query, signal);
+  };
+
+  async function answer(next: Answerer, query: Query, signal: AbortSignal): Promise<Answer> {
     const shared = sharedForm(query);
     if (shared === undefined) return next(query, signal);
     const key = cacheKey(query, routeKeyOf(query));
@@ -231,12 +245,19 @@ export function makeCache(options: CacheOptions): Cache {
     }
     if (entry !== undefined) store.delete(key);
     counts.misses++;
-    const { answer, facts } = await ask(next, shared, key, signal);
-    return { ...answer, wire: forClient(query, facts, nsid) };
-  };
+    const fetched = await ask(next, shared, key, signal);
+    return { ...fetched.answer, wire: forClient(query, fetched.facts, nsid) };
+  }
 
   return {
     stage,
+    refresh(query) {
+      const shared = sharedForm(query);
+      const key = cacheKey(query, routeKeyOf(query));
+      const entry = store.get(key);
+      if (inner !== undefined && shared !== undefined && entry !== undefined)
+        refresh(inner, shared, key, entry);
+    },
     flush(name) {
       epoch++;
       return store.prune((_, key) => name === undefined || isBelow(nameInKey(key), name));

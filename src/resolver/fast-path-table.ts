@@ -11,12 +11,11 @@ import {
 export interface FastTable {
   /** Keep an answer from `storedAt` to `expiresAt` (milliseconds since the epoch); the oldest make room. */
   put(key: Buffer, packed: PackedAnswer, storedAt: number, expiresAt: number): void;
-  /**
-   * Turn the query at `at` into its answer in place; its length, or 0 when the slow path has to look. Room for 4096 bytes
-   * must be there.
-   */
-  answer(bytes: Buffer, at: number, length: number, variant: number, now: number): number;
-  /** Whether the answer just given is popular and about to expire, told once: time to ask anew. */
+  /** Whether the query at `at` has an answer here; if not, the slow path has to look. */
+  find(bytes: Buffer, at: number, length: number, variant: number, now: number): boolean;
+  /** Turn the query just found into its answer, in place, where 4096 bytes must have room; the answer's length. */
+  answer(bytes: Buffer, at: number): number;
+  /** Whether the answer just found is popular and about to expire, told once: time to ask anew. */
   wantsRefresh(): boolean;
   clear(): void;
   readonly count: number;
@@ -64,11 +63,11 @@ export function fastTable(totalBytes: number, seed: number): FastTable {
   let wrap = 0;
   let count = 0;
   let found = NONE;
-  let answeredAt = 0;
+  let foundAt = 0;
 
   const word = (entry: number, index: number): number => words[(entry >> 2) + index] ?? 0;
 
-  function find(key: Buffer, keyBytes: number, hash: number): number {
+  function search(key: Buffer, keyBytes: number, hash: number): number {
     let entry = heads[hash & mask] ?? NONE;
     for (; entry !== NONE; entry = word(entry, NEXT))
       if (word(entry, HASH) === hash && word(entry, KEY_BYTES) === keyBytes && hasKey(entry, key, keyBytes))
@@ -132,7 +131,7 @@ export function fastTable(totalBytes: number, seed: number): FastTable {
       const size = (ENTRY_HEAD + key.length + packed.length + 7) & ~7;
       if (size * 4 > block.byteLength) return;
       const hash = hashOf(key, seed);
-      const old = find(key, key.length, hash);
+      const old = search(key, key.length, hash);
       if (old !== NONE) unlink(old);
       const entry = reserve(size);
       head = entry + size;
@@ -152,28 +151,31 @@ export function fastTable(totalBytes: number, seed: number): FastTable {
       heads[index] = entry;
       count++;
     },
-    answer(packet, at, length, variant, now) {
+    find(packet, at, length, variant, now) {
       found = NONE;
-      if (!glance(packet, at, length, variant, seed, query)) return 0;
-      const entry = find(query.key, query.keyBytes, query.hash);
-      if (entry === NONE) return 0;
+      if (!glance(packet, at, length, variant, seed, query)) return false;
+      const entry = search(query.key, query.keyBytes, query.hash);
+      if (entry === NONE) return false;
       const storedAt = times[(entry + STORED_AT) >> 3] ?? 0;
       // A clock that was set back makes ages meaningless.
       if (now >= (times[(entry + EXPIRES_AT) >> 3] ?? 0) || now < storedAt) {
         unlink(entry);
-        return 0;
+        return false;
       }
       found = entry;
-      answeredAt = now;
+      foundAt = now;
       words[(entry >> 2) + HITS] = Math.min(word(entry, HITS) + 1, MOST_HITS);
-      const elapsed = Math.floor((now - storedAt) / 1000);
-      return answerInPlace(packet, at, query, bytes, entry + ENTRY_HEAD + query.keyBytes, elapsed);
+      return true;
+    },
+    answer(packet, at) {
+      const elapsed = Math.floor((foundAt - (times[(found + STORED_AT) >> 3] ?? 0)) / 1000);
+      return answerInPlace(packet, at, query, bytes, found + ENTRY_HEAD + query.keyBytes, elapsed);
     },
     wantsRefresh() {
       if (found === NONE || word(found, HITS) < POPULAR_HITS) return false;
       const expiresAt = times[(found + EXPIRES_AT) >> 3] ?? 0;
       const life = expiresAt - (times[(found + STORED_AT) >> 3] ?? 0);
-      if (expiresAt - answeredAt > life * LAST_PART) return false;
+      if (expiresAt - foundAt > life * LAST_PART) return false;
       words[(found >> 2) + HITS] = TOLD;
       return true;
     },

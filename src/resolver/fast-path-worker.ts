@@ -1,0 +1,138 @@
+/** The worker thread of the fast path: waits in the kernel for packets and for word from the main thread. */
+import { randomInt } from 'node:crypto';
+import { readSync } from 'node:fs';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { DnskeeperError } from '../core/errors.ts';
+import { datagramBatch } from '../system/datagram-batch.ts';
+import { loadLibc } from '../system/libc.ts';
+import { VARIANT } from './fast-path-answer.ts';
+import {
+  CONTROL,
+  COUNTERS,
+  encodeMiss,
+  type FastPathData,
+  type PutBatch,
+  putsOf,
+} from './fast-path-messages.ts';
+import { fastTable } from './fast-path-table.ts';
+import { MOST_UDP_BYTES } from './wire.ts';
+
+const SLOTS = 64;
+/** So full a batch says that more is there: look again before waiting. */
+const BUSY = 16;
+/** Then the main thread is heard again. */
+const MOST_ROUNDS = 16;
+/** Nothing depends on it: wakes come by the descriptor. It only bounds what a lost one could cost. */
+const BACKSTOP_MS = 10_000;
+const POLLIN = 1;
+/** POLLHUP and POLLNVAL. */
+const POLL_CLOSED = 0x30;
+const EINTR = -4;
+
+const data = workerData as FastPathData;
+const port = parentPort;
+if (port === null) throw new DnskeeperError('USAGE', 'wanted to run as a worker thread');
+const calls = loadLibc((reason) => {
+  throw new DnskeeperError('IO', `the C library could not be reached: ${reason}`);
+})?.datagrams;
+if (calls === undefined) throw new DnskeeperError('IO', 'the C library could not be reached');
+
+const batch = datagramBatch(calls, SLOTS, MOST_UDP_BYTES);
+const table = fastTable(data.tableBytes, randomInt(2 ** 32));
+const descriptors = Int32Array.from([data.wakeFd, ...data.fds].flatMap((fd) => [fd, POLLIN]));
+const descriptorsAt = calls.addressOf(descriptors);
+const { control, counters } = data;
+const drained = Buffer.alloc(8);
+let generation = Atomics.load(control, CONTROL.generation);
+
+while (Atomics.load(control, CONTROL.stop) === 0) {
+  const ready = calls.poll(descriptorsAt, data.fds.length + 1, BACKSTOP_MS);
+  if (ready < 0 && ready !== EINTR)
+    throw new DnskeeperError('IO', `wanted to wait for packets, got errno ${-ready}`);
+  if (ready <= 0) continue;
+  if (isReady(0)) takeWord();
+  for (let socket = 0; socket < data.fds.length; socket++) if (isReady(socket + 1)) serve(socket);
+}
+
+function isReady(index: number): boolean {
+  const events = (descriptors[2 * index + 1] ?? 0) >> 16;
+  if ((events & POLL_CLOSED) !== 0)
+    throw new DnskeeperError(
+      'IO',
+      `wanted packets from descriptor ${descriptors[2 * index]}, got told it is closed`,
+    );
+  return events !== 0;
+}
+
+function takeWord(): void {
+  readSync(data.wakeFd, drained);
+  for (;;) {
+    const received = port === null ? undefined : receiveMessageOnPort(port);
+    if (received === undefined) break;
+    keepGeneration();
+    const puts = received.message as PutBatch;
+    if (puts.generation !== generation) continue;
+    for (const { key, packed, storedAt, expiresAt } of putsOf(puts))
+      table.put(key, packed, storedAt, expiresAt);
+  }
+  counters[COUNTERS.entries] = table.count;
+}
+
+function keepGeneration(): void {
+  const now = Atomics.load(control, CONTROL.generation);
+  if (now === generation) return;
+  generation = now;
+  table.clear();
+  counters[COUNTERS.entries] = 0;
+}
+
+function serve(socket: number): void {
+  const fd = data.fds[socket] ?? -1;
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    keepGeneration();
+    const count = batch.receive(fd);
+    if (count <= 0) return;
+    answerAll(socket, count);
+    if (count < BUSY) return;
+  }
+}
+
+function answerAll(socket: number, count: number): void {
+  const now = Date.now();
+  const variant = data.proxies[socket] === true ? VARIANT.proxy : 0;
+  const handed: Buffer[] = [];
+  let hits = 0;
+  let oversized = 0;
+  for (let slot = 0; slot < count; slot++) {
+    const length = batch.lengthOf(slot);
+    const at = slot * MOST_UDP_BYTES;
+    if (length === 0) oversized++;
+    else if (table.find(batch.bytes, at, length, variant, now)) {
+      hits++;
+      if (table.wantsRefresh()) handed.push(packetAt(socket, slot, length, true));
+      batch.reply(slot, table.answer(batch.bytes, at));
+    } else handed.push(packetAt(socket, slot, length, false));
+  }
+  const unsent = batch.flush(data.fds[socket] ?? -1);
+  if (handed.length > 0) handOver(Buffer.concat(handed));
+  counters[COUNTERS.hits] = (counters[COUNTERS.hits] ?? 0) + hits;
+  counters[COUNTERS.misses] = (counters[COUNTERS.misses] ?? 0) + count - hits - oversized;
+  counters[COUNTERS.oversized] = (counters[COUNTERS.oversized] ?? 0) + oversized;
+  counters[COUNTERS.unsent] = (counters[COUNTERS.unsent] ?? 0) + unsent;
+}
+
+function packetAt(socket: number, slot: number, length: number, refresh: boolean): Buffer {
+  const at = slot * MOST_UDP_BYTES;
+  return encodeMiss({
+    socket,
+    refresh,
+    source: batch.sourceOf(slot),
+    packet: batch.bytes.subarray(at, at + length),
+  });
+}
+
+/** A copy of exactly these bytes: a Buffer may stand in a pool, and a message would carry the whole of it. */
+function handOver(bytes: Buffer): void {
+  const alone = new Uint8Array(bytes);
+  port?.postMessage(alone, [alone.buffer]);
+}

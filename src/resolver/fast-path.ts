@@ -1,0 +1,198 @@
+import { closeSync, writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { messageOf } from '../core/errors.ts';
+import { retryPause } from '../core/pace.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Libc } from '../system/libc.ts';
+import type { Log } from '../system/log.ts';
+import { fastKey, type PackedAnswer } from './fast-path-answer.ts';
+import {
+  CONTROL,
+  COUNTERS,
+  encodePut,
+  type FastPathData,
+  type MissedPacket,
+  missesOf,
+  type PutBatch,
+} from './fast-path-messages.ts';
+import type { Query } from './query.ts';
+
+/** Answers what is cached away from the main thread, and hands on the rest. */
+export interface FastPath {
+  /** Let the fast path answer a question from now on; for `onRepeated` of the cache. */
+  put(query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number): void;
+  /**
+   * Forget all, at once and before this returns: to be called whenever the answer to any question may have changed (routes,
+   * hosts file, own names, a flush). What is still asked for comes back from the main cache.
+   */
+  invalidate(): void;
+  statistics(): FastPathStatistics;
+  close(): Promise<void>;
+}
+
+/** Counts since the start; those of a worker that died are lost. */
+export interface FastPathStatistics {
+  readonly hits: number;
+  readonly misses: number;
+  /** Packets larger than any query. */
+  readonly oversized: number;
+  /** Answers that the kernel did not take. */
+  readonly unsent: number;
+  readonly entries: number;
+  readonly restarts: number;
+}
+
+/** A UDP socket, bound and non-blocking; the fast path uses it but does not close it. */
+export interface FastSocket {
+  readonly fd: number;
+  readonly service: Query['service'];
+}
+
+/** A packet that the fast path does not answer. */
+export interface Miss {
+  readonly packet: Buffer;
+  readonly service: Query['service'];
+  /** The sender as bytes: family, port, address (struct sockaddr). */
+  readonly source: Buffer;
+  /** Send the answer; false when the kernel did not take it. */
+  reply(response: Buffer): boolean;
+}
+
+/** What the fast path is made with. */
+export interface FastPathOptions {
+  readonly sockets: readonly FastSocket[];
+  readonly libc: Libc;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called for every packet that is not answered from the table. */
+  readonly onMiss: (miss: Miss) => void;
+  /** A popular answer is about to expire: ask anew; the packet is its last question, already answered. */
+  readonly onRefresh: (packet: Buffer, service: Query['service']) => void;
+  readonly tableBytes?: number;
+  readonly makeWorker?: (data: FastPathData) => Worker;
+}
+
+const TABLE_BYTES = 16 * 1024 * 1024;
+
+/** A put is dropped rather than let the list grow while a worker does not come round to it. */
+const MOST_WAITING_PUTS = 8192;
+
+/** A worker that ran this long was not broken from the start. */
+const SOUND_AFTER_MS = 60_000;
+
+/** Start a worker on the sockets; one that dies is replaced, and packets wait in the sockets meanwhile. */
+export function startFastPath(options: FastPathOptions): FastPath {
+  const { sockets, libc, clock, log } = options;
+  const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.size));
+  const counters = new Float64Array(new SharedArrayBuffer(8 * COUNTERS.size));
+  const wakeFd = libc.datagrams.wakeDescriptor();
+  let worker: Worker | undefined;
+  let exited: Promise<void> = Promise.resolve();
+  let puts: Buffer[] = [];
+  let restarts = 0;
+  let failures = 0;
+  let closed = false;
+  let cancelRestart = (): void => {};
+
+  const wake = (): void => void writeSync(wakeFd, ONE);
+
+  function start(): void {
+    const startedAt = clock.now();
+    const data: FastPathData = {
+      fds: sockets.map(({ fd }) => fd),
+      proxies: sockets.map(({ service }) => service === 'proxy'),
+      wakeFd,
+      control,
+      counters,
+      tableBytes: options.tableBytes ?? TABLE_BYTES,
+    };
+    const started = (options.makeWorker ?? newWorker)(data);
+    worker = started;
+    started.on('message', (message: Uint8Array) => {
+      for (const miss of missesOf(message)) takeMiss(miss);
+    });
+    started.on('error', (error) => log.error({ error: messageOf(error) }, 'the fast path failed'));
+    exited = new Promise((resolve) => {
+      started.on('exit', (code) => {
+        worker = undefined;
+        resolve();
+        if (closed) return;
+        failures = clock.now() - startedAt > SOUND_AFTER_MS ? 0 : failures + 1;
+        const pause = failures <= 1 ? 0 : retryPause(failures - 1);
+        log.error({ code, pause }, 'the fast path ended; a new one takes its sockets');
+        restarts++;
+        cancelRestart = clock.after(pause, start);
+      });
+    });
+  }
+
+  function takeMiss({ socket, refresh, source, packet }: MissedPacket): void {
+    const from = sockets[socket];
+    if (from === undefined || closed) return;
+    const { fd, service } = from;
+    if (refresh) options.onRefresh(packet, service);
+    else
+      options.onMiss({
+        packet,
+        service,
+        source,
+        reply: (response) => libc.datagrams.sendTo(fd, response, source) === response.length,
+      });
+  }
+
+  function sendPuts(): void {
+    const batch: PutBatch = {
+      generation: Atomics.load(control, CONTROL.generation),
+      bytes: Buffer.concat(puts),
+    };
+    puts = [];
+    if (closed || batch.bytes.length === 0) return;
+    worker?.postMessage(batch);
+    wake();
+  }
+
+  /** The worker waits in the kernel, where nothing but its descriptors wakes it: the process could not end. */
+  const stop = (): void => {
+    Atomics.store(control, CONTROL.stop, 1);
+    wake();
+  };
+
+  process.on('exit', stop);
+  start();
+  return {
+    put(query, packed, storedAt, expiresAt) {
+      if (puts.length >= MOST_WAITING_PUTS) return;
+      if (puts.length === 0) setImmediate(sendPuts);
+      puts.push(encodePut({ key: fastKey(query), packed, storedAt, expiresAt }));
+    },
+    invalidate() {
+      Atomics.add(control, CONTROL.generation, 1);
+      puts = [];
+    },
+    statistics: () => ({
+      hits: counters[COUNTERS.hits] ?? 0,
+      misses: counters[COUNTERS.misses] ?? 0,
+      oversized: counters[COUNTERS.oversized] ?? 0,
+      unsent: counters[COUNTERS.unsent] ?? 0,
+      entries: counters[COUNTERS.entries] ?? 0,
+      restarts,
+    }),
+    async close() {
+      closed = true;
+      cancelRestart();
+      process.off('exit', stop);
+      stop();
+      await exited;
+      closeSync(wakeFd);
+    },
+  };
+}
+
+/** The count that an event descriptor takes: the number 1 in eight bytes. */
+const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
+
+/** From the source tree a .ts file, from the bundle its neighbour. */
+function newWorker(data: FastPathData): Worker {
+  const file = import.meta.url.endsWith('.ts') ? './fast-path-worker.ts' : './dnskeeper-fast-path.mjs';
+  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'fast-path' });
+}
