@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { parseAddress } from '../src/core/address.ts';
 import { makeCache } from '../src/resolver/cache.ts';
 import { startFastPath } from '../src/resolver/fast-path.ts';
-import { fit } from '../src/resolver/message.ts';
+import { fit as cut } from '../src/resolver/message.ts';
 import { readQuery } from '../src/resolver/message-read.ts';
 import type { Answerer } from '../src/resolver/query.ts';
 import { systemClock } from '../src/system/clock.ts';
@@ -40,7 +40,7 @@ const path = startFastPath({
   log: silentLog,
   onMiss: ({ packet, service, reply }) => {
     const reading = readQuery(packet, 'udp', service);
-    if (reading.ok) void answerer(reading.value, signal).then(({ wire }) => reply(fit(reading.value, wire)));
+    if (reading.ok) void answerer(reading.value, signal).then(({ wire }) => reply(cut(reading.value, wire)));
     else if (reading.response !== undefined) reply(reading.response);
   },
   onRefresh: () => {},
