@@ -3,65 +3,14 @@ import { describe, expect, it } from 'vitest';
 import type { Domain } from '../../src/core/domain.ts';
 import { fit as cut, forClient, responseTo } from '../../src/resolver/message.ts';
 import { readQuery, readResponse } from '../../src/resolver/message-read.ts';
-import type { Query } from '../../src/resolver/query.ts';
 import { encodeName, RCODE, TYPE } from '../../src/resolver/wire.ts';
-
-interface QueryWish {
-  readonly name?: string;
-  readonly type?: number;
-  readonly flags?: number;
-  readonly edns?: {
-    readonly size?: number;
-    readonly version?: number;
-    readonly dnssecOk?: boolean;
-    readonly options?: Buffer;
-  };
-}
-
-function queryWire({
-  name = 'www.Example.org',
-  type = TYPE.A,
-  flags = 0x0100,
-  edns,
-}: QueryWish = {}): Buffer {
-  const header = Buffer.from('abcd00000001000000000000', 'hex');
-  header.writeUInt16BE(flags, 2);
-  header.writeUInt16BE(edns === undefined ? 0 : 1, 10);
-  const end = Buffer.from([type >> 8, type & 0xff, 0, 1]);
-  const options = edns?.options ?? Buffer.alloc(0);
-  const opt = Buffer.alloc(11);
-  opt.writeUInt16BE(TYPE.OPT, 1);
-  opt.writeUInt16BE(edns?.size ?? 1232, 3);
-  opt[6] = edns?.version ?? 0;
-  opt[7] = edns?.dnssecOk === true ? 0x80 : 0;
-  opt.writeUInt16BE(options.length, 9);
-  return Buffer.concat([
-    header,
-    encodeName(name as Domain),
-    end,
-    ...(edns === undefined ? [] : [opt, options]),
-  ]);
-}
-
-function query(wish: QueryWish = {}, transport: Query['transport'] = 'udp'): Query {
-  const reading = readQuery(queryWire(wish), transport, 'full');
-  if (!reading.ok) throw new Error(reading.reason);
-  return reading.value;
-}
-
-const option = (code: number, data: string): Buffer => {
-  const bytes = Buffer.alloc(4 + data.length);
-  bytes.writeUInt16BE(code, 0);
-  bytes.writeUInt16BE(data.length, 2);
-  bytes.write(data, 4);
-  return bytes;
-};
+import { optionWire, type QueryWish, queryOf, queryWire } from '../support/query-wire.ts';
 
 const address = Buffer.from([192, 0, 2, 1]);
 
 describe('reading a query', () => {
   it('takes name, type and bits, and the name in lower case', () => {
-    expect(query({ flags: 0x0130, edns: { size: 4096, dnssecOk: true } })).toMatchObject({
+    expect(queryOf({ flags: 0x0130, edns: { size: 4096, dnssecOk: true } })).toMatchObject({
       domain: 'www.example.org',
       name: encodeName('www.example.org' as Domain),
       type: TYPE.A,
@@ -123,7 +72,7 @@ describe('reading a query', () => {
 
 describe('an answer of our own', () => {
   it('keeps the spelling of the name and points at it', () => {
-    const response = responseTo(query(), { rcode: 0, answers: [{ type: TYPE.A, ttl: 60, data: address }] });
+    const response = responseTo(queryOf(), { rcode: 0, answers: [{ type: TYPE.A, ttl: 60, data: address }] });
     expect(decode(response)).toMatchObject({
       id: 0xabcd,
       type: 'response',
@@ -136,7 +85,7 @@ describe('an answer of our own', () => {
 
   it('points other names at the tail they share with the question', () => {
     const mail = encodeName('mail.example.org' as Domain);
-    const asked = query({ name: 'www.example.org' });
+    const asked = queryOf({ name: 'www.example.org' });
     const response = responseTo(asked, {
       rcode: 0,
       answers: [{ name: mail, type: TYPE.A, ttl: 0, data: address }],
@@ -147,17 +96,17 @@ describe('an answer of our own', () => {
 
   it('tells an extended error and the server name to clients that can hear it', () => {
     const said = { rcode: RCODE.SERVFAIL, ede: { code: 22, text: 'no servers' }, nsid: Buffer.from('me') };
-    const heard = readResponse(responseTo(query({ edns: { options: option(3, '') } }), said));
+    const heard = readResponse(responseTo(queryOf({ edns: { options: optionWire(3, '') } }), said));
     expect(heard).toMatchObject({
       value: { rcode: 2, extendedErrors: [{ code: 22, text: 'no servers' }], edns: { udpSize: 1232 } },
     });
     if (heard.ok) expect(heard.value.edns?.options[0]).toEqual({ code: 3, data: Buffer.from('me') });
-    expect(readResponse(responseTo(query(), said))).toMatchObject({ value: { edns: undefined } });
+    expect(readResponse(responseTo(queryOf(), said))).toMatchObject({ value: { edns: undefined } });
   });
 
   it('says AD only to clients that asked', () => {
     const flagsFor = (wish: QueryWish): number =>
-      responseTo(query(wish), { rcode: 0, authenticData: true }).readUInt16BE(2) & 0x20;
+      responseTo(queryOf(wish), { rcode: 0, authenticData: true }).readUInt16BE(2) & 0x20;
     expect([flagsFor({}), flagsFor({ flags: 0x0120 }), flagsFor({ edns: { dnssecOk: true } })]).toEqual([
       0, 32, 32,
     ]);
@@ -170,14 +119,14 @@ describe('an answer of our own', () => {
       [{ edns: { size: 1232 } }, 1232],
       [{ edns: { size: 10 } }, 512],
     ] as const) {
-      const asked = query(wish);
+      const asked = queryOf(wish);
       const short = cut(asked, responseTo(asked, { rcode: 0, answers, ede: { code: 4 } }));
       expect(short.length).toBeLessThanOrEqual(most);
       const facts = readResponse(short);
       expect(facts).toMatchObject({ ok: true, value: { truncated: true } });
       if (facts.ok) expect(facts.value.edns?.options.length).toBe('edns' in wish ? 1 : undefined);
     }
-    const overTcp = query({}, 'tcp');
+    const overTcp = queryOf({}, 'tcp');
     const whole = responseTo(overTcp, { rcode: 0, answers });
     expect(cut(overTcp, whole)).toBe(whole);
   });
@@ -253,7 +202,7 @@ describe('reading a response', () => {
     });
     const reading = readResponse(wire);
     if (!reading.ok) throw new Error(reading.reason);
-    const plain = forClient(query({ name: 'A.eXample' }), reading.value);
+    const plain = forClient(queryOf({ name: 'A.eXample' }), reading.value);
     expect(decode(plain)).toMatchObject({
       id: 0xabcd,
       flags: 0x0180,
@@ -261,10 +210,12 @@ describe('reading a response', () => {
       additionals: [],
     });
     const full = readResponse(
-      forClient(query({ name: 'A.eXample', edns: { dnssecOk: true } }), reading.value),
+      forClient(queryOf({ name: 'A.eXample', edns: { dnssecOk: true } }), reading.value),
     );
     expect(full).toMatchObject({ value: { authenticData: true, edns: { udpSize: 1232, dnssecOk: true } } });
     if (full.ok) expect(full.value.edns?.options).toEqual([{ code: 65001, data: Buffer.from('x') }]);
-    expect(() => forClient(query({ name: 'b.example' }), reading.value)).toThrow('a response for b.example');
+    expect(() => forClient(queryOf({ name: 'b.example' }), reading.value)).toThrow(
+      'a response for b.example',
+    );
   });
 });
