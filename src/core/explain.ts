@@ -2,6 +2,7 @@ import { type Domain, isWithin, labelCount } from './domain.ts';
 import type { NameRoute, Plan } from './plan.ts';
 import { routesFor } from './routes.ts';
 import { formatHost, formatServer } from './server.ts';
+import type { FileMode } from './status.ts';
 
 /** Which servers a name goes to, and every rule that had a say. */
 export interface Explanation {
@@ -16,7 +17,8 @@ export interface Explanation {
  * Explain one name. While the plain file is in force libc asks its servers in order for every name, whatever the
  * routes say; the rules tell both, so that the difference is seen.
  */
-export function explain(name: Domain, plan: Plan): Explanation {
+export function explain(name: Domain, plan: Plan, mode: FileMode = 'file'): Explanation {
+  if (mode === 'stub') return explainStub(name, plan);
   const decisive = routesFor(name, plan.routes);
   const [first, ...rest] = plan.nameservers;
   return {
@@ -31,6 +33,27 @@ export function explain(name: Domain, plan: Plan): Explanation {
       first === undefined
         ? 'The file lists no server, so libc would ask 127.0.0.1, where nothing of ours answers.'
         : `libc asks ${formatHost(first.value)} first${rest.length > 0 ? `, and ${rest.map((c) => formatHost(c.value)).join(', ')} only when it does not answer` : ''}.`,
+  };
+}
+
+/** With our resolver in the file every program follows the routes. */
+function explainStub(name: Domain, plan: Plan): Explanation {
+  const decisive = routesFor(name, plan.routes);
+  const asked = new Set(decisive.map((route) => route.link));
+  const links = plan.links.filter((link) => asked.has(link.key));
+  const all = links.flatMap((link) => link.servers.map((choice) => ({ choice, link })));
+  return {
+    name,
+    servers: all.map(({ choice, link }) => ({
+      server: formatServer(choice.value),
+      link: link.key,
+      reason: choice.reason,
+    })),
+    rules: [...localRules(name), ...searchRules(name, plan), ...routeRules(name, plan, decisive, true)],
+    file:
+      links.length === 0
+        ? 'The file lists our resolver, which has no servers for this name and refuses it.'
+        : `The file lists our resolver, which asks ${links.map((link) => link.key).join(' and ')}.`,
   };
 }
 
@@ -55,22 +78,34 @@ function searchRules(name: Domain, plan: Plan): readonly Rule[] {
   ];
 }
 
-function routeRules(name: Domain, plan: Plan, decisive: readonly NameRoute[]): readonly Rule[] {
+function routeRules(
+  name: Domain,
+  plan: Plan,
+  decisive: readonly NameRoute[],
+  followed = false,
+): readonly Rule[] {
   const shown = plan.routes
     .filter((route) => route.kind !== 'reverse' || isWithin(name, route.domain))
     .slice(0, 64);
   return shown.map((route) => ({
     rule: `${route.kind === 'catch-all' ? 'every name' : `names under ${route.domain}`} to ${route.link}${serversOf(route, plan)}`,
     matched: decisive.includes(route),
-    reason: outcome(name, route, decisive, plan),
+    reason: outcome(name, route, decisive, plan, followed),
   }));
 }
 
-function outcome(name: Domain, route: NameRoute, decisive: readonly NameRoute[], plan: Plan): string {
+function outcome(
+  name: Domain,
+  route: NameRoute,
+  decisive: readonly NameRoute[],
+  plan: Plan,
+  stub: boolean,
+): string {
   if (!isWithin(name, route.domain)) return `${route.reason} ${name} is not under it.`;
   if (!decisive.includes(route)) return `${route.reason} A longer domain decides.`;
   const [first] = plan.nameservers;
-  const followed = first === undefined || (first.origin.interface ?? first.origin.source) === route.link;
+  const followed =
+    stub || first === undefined || (first.origin.interface ?? first.origin.source) === route.link;
   return followed
     ? `${route.reason} It decides.`
     : `${route.reason} It should decide, but a plain file asks its first server for every name.`;

@@ -1,7 +1,8 @@
+import { parseDomain } from '../core/domain.ts';
 import { type NewRecord, responseTo } from './message.ts';
-import { type ResponseFacts, readQuery, readResponse } from './message-read.ts';
+import { type ResponseFacts, readResponse } from './message-read.ts';
 import type { Query } from './query.ts';
-import { FLAG, HEADER, nameAt, RCODE, skipName, TYPE, type WireRecord } from './wire.ts';
+import { FLAG, HEADER, nameAt, RCODE, readName, skipName, TYPE, type WireRecord } from './wire.ts';
 
 /** Where a chain of aliases is to be cut. */
 export interface Leaving {
@@ -24,9 +25,8 @@ export function aliasThatLeaves(
 export function queryFor(query: Query, name: Buffer): Query {
   const rest = query.wire.subarray(HEADER.bytes + query.name.length);
   const wire = Buffer.concat([query.wire.subarray(0, HEADER.bytes), name, rest]);
-  const read = readQuery(wire, 'tcp', query.service);
-  if (!read.ok) throw new Error(`a query of our own is ${read.reason}`); // it differs from a good one by a good name only
-  return read.value;
+  const domain = parseDomain(readName(name));
+  return { ...query, wire, name, domain: domain.ok ? domain.value : undefined };
 }
 
 /** The chain of a response up to the alias that leaves, then what another server said about that alias. */

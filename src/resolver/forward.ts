@@ -40,7 +40,8 @@ async function forward(
   if (typeof route === 'string') return unasked(query, route);
   try {
     const { chosen, link } = await askRoute(needs, route, query, signal);
-    const { response, server, tookMs } = chosen;
+    const { server, tookMs } = chosen;
+    const response = believed(needs, query, chosen);
     const origin = {
       kind: 'upstream',
       route: route.key,
@@ -84,6 +85,15 @@ async function redirected(
   const rest = await forward(needs, target, signal, redirects - 1);
   if ('route' in rest.origin && rest.origin.route !== undefined) needs.mixed?.(route.key, rest.origin.route);
   return { wire: answerWithAlias(query, response, at, target, rest.wire), origin };
+}
+
+/**
+ * What a server says about having validated counts as far as the way to it: clients that only read the AD bit get it
+ * where all networks are to be trusted with it or the server runs on this machine. Those that set DO check for themselves.
+ */
+function believed(needs: ForwardNeeds, query: Query, { response, server }: Chosen): ResponseFacts {
+  const trusted = query.dnssecOk || server.address.kind === 'loopback' || needs.routing().trustAd;
+  return trusted || !response.authenticData ? response : { ...response, authenticData: false };
 }
 
 /** All links of a route at once: the first that has something wins, and "no such name" only when nobody knows better. */

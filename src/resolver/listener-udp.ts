@@ -9,6 +9,7 @@ const RECEIVE_BYTES = 1 << 20;
 export function listenUdp(at: ListenAt, reception: Reception): Promise<Listener> {
   const socket = createSocket({
     type: at.host.includes(':') ? 'udp6' : 'udp4',
+    reuseAddr: true,
     // Addresses are addresses: without this every answer would wait for a turn of the loop.
     lookup: ((
       host: string,

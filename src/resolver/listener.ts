@@ -1,6 +1,6 @@
 import type { Log } from '../system/log.ts';
 import { EDE } from './ede.ts';
-import { fit, responseTo } from './message.ts';
+import { fit as cutToSize, responseTo } from './message.ts';
 import { readQuery } from './message-read.ts';
 import type { Answerer, Query } from './query.ts';
 import { RCODE } from './wire.ts';
@@ -81,7 +81,7 @@ export class Reception {
     this.#inFlight++;
     this.#clients.set(client, held + 1);
     this.#answer(query, this.#stop.signal)
-      .then(({ wire }) => reply(fit(query, wire)))
+      .then(({ wire }) => reply(cutToSize(query, wire)))
       .catch((error: unknown) => {
         if (this.#stop.signal.aborted) return;
         this.#log.error({ error: String(error) }, 'a query could not be answered');

@@ -1,12 +1,12 @@
 import { type Address, formatAddress } from '../core/address.ts';
-import { type Domain, isWithin, ROOT } from '../core/domain.ts';
+import { type Domain, isWithin } from '../core/domain.ts';
 import { EDE } from './ede.ts';
 import { endsWith, labelsOf } from './labels.ts';
 import { type NewRecord, type NewResponse, responseTo } from './message.ts';
 import type { Query, Stage } from './query.ts';
 import { CLASS_IN, encodeName, RCODE, TYPE } from './wire.ts';
 
-/** What is known about this machine without asking anybody. */
+/** What is known about this machine without asking anybody; the properties are looked up when they are read. */
 export interface LocalFacts {
   /** Its own name, full as it is set. */
   readonly hostName: Domain | undefined;
@@ -111,10 +111,9 @@ function namedAnswer(
       case '_outbound':
         return someOrNone(query, facts().outbound);
     }
-  const { hostName, addresses: own } = facts();
-  if (hostName === undefined || hostName === ROOT || query.domain === undefined) return undefined;
-  if (query.domain !== hostName) return undefined;
-  return addresses(query, own.length > 0 ? own : [V4_HOST, V6_LOOPBACK]);
+  const known = facts();
+  if (query.domain === undefined || query.domain !== known.hostName) return undefined;
+  return addresses(query, known.addresses.length > 0 ? known.addresses : [V4_HOST, V6_LOOPBACK]);
 }
 
 const stubAddress = (last: number): Address => ({ family: 4, bytes: [127, 0, 0, last], kind: 'loopback' });

@@ -1,5 +1,6 @@
 import type { Plan } from '../core/plan.ts';
 import { formatServer } from '../core/server.ts';
+import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { forwarder } from './forward.ts';
 import { type Hosts, hostsFile } from './hosts.ts';
@@ -7,7 +8,6 @@ import { type LocalFacts, localNames } from './local.ts';
 import type { Answerer, Query, Stage } from './query.ts';
 import { makeRouting, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
-import type { ServerReport } from './server-health.ts';
 import { stack } from './stages.ts';
 import { Upstream, type UpstreamNeeds } from './upstream.ts';
 
@@ -23,7 +23,8 @@ export interface ResolverSettings {
 export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls'> {
   readonly clock: Clock;
   readonly settings: () => ResolverSettings;
-  readonly local: () => LocalFacts;
+  /** What the machine itself knows, under the plan in force. */
+  readonly local: (plan: Plan | undefined) => LocalFacts;
   readonly hosts: () => Hosts;
   readonly cache: Stage;
   readonly coalesce: Stage;
@@ -49,7 +50,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   const upstream = new Upstream({ ...needs, dnsOverTls: () => needs.settings().dnsOverTls });
   const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
   const mixed = new Map<string, Set<string>>();
-  let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [] };
+  let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false };
   const forward = forwarder({
     routing: () => routing,
     choice,
@@ -60,20 +61,22 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
     },
   });
   const { cache, coalesce } = needs;
-  const local = localNames(needs.local);
+  let plan: Plan | undefined;
+  const local = localNames(() => needs.local(plan));
   return {
     answer: stack({ local, hosts: hostsFile(needs.hosts), cache, coalesce, forward }),
-    apply(plan) {
+    apply(next) {
       const before = routing;
-      routing = makeRouting(plan, needs.settings().singleLabels);
+      plan = next;
+      routing = makeRouting(next, needs.settings().singleLabels);
       const changed = changedLinks(before.links, routing.links);
+      upstream.forget();
       if (changed.size === 0) return;
       for (const route of staleRoutes(before.keys, mixed, changed)) {
         needs.dropRoute(route);
         mixed.delete(route);
       }
       choice.forgive();
-      upstream.forget();
     },
     routeKeyOf(query) {
       const route = routing.routeOf(query.name, query.type);

@@ -36,6 +36,8 @@ export interface Routing {
   readonly links: readonly RouteLink[];
   /** The key of every route. */
   readonly keys: readonly string[];
+  /** Whether every network says that its servers validate and that the way to them is safe (`trust-ad`). */
+  readonly trustAd: boolean;
 }
 
 /** The key of the configuration's fallback servers as a link. */
@@ -59,6 +61,7 @@ export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
   return {
     routeOf: (name, type) => routed(name, type, routes, deepest, singleLabels),
     links: unique([...routes.values()].flatMap((route) => route.links)),
+    trustAd: plan.options.some((choice) => choice.value.name === 'trust-ad'),
     keys: [...new Set([...routes.values()].map((route) => route.key))],
   };
 }

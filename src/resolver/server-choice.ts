@@ -1,8 +1,9 @@
 import { DnskeeperError } from '../core/errors.ts';
 import { formatServer, type Server } from '../core/server.ts';
+import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ResponseFacts } from './message-read.ts';
-import { ServerHealth, type ServerReport } from './server-health.ts';
+import { ServerHealth } from './server-health.ts';
 import { RCODE } from './wire.ts';
 
 /** How the servers of one link are chosen: in the order given, or by how quickly they answered lately. */

@@ -1,16 +1,4 @@
-/** How one server did, for status. */
-export interface ServerReport {
-  /** Key of the link that it belongs to. */
-  readonly link: string;
-  /** In NetworkManager's syntax. */
-  readonly server: string;
-  /** `new`: not asked yet; `late`: others are asked first until it answers again. */
-  readonly state: 'new' | 'good' | 'late';
-  /** Smoothed; absent before the first answer. */
-  readonly roundTripMs?: number;
-  readonly answers: number;
-  readonly failures: number;
-}
+import type { ServerReport } from '../core/status.ts';
 
 /** A server nobody knows yet gets this long before another is asked too. */
 const FIRST_PATIENCE_MS = 150;

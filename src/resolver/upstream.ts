@@ -14,6 +14,10 @@ export interface UpstreamNeeds {
   readonly clock: Clock;
   /** Absent where the kernel cannot be asked for it; then the routing table alone decides. */
   readonly bindToLink?: BindToLink;
+  /** Whether our own sockets stand at an address: asking there would only ask ourselves again. */
+  readonly isOwn: (host: string, port: number) => boolean;
+  /** The machine's own addresses: what stands there is behind no link. */
+  readonly ownAddresses?: () => ReadonlySet<string>;
   /** What links without a setting of their own do. */
   readonly dnsOverTls: () => 'no' | 'opportunistic' | 'yes';
   /** For tests: authorities instead of the system's, and the port of encrypted servers instead of 853. */
@@ -42,14 +46,21 @@ export class Upstream {
   readonly #connections: UpstreamConnections;
   readonly #limits = new Map<string, Limits>();
   #sockets = 0;
+  #own: ReadonlySet<string>;
 
   constructor(needs: UpstreamNeeds) {
     this.#needs = needs;
     this.#connections = new UpstreamConnections(needs);
+    this.#own = needs.ownAddresses?.() ?? new Set();
   }
 
   /** Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes. */
   async ask(server: Server, link: RouteLink, query: Query, signal: AbortSignal): Promise<ResponseFacts> {
+    if (this.#needs.isOwn(formatHost(server), server.port))
+      throw new DnskeeperError(
+        'IO',
+        `${formatServer(server)} is dnskeeper itself; asking it would go round in circles`,
+      );
     const limits = this.#limitsOf(server, link);
     const response = await this.#askOnce(server, link, query, limits, signal);
     const choked = response.rcode === RCODE.FORMERR || response.rcode === RCODE.NOTIMP;
@@ -66,9 +77,10 @@ export class Upstream {
     return plain;
   }
 
-  /** Forget what servers could not do: the network is another one now. */
+  /** Forget what servers could not do, and look at the machine's addresses anew: the network is another one now. */
   forget(): void {
     this.#limits.clear();
+    this.#own = this.#needs.ownAddresses?.() ?? new Set();
   }
 
   close(): void {
@@ -95,7 +107,7 @@ export class Upstream {
     limits: Limits,
     signal: AbortSignal,
   ): Promise<ResponseFacts> {
-    const endpoint = endpointOf(server, link, server.port);
+    const endpoint = this.#endpointOf(server, link, server.port);
     const mixCase = !this.#holds(limits.noMixedCase);
     const style = { edns: !this.#holds(limits.noEdns), mixCase, padded: false };
     const message = await this.#askUdp(endpoint, query, style, signal);
@@ -171,7 +183,7 @@ export class Upstream {
     const style = { edns: !this.#holds(limits.noEdns), mixCase: false, padded: true };
     const kind: StreamKind = { kind: 'tls', verify, ...name };
     return understood(
-      await this.#askStream(endpointOf(server, link, port), kind, query, style, signal),
+      await this.#askStream(this.#endpointOf(server, link, port), kind, query, style, signal),
       server,
     );
   }
@@ -194,6 +206,13 @@ export class Upstream {
         if (tried > 0 || signal.aborted || stream.usable) throw error;
       }
     }
+  }
+
+  #endpointOf(server: Server, link: RouteLink, port: number): Endpoint {
+    const { family, kind } = server.address;
+    const host = formatHost(server);
+    const bound = link.interface !== undefined && kind !== 'loopback' && !this.#own.has(host);
+    return { host, port, family, ...(bound ? { interface: link.interface } : {}) };
   }
 
   #limitsOf(server: Server, link: RouteLink): Limits {
@@ -220,13 +239,6 @@ function encryptionOf(
   const own = link.dnsOverTls;
   const knob = own === 'yes' || own === 'no' || own === 'opportunistic' ? own : general;
   return server.protocol === 'tls' ? 'yes' : knob;
-}
-
-function endpointOf(server: Server, link: RouteLink, port: number): Endpoint {
-  const { family, kind } = server.address;
-  // What is on this machine is not behind any link.
-  const bound = link.interface !== undefined && kind !== 'loopback';
-  return { host: formatHost(server), port, family, ...(bound ? { interface: link.interface } : {}) };
 }
 
 function understood(message: Buffer, server: Server): ResponseFacts {

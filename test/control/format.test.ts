@@ -4,6 +4,7 @@ import { formatFindings } from '../../src/control/format-doctor.ts';
 import { formatExplanation } from '../../src/control/format-explanation.ts';
 import { formatHistory } from '../../src/control/format-history.ts';
 import { monitorLines } from '../../src/control/format-monitor.ts';
+import { formatQuery } from '../../src/control/format-query.ts';
 import { formatStatus } from '../../src/control/format-status.ts';
 import { newPage } from '../../src/control/page.ts';
 import { reportOf } from '../../src/control/report.ts';
@@ -12,7 +13,14 @@ import { columnsOf, cut, wrap } from '../../src/control/wrap.ts';
 import { parseDomain } from '../../src/core/domain.ts';
 import { explain } from '../../src/core/explain.ts';
 import { type Terminal, terminalOf } from '../../src/system/terminal.ts';
-import { degradedStatus, must, SAMPLE_NOW, sampleHistory, sampleStatus } from '../support/sample-status.ts';
+import {
+  degradedStatus,
+  must,
+  SAMPLE_NOW,
+  sampleHistory,
+  sampleQuery,
+  sampleStatus,
+} from '../support/sample-status.ts';
 
 // Times are shown as the clock on the wall; the samples are written down in UTC.
 process.env['TZ'] = 'UTC';
@@ -25,6 +33,9 @@ const texts: Readonly<Record<string, (terminal: Terminal) => string>> = {
   'status-degraded': (terminal) => formatStatus(reportOf(degradedStatus), SAMPLE_NOW, terminal),
   explain: (terminal) =>
     formatExplanation(explain(must(parseDomain('git.corp.example')), sampleStatus.plan), terminal),
+  'explain-stub': (terminal) =>
+    formatExplanation(explain(must(parseDomain('git.office.example')), sampleStatus.plan, 'stub'), terminal),
+  query: (terminal) => formatQuery(sampleQuery, terminal),
   history: (terminal) => formatHistory(sampleHistory, SAMPLE_NOW, terminal),
   doctor: (terminal) =>
     formatFindings(

@@ -28,6 +28,7 @@ export function resolverOver(
     hosts: () => NO_HOSTS,
     cache: (next) => next,
     coalesce: (next) => next,
+    isOwn: () => false,
     dropRoute: (route) => void dropped.push(route),
     ...needs,
   });
