@@ -1,8 +1,11 @@
-/** The cached path of the resolver alone, for bench/dns.ts: cache and fast path before one server. Arguments: port, server's port. */
+/**
+ * The cached path of the resolver alone, for bench/dns.ts: cache and fast path before one server. Arguments: port,
+ * server's port, and `plain` for the path without koffi. */
 import { createSocket } from 'node:dgram';
 import { parseAddress } from '../src/core/address.ts';
 import { makeCache } from '../src/resolver/cache.ts';
-import { startFastPath } from '../src/resolver/fast-path.ts';
+import { type FastPathOptions, startFastPath } from '../src/resolver/fast-path.ts';
+import { startPlainPath } from '../src/resolver/fast-path-plain.ts';
 import { fit as cut } from '../src/resolver/message.ts';
 import { readQuery } from '../src/resolver/message-read.ts';
 import type { Answerer } from '../src/resolver/query.ts';
@@ -10,7 +13,7 @@ import { systemClock } from '../src/system/clock.ts';
 import { loadLibc } from '../src/system/libc.ts';
 import { silentLog } from '../src/system/log.ts';
 
-const [port = 0, serverPort = 0] = process.argv.slice(2).map(Number);
+const [port = 0, serverPort = 0] = process.argv.slice(2, 4).map(Number);
 const libc = loadLibc();
 const loopback = parseAddress('127.0.0.1');
 if (libc === undefined || !loopback.ok) throw new Error('wanted the C library');
@@ -33,9 +36,7 @@ const cache = makeCache({
 });
 const answerer = cache.stage(askServer);
 const signal = new AbortController().signal;
-const path = startFastPath({
-  sockets: [{ fd: libc.datagrams.bindUdp(loopback.value, port), service: 'full' }],
-  libc,
+const common: Pick<FastPathOptions, 'clock' | 'log' | 'onMiss' | 'onRefresh'> = {
   clock: systemClock,
   log: silentLog,
   onMiss: ({ packet, service, reply }) => {
@@ -44,7 +45,15 @@ const path = startFastPath({
     else if (reading.response !== undefined) reply(reading.response);
   },
   onRefresh: () => {},
-});
+};
+const path =
+  process.argv[4] === 'plain'
+    ? await startPlainPath({ ...common, listen: [{ address: loopback.value, port, service: 'full' }] })
+    : startFastPath({
+        ...common,
+        libc,
+        sockets: [{ fd: libc.datagrams.bindUdp(loopback.value, port), service: 'full' }],
+      });
 process.on('SIGTERM', () => {
   console.log(JSON.stringify({ path: path.statistics(), cache: cache.statistics() }));
   process.exit(0);
