@@ -9,6 +9,7 @@ import {
   lowerCase,
   MOST_UDP_BYTES,
   NAME_BYTES,
+  RCODE,
   TYPE,
   UDP_SIZE,
 } from './wire.ts';
@@ -246,6 +247,16 @@ export function answerInPlace(
   bytes[end + 10] = whole ? optionLength : 0;
   if (whole) copyBytes(packed, optionsFrom, bytes, end + 11, optionLength);
   return end - at + 11 + (whole ? optionLength : 0);
+}
+
+/** Turn the query at `at` into SERVFAIL, in place: too many wait already. Returns the answer's length. */
+export function refuseInPlace(bytes: Buffer, at: number, query: Glance): number {
+  const kept = query.flags & (FLAG.recursionDesired | FLAG.checkingDisabled);
+  const flags = kept | FLAG.response | FLAG.recursionAvailable | RCODE.SERVFAIL;
+  bytes[at + 2] = flags >> 8;
+  bytes[at + 3] = flags;
+  bytes.fill(0, at + HEADER.answers, at + HEADER.bytes);
+  return query.questionEnd;
 }
 
 /** The most bytes that an answer from `packed` can have, for a buffer that holds it. */

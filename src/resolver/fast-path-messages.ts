@@ -14,11 +14,11 @@ export interface FastPathData {
   readonly tableBytes: number;
 }
 
-/** Words that the main thread writes and the worker reads. */
-export const CONTROL = { generation: 0, stop: 1, size: 2 };
+/** Words that the main thread writes and the worker reads; `taken` counts the packets that were handed on. */
+export const CONTROL = { generation: 0, stop: 1, taken: 2, size: 3 };
 
 /** Counts that the worker alone writes. */
-export const COUNTERS = { hits: 0, misses: 1, oversized: 2, unsent: 3, entries: 4, size: 5 };
+export const COUNTERS = { hits: 0, misses: 1, oversized: 2, unsent: 3, entries: 4, refused: 5, size: 6 };
 
 /** An answer on its way to the worker. */
 export interface Put {

@@ -84,7 +84,7 @@ export async function startPlainPath(options: PlainPathOptions): Promise<FastPat
   return {
     put: (query, packed, storedAt, expiresAt) => table.put(fastKey(query), packed, storedAt, expiresAt),
     invalidate: () => table.clear(),
-    statistics: () => ({ ...counts, entries: table.count, restarts: 0 }),
+    statistics: () => ({ ...counts, refused: 0, entries: table.count, restarts: 0 }),
     async close() {
       await Promise.all(
         sockets.map((socket) => new Promise<void>((done) => void socket.close(() => done()))),

@@ -5,6 +5,7 @@ import {
   hashOf,
   newGlance,
   type PackedAnswer,
+  refuseInPlace,
 } from './fast-path-answer.ts';
 
 /** Answers by question, in one block of memory. */
@@ -15,6 +16,8 @@ export interface FastTable {
   find(bytes: Buffer, at: number, length: number, variant: number, now: number): boolean;
   /** Turn the query just found into its answer, in place, where 4096 bytes must have room; the answer's length. */
   answer(bytes: Buffer, at: number): number;
+  /** Turn the query just looked for into SERVFAIL; its length, or 0 for what was no plain query. */
+  refuse(bytes: Buffer, at: number): number;
   /** Whether the answer just found is popular and about to expire, told once: time to ask anew. */
   wantsRefresh(): boolean;
   clear(): void;
@@ -62,6 +65,7 @@ export function fastTable(totalBytes: number, seed: number): FastTable {
   let tail = 0;
   let wrap = 0;
   let count = 0;
+  let plain = false;
   let found = NONE;
   let foundAt = 0;
 
@@ -153,7 +157,8 @@ export function fastTable(totalBytes: number, seed: number): FastTable {
     },
     find(packet, at, length, variant, now) {
       found = NONE;
-      if (!glance(packet, at, length, variant, seed, query)) return false;
+      plain = glance(packet, at, length, variant, seed, query);
+      if (!plain) return false;
       const entry = search(query.key, query.keyBytes, query.hash);
       if (entry === NONE) return false;
       const storedAt = times[(entry + STORED_AT) >> 3] ?? 0;
@@ -171,6 +176,7 @@ export function fastTable(totalBytes: number, seed: number): FastTable {
       const elapsed = Math.floor((foundAt - (times[(found + STORED_AT) >> 3] ?? 0)) / 1000);
       return answerInPlace(packet, at, query, bytes, found + ENTRY_HEAD + query.keyBytes, elapsed);
     },
+    refuse: (packet, at) => (plain ? refuseInPlace(packet, at, query) : 0),
     wantsRefresh() {
       if (found === NONE || word(found, HITS) < POPULAR_HITS) return false;
       const expiresAt = times[(found + EXPIRES_AT) >> 3] ?? 0;

@@ -24,6 +24,8 @@ const BUSY = 16;
 const MOST_ROUNDS = 16;
 /** Nothing depends on it: wakes come by the descriptor. It only bounds what a lost one could cost. */
 const BACKSTOP_MS = 10_000;
+/** So many packets may wait for the main thread; those beyond are told SERVFAIL. */
+const MOST_HANDED = 4096;
 const POLLIN = 1;
 /** POLLHUP and POLLNVAL. */
 const POLL_CLOSED = 0x30;
@@ -43,6 +45,7 @@ const descriptors = Int32Array.from([data.wakeFd, ...data.fds].flatMap((fd) => [
 const descriptorsAt = calls.addressOf(descriptors);
 const { control, counters } = data;
 const drained = Buffer.alloc(8);
+let handedOver = Atomics.load(control, CONTROL.taken);
 let generation = Atomics.load(control, CONTROL.generation);
 
 while (Atomics.load(control, CONTROL.stop) === 0) {
@@ -103,6 +106,9 @@ function answerAll(socket: number, count: number): void {
   const handed: Buffer[] = [];
   let hits = 0;
   let oversized = 0;
+  let refused = 0;
+  // Both counts go round at 2^32.
+  const room = MOST_HANDED - ((handedOver - Atomics.load(control, CONTROL.taken)) | 0);
   for (let slot = 0; slot < count; slot++) {
     const length = batch.lengthOf(slot);
     const at = slot * MOST_UDP_BYTES;
@@ -111,14 +117,24 @@ function answerAll(socket: number, count: number): void {
       hits++;
       if (table.wantsRefresh()) handed.push(packetAt(socket, slot, length, true));
       batch.reply(slot, table.answer(batch.bytes, at));
-    } else handed.push(packetAt(socket, slot, length, false));
+    } else if (handed.length < room) handed.push(packetAt(socket, slot, length, false));
+    else {
+      refused++;
+      const refusal = table.refuse(batch.bytes, at);
+      if (refusal > 0) batch.reply(slot, refusal);
+    }
   }
   const unsent = batch.flush(data.fds[socket] ?? -1);
-  if (handed.length > 0) handOver(Buffer.concat(handed));
-  counters[COUNTERS.hits] = (counters[COUNTERS.hits] ?? 0) + hits;
-  counters[COUNTERS.misses] = (counters[COUNTERS.misses] ?? 0) + count - hits - oversized;
-  counters[COUNTERS.oversized] = (counters[COUNTERS.oversized] ?? 0) + oversized;
-  counters[COUNTERS.unsent] = (counters[COUNTERS.unsent] ?? 0) + unsent;
+  if (handed.length > 0) handOver(handed);
+  add(COUNTERS.hits, hits);
+  add(COUNTERS.misses, count - hits - oversized - refused);
+  add(COUNTERS.oversized, oversized);
+  add(COUNTERS.refused, refused);
+  add(COUNTERS.unsent, unsent);
+}
+
+function add(counter: number, count: number): void {
+  counters[counter] = (counters[counter] ?? 0) + count;
 }
 
 function packetAt(socket: number, slot: number, length: number, refresh: boolean): Buffer {
@@ -131,8 +147,9 @@ function packetAt(socket: number, slot: number, length: number, refresh: boolean
   });
 }
 
-/** A copy of exactly these bytes: a Buffer may stand in a pool, and a message would carry the whole of it. */
-function handOver(bytes: Buffer): void {
-  const alone = new Uint8Array(bytes);
+function handOver(packets: readonly Buffer[]): void {
+  handedOver = (handedOver + packets.length) | 0;
+  // A copy of exactly these bytes: a Buffer may stand in a pool, and a message would carry the whole of it.
+  const alone = new Uint8Array(Buffer.concat(packets));
   port?.postMessage(alone, [alone.buffer]);
 }

@@ -36,6 +36,8 @@ export interface FastPathStatistics {
   readonly misses: number;
   /** Packets larger than any query. */
   readonly oversized: number;
+  /** Told SERVFAIL because the main thread is far behind. */
+  readonly refused: number;
   /** Answers that the kernel did not take. */
   readonly unsent: number;
   readonly entries: number;
@@ -109,7 +111,10 @@ export function startFastPath(options: FastPathOptions): FastPath {
     const started = (options.makeWorker ?? newWorker)(data);
     worker = started;
     started.on('message', (message: Uint8Array) => {
-      for (const miss of missesOf(message)) takeMiss(miss);
+      for (const miss of missesOf(message)) {
+        Atomics.add(control, CONTROL.taken, 1);
+        takeMiss(miss);
+      }
     });
     started.on('error', (error) => log.error({ error: messageOf(error) }, 'the fast path failed'));
     exited = new Promise((resolve) => {
@@ -173,6 +178,7 @@ export function startFastPath(options: FastPathOptions): FastPath {
       hits: counters[COUNTERS.hits] ?? 0,
       misses: counters[COUNTERS.misses] ?? 0,
       oversized: counters[COUNTERS.oversized] ?? 0,
+      refused: counters[COUNTERS.refused] ?? 0,
       unsent: counters[COUNTERS.unsent] ?? 0,
       entries: counters[COUNTERS.entries] ?? 0,
       restarts,
@@ -184,6 +190,32 @@ export function startFastPath(options: FastPathOptions): FastPath {
       stop();
       await exited;
       closeSync(wakeFd);
+    },
+  };
+}
+
+/** Several fast paths as one: workers with sockets of their own on the same port (`reusePort`), each with its own table. */
+export function together(paths: readonly FastPath[]): FastPath {
+  const sum = (of: (statistics: FastPathStatistics) => number): number =>
+    paths.reduce((total, path) => total + of(path.statistics()), 0);
+  return {
+    put(...answer) {
+      for (const path of paths) path.put(...answer);
+    },
+    invalidate() {
+      for (const path of paths) path.invalidate();
+    },
+    statistics: () => ({
+      hits: sum(({ hits }) => hits),
+      misses: sum(({ misses }) => misses),
+      oversized: sum(({ oversized }) => oversized),
+      refused: sum(({ refused }) => refused),
+      unsent: sum(({ unsent }) => unsent),
+      entries: sum(({ entries }) => entries),
+      restarts: sum(({ restarts }) => restarts),
+    }),
+    async close() {
+      await Promise.all(paths.map((path) => path.close()));
     },
   };
 }

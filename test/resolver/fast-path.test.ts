@@ -187,6 +187,25 @@ describe('the worker of the fast path', () => {
     expect(Atomics.wait(steps, 1, 0, 5000)).not.toBe('timed-out');
   });
 
+  it('keeps few packets waiting while the main thread is far behind, and tells the others SERVFAIL', async () => {
+    const { warm, port, path, misses } = await underTest('worker');
+    await warm();
+    const before = misses.length;
+    const steps = new Int32Array(new SharedArrayBuffer(8));
+    const asker = new Worker(FLOOD, {
+      eval: true,
+      workerData: { port, steps, query: queryWire({ name: 'other.example' }) },
+    });
+    onTestFinished(() => void asker.terminate());
+    await once(asker, 'message');
+    Atomics.store(steps, 0, 1);
+    Atomics.notify(steps, 0);
+    expect(Atomics.wait(steps, 1, 0, 15_000)).not.toBe('timed-out');
+    await until(() => misses.length >= before + 4096, 'those that waited are taken');
+    expect(path.statistics().refused).toBeGreaterThan(0);
+    await warm({ name: 'third.example' });
+  });
+
   it('is replaced when it dies, and its sockets stay open', async () => {
     const workers: Worker[] = [];
     const { ask, warm, path, log, send } = await underTest('worker', workers);
@@ -214,4 +233,24 @@ const ASK_WHEN_TOLD = `
   parentPort.postMessage('ready');
   Atomics.wait(steps, 0, 0);
   socket.send(query, port, '127.0.0.1');
+`;
+
+/** A client that asks until it is refused, waiting for the main thread all the while. */
+const FLOOD = `
+  const { parentPort, workerData: { port, steps, query } } = require('node:worker_threads');
+  const socket = require('node:dgram').createSocket('udp4');
+  let refused = false;
+  socket.on('message', (answer) => {
+    if ((answer[3] & 15) !== 2 || !answer.subarray(12).equals(query.subarray(12))) return;
+    refused = true;
+    Atomics.store(steps, 1, 1);
+    Atomics.notify(steps, 1);
+    socket.close();
+  });
+  const ask = (error) => {
+    if (!refused) socket.send(query, port, '127.0.0.1', () => setImmediate(ask));
+  };
+  parentPort.postMessage('ready');
+  Atomics.wait(steps, 0, 0);
+  for (let i = 0; i < 64; i++) ask();
 `;
