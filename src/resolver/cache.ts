@@ -81,7 +81,7 @@ export interface CacheLimits {
   readonly stale: number;
 }
 
-const BOUNDS: CacheBounds = { entries: 100_000, bytes: 32 * 1024 * 1024 };
+const BOUNDS: CacheBounds = { entries: 100_000, bytes: 64 * 1024 * 1024 };
 const LIMITS: CacheLimits = { positive: 86_400, negative: 900, failure: 5, stale: 86_400 };
 
 /** RFC 8767 section 5: answer with old data after this, tell a TTL of 30 s, and spare the servers that long. */
@@ -96,14 +96,16 @@ const POPULAR_HITS = 3;
 const MOST_PREFETCHES = 64;
 
 /** What an entry costs beside its bytes: key, object and map slot. */
-const ENTRY_BYTES = 300;
+const ENTRY_BYTES = 400;
 
 interface Entry {
-  /** The route that the question went by, and the one that its last alias was answered on. */
-  readonly routes: readonly string[];
+  readonly route: string;
+  /** Another route that part of the answer came by, as for an alias. */
+  readonly via: string | undefined;
   readonly type: number;
   readonly kind: ResponseFacts['kind'];
-  readonly packed: PackedAnswer;
+  /** The packed answer's bytes as characters: a Buffer for each of 100,000 answers would cost as much again. */
+  readonly packed: string;
   readonly storedAt: number;
   readonly expiresAt: number;
   hits: number;
@@ -148,10 +150,11 @@ export function makeCache(options: CacheOptions): Cache {
     const storedAt = clock.now();
     const via = 'route' in answer.origin ? answer.origin.route : undefined;
     return {
-      routes: via === undefined || via === route ? [route] : [route, via],
+      route,
+      via: via === route ? undefined : via,
       type: facts.question?.type ?? 0,
       kind: facts.kind,
-      packed,
+      packed: packed.toString('latin1'),
       storedAt,
       expiresAt: storedAt + seconds * 1000,
       hits: 0,
@@ -163,7 +166,7 @@ export function makeCache(options: CacheOptions): Cache {
   function fresh(next: Answerer, query: Query, shared: Query, key: string, entry: Entry): Answer {
     counts.hits++;
     entry.hits++;
-    onRepeated?.(query, entry.packed, entry.storedAt, entry.expiresAt);
+    onRepeated?.(query, packedIn(entry), entry.storedAt, entry.expiresAt);
     const now = clock.now();
     const late = entry.expiresAt - now <= (entry.expiresAt - entry.storedAt) * LAST_PART;
     if (late && entry.hits >= POPULAR_HITS) refresh(next, shared, key, entry);
@@ -180,7 +183,7 @@ export function makeCache(options: CacheOptions): Cache {
       .then(() => {
         const renewed = store.peek(key);
         if (renewed !== undefined && renewed !== entry)
-          onRepeated?.(shared, renewed.packed, renewed.storedAt, renewed.expiresAt);
+          onRepeated?.(shared, packedIn(renewed), renewed.storedAt, renewed.expiresAt);
       })
       .catch(() => {
         // Nobody waits for it: when the entry has expired, the next client's query meets and tells the same failure.
@@ -216,12 +219,13 @@ export function makeCache(options: CacheOptions): Cache {
   }
 
   function answerFrom(query: Query, entry: Entry, elapsed: number, stale: boolean): Answer {
-    let packed = stale ? withTtl(withOption(entry.packed, STALE_OPTION), STALE_TTL) : entry.packed;
+    const kept = packedIn(entry);
+    let packed = stale ? withTtl(withOption(kept, STALE_OPTION), STALE_TTL) : kept;
     if (nsid !== undefined && query.edns?.options.some(({ code }) => code === OPTION.nsid) === true)
       packed = withOption(packed, { code: OPTION.nsid, data: nsid });
     return {
       wire: answerTo(query, packed, elapsed),
-      origin: { kind: 'cache', route: entry.routes[0] ?? '', stale },
+      origin: { kind: 'cache', route: entry.route, stale },
     };
   }
 
@@ -264,7 +268,7 @@ export function makeCache(options: CacheOptions): Cache {
     },
     dropRoute(route) {
       epoch++;
-      return store.prune((entry) => entry.routes.includes(route));
+      return store.prune((entry) => entry.route === route || entry.via === route);
     },
     shrink: (factor) => store.shrink(factor),
     statistics: () => ({ ...counts, evicted: store.evicted, entries: store.count, bytes: store.bytes }),
@@ -274,6 +278,8 @@ export function makeCache(options: CacheOptions): Cache {
         .map(([key, entry]) => shown(key, entry, clock.now())),
   };
 }
+
+const packedIn = (entry: Entry): PackedAnswer => Buffer.from(entry.packed, 'latin1');
 
 interface Fetched {
   readonly answer: Answer;
@@ -324,9 +330,9 @@ function shown(key: string, entry: Entry, now: number): CachedAnswer {
   return {
     name: readName(nameInKey(key)),
     type: entry.type,
-    route: entry.routes[0] ?? '',
+    route: entry.route,
     kind: entry.kind,
-    rcode: rcodeOf(entry.packed),
+    rcode: rcodeOf(packedIn(entry)),
     ageSeconds: Math.floor((now - entry.storedAt) / 1000),
     leftSeconds: Math.ceil((entry.expiresAt - now) / 1000),
   };

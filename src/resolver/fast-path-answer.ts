@@ -10,6 +10,7 @@ import {
   MOST_UDP_BYTES,
   NAME_BYTES,
   RCODE,
+  readRecords,
   TYPE,
   UDP_SIZE,
 } from './wire.ts';
@@ -29,7 +30,7 @@ const PACKED_HEAD = 14;
 /**
  * Pack a response that is kept for `seconds`. No TTL is told that is longer than `mostSeconds`, and for a negative answer
  * none longer than it is kept (RFC 2308 section 5). Undefined when it cannot be packed: no question, a code that needs
- * EDNS, or truncated.
+ * EDNS, truncated, or names that would change with a TTL.
  */
 export function pack(
   response: ResponseFacts,
@@ -38,6 +39,7 @@ export function pack(
 ): PackedAnswer | undefined {
   const { wire, question, edns, rcode } = response;
   if (question === undefined || rcode > FLAG.rcode || response.truncated) return undefined;
+  if (!standsWithoutTtls(response)) return undefined;
   const end = edns?.record.start ?? wire.length;
   const records = response.records.filter((record) => record.start < end);
   const count = (section: string): number => records.filter((record) => record.section === section).length;
@@ -63,6 +65,16 @@ export function pack(
     packed.writeUInt32BE(Math.min(record.ttl, most), recordsAt + at);
   }
   return packed;
+}
+
+/**
+ * Whether no owner's name runs through a TTL, where a hostile pointer may lead: it would break when the TTL is counted
+ * down. No length byte has the value that is put there to find out.
+ */
+function standsWithoutTtls({ wire, question, records }: ResponseFacts): boolean {
+  const marked = Buffer.from(wire);
+  for (const { ttlAt, type } of records) if (type !== TYPE.OPT) marked.fill(0x80, ttlAt, ttlAt + 4);
+  return readRecords(marked, question?.end ?? HEADER.bytes) !== undefined;
 }
 
 /** A query as the fast path reads it: one object, filled anew for each, so that nothing is allocated. */
