@@ -34,8 +34,9 @@ export function parseHosts(text: string): Hosts {
   const names = new Map<Domain, { addresses: Address[]; aliasOf?: Domain }>();
   const addresses = new Map<string, Domain[]>();
   let leftOut = 0;
+  const readAddress = rememberingLast();
   for (const line of text.split('\n')) {
-    const read = parseLine(line);
+    const read = parseLine(line, readAddress);
     if (read === undefined) continue;
     const { address, canonical, all } = read;
     for (const name of all) {
@@ -92,10 +93,11 @@ function nameRecords(query: Query, { addresses, aliasOf }: HostsName, hosts: Hos
 
 function parseLine(
   line: string,
+  readAddress: typeof parseAddress,
 ): { readonly address: Address; readonly canonical: Domain; readonly all: readonly Domain[] } | undefined {
   const [first = '', ...words] = (line.split('#', 1)[0] ?? '').trim().split(/\s+/);
   if (first === '' || words.length === 0) return undefined;
-  const address = parseAddress(first); // one with a zone cannot be told in a record
+  const address = readAddress(first); // one with a zone cannot be told in a record
   if (!address.ok) return undefined;
   const all = words.slice(0, MOST_HOSTS.namesPerLine).flatMap((word) => {
     const name = parseDomain(word);
@@ -110,3 +112,14 @@ function parseLine(
 /** Names that are answered without any file; `ip6-localhost` and its like are Debian's lines for the same. */
 const isLocalhost = (name: Domain): boolean =>
   isWithin(name, 'localhost' as Domain) || isWithin(name, 'localhost.localdomain' as Domain);
+
+/** Block lists say the same address some hundred thousand times in a row. */
+function rememberingLast(): typeof parseAddress {
+  let last: string | undefined;
+  let address = parseAddress('');
+  return (text) => {
+    if (text !== last) address = parseAddress(text);
+    last = text;
+    return address;
+  };
+}

@@ -50,6 +50,7 @@ export function writeQuestion(query: Query, style: QuestionStyle): Buffer {
 export function repeats(question: Buffer, nameLength: number, message: Buffer): 'yes' | 'other case' | 'no' {
   const end = HEADER.bytes + nameLength + 4;
   if (message.length < HEADER.bytes || question.readUInt16BE(0) !== message.readUInt16BE(0)) return 'no';
+  if (((message[2] ?? 0) & 0x80) === 0) return 'no';
   // Some servers leave the question out of a refusal; nothing in such a message is used but its code.
   if (message.readUInt16BE(HEADER.questions) === 0) return (message[3] ?? 0) & FLAG.rcode ? 'yes' : 'no';
   if (message.length < end) return 'no';

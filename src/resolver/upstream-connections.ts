@@ -20,6 +20,8 @@ export interface ConnectionNeeds {
 }
 
 const CONNECT_MS = 3000;
+/** Where TLS is only hoped for, nobody is kept waiting for it for long. */
+const HOPE_MS = 1000;
 const TCP_IDLE_MS = 10_000;
 /** Long enough that a person who reads a page finds the connection still there. */
 const TLS_IDLE_MS = 60_000;
@@ -81,10 +83,10 @@ export class UpstreamConnections {
         socket.destroy();
         reject(error);
       };
+      const patience = kind.kind === 'tls' && !kind.verify ? HOPE_MS : CONNECT_MS;
       const timer = setTimeout(
-        () =>
-          fail(new DnskeeperError('DEADLINE', `no connection to ${endpoint.host} within ${CONNECT_MS} ms`)),
-        CONNECT_MS,
+        () => fail(new DnskeeperError('DEADLINE', `no connection to ${endpoint.host} within ${patience} ms`)),
+        patience,
       );
       socket.once('close', () => this.#sockets.delete(socket));
       const refused = (error: Error): void =>

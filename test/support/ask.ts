@@ -65,20 +65,23 @@ export function readAnswer(wire: Buffer): ClientAnswer {
   };
 }
 
-/** Ask over UDP; fails when no answer comes. */
-export async function askOverUdp(host: string, port: number, message: Buffer): Promise<Buffer> {
+/** Send messages over UDP, and resolve to the first answer; fails when none comes. */
+export async function askOverUdp(
+  host: string,
+  port: number,
+  ...messages: readonly Buffer[]
+): Promise<Buffer> {
   const socket = createSocket('udp4');
+  let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('no answer over UDP')), 8000);
-      socket.once('message', (answer) => {
-        clearTimeout(timer);
-        resolve(answer);
-      });
+      timer = setTimeout(() => reject(new Error('no answer over UDP')), 8000);
+      socket.once('message', resolve);
       socket.once('error', reject);
-      socket.send(message, port, host);
+      for (const message of messages) socket.send(message, port, host);
     });
   } finally {
+    clearTimeout(timer);
     socket.close();
   }
 }

@@ -10,6 +10,8 @@ export interface AskedQuestion {
   readonly type: number;
   readonly transport: 'udp' | 'tcp' | 'tls';
   readonly wire: Buffer;
+  /** Port that a question over UDP came from. */
+  readonly port: number;
 }
 
 /** What a script does: give back messages (as they are), or nothing. */
@@ -24,6 +26,10 @@ export interface ScriptedServer {
   /** How many TCP and TLS connections were opened. */
   readonly connections: number;
   script: Script;
+  /** Send a message from the server's UDP socket. */
+  send(message: Buffer, port: number): void;
+  /** End all TCP and TLS connections that are open now. */
+  dropConnections(): void;
   close(): Promise<void>;
 }
 
@@ -35,8 +41,8 @@ export async function scriptedServer(
   const asked: AskedQuestion[] = [];
   const sockets = new Set<Socket>();
   const state = { script, connections: 0 };
-  const answersTo = (wire: Buffer, transport: AskedQuestion['transport']): readonly Buffer[] => {
-    const question = { ...readAsked(wire), transport, wire };
+  const answersTo = (wire: Buffer, transport: AskedQuestion['transport'], port = 0): readonly Buffer[] => {
+    const question = { ...readAsked(wire), transport, wire, port };
     asked.push(question);
     const said = state.script(question);
     return said === undefined ? [] : Buffer.isBuffer(said) ? [said] : said;
@@ -64,7 +70,7 @@ export async function scriptedServer(
   };
   const udp = createSocket('udp4');
   udp.on('message', (wire, from) => {
-    for (const answer of answersTo(wire, 'udp')) udp.send(answer, from.port, from.address);
+    for (const answer of answersTo(wire, 'udp', from.port)) udp.send(answer, from.port, from.address);
   });
   await listen(tcp, host, port);
   const bound = portOf(tcp);
@@ -97,6 +103,12 @@ export async function scriptedServer(
     },
     set script(next: Script) {
       state.script = next;
+    },
+    send(message, to) {
+      udp.send(message, to, '127.0.0.1');
+    },
+    dropConnections() {
+      for (const socket of sockets) socket.destroy();
     },
     close: closeOnce,
   };
