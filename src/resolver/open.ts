@@ -67,7 +67,8 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
 const ANY_4 = { family: 4, bytes: [0, 0, 0, 0], kind: 'unspecified' } as const;
 const ANY_6 = { family: 6, bytes: new Array<number>(16).fill(0), kind: 'unspecified' } as const;
 
-const linkBinder =
+/** Sockets that use one link only, by way of the C library. */
+export const linkBinder =
   (libc: Libc): BindToLink =>
   (family, type, link) =>
     type === 'udp'

@@ -86,9 +86,9 @@ function lookup(
 
 function openSocket({ family, interface: link }: Endpoint, bindToLink: BindToLink | undefined): Socket {
   const type = family === 4 ? 'udp4' : 'udp6';
+  const fd = link === undefined ? undefined : bindToLink?.(family, 'udp', link);
   const socket = createSocket({ type, lookup: lookup as never });
-  if (link !== undefined && bindToLink !== undefined)
-    socket.bind({ fd: bindToLink(family, 'udp', link), exclusive: true });
+  if (fd !== undefined) socket.bind({ fd, exclusive: true });
   return socket;
 }
 
