@@ -10,7 +10,7 @@ import { fit as cut } from '../src/resolver/message.ts';
 import { readQuery } from '../src/resolver/message-read.ts';
 import type { Answerer } from '../src/resolver/query.ts';
 import { systemClock } from '../src/system/clock.ts';
-import { loadLibc } from '../src/system/libc.ts';
+import { type Libc, loadLibc } from '../src/system/libc.ts';
 import { silentLog } from '../src/system/log.ts';
 
 const [port = 0, serverPort = 0] = process.argv.slice(2, 4).map(Number);
@@ -46,14 +46,15 @@ const common: Pick<FastPathOptions, 'clock' | 'log' | 'onMiss' | 'onRefresh'> = 
   },
   onRefresh: () => {},
 };
+function fastOn(fd: number) {
+  const started = startFastPath({ ...common, libc: libc as Libc });
+  started.add({ fd, service: 'full' });
+  return started;
+}
 const path =
   process.argv[4] === 'plain'
     ? await startPlainPath({ ...common, listen: [{ address: loopback.value, port, service: 'full' }] })
-    : startFastPath({
-        ...common,
-        libc,
-        sockets: [{ fd: libc.datagrams.bindUdp(loopback.value, port), service: 'full' }],
-      });
+    : fastOn(libc.datagrams.bindUdp(loopback.value, port));
 process.on('SIGTERM', () => {
   console.log(JSON.stringify({ path: path.statistics(), cache: cache.statistics() }));
   process.exit(0);

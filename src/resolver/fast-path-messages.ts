@@ -2,9 +2,7 @@ import type { PackedAnswer } from './fast-path-answer.ts';
 
 /** What the worker is started with. */
 export interface FastPathData {
-  readonly fds: readonly number[];
-  /** Which of them serve the proxy address. */
-  readonly proxies: readonly boolean[];
+  readonly sockets: readonly WorkerSocket[];
   /** Readable when there is a message or the worker is to stop. */
   readonly wakeFd: number;
   /** Shared words: see CONTROL. */
@@ -12,6 +10,24 @@ export interface FastPathData {
   /** Shared counts: see COUNTERS. */
   readonly counters: Float64Array;
   readonly tableBytes: number;
+}
+
+/** A socket that the worker serves. */
+export interface WorkerSocket {
+  /** Its name in what the worker hands on; a number that is not used again soon, unlike a descriptor. */
+  readonly id: number;
+  readonly fd: number;
+  readonly proxy: boolean;
+}
+
+/** Word from the main thread. */
+export type Word = SocketList | PutBatch;
+
+/** The sockets to serve from now on. The worker sends the version back when it uses no others any more. */
+export interface SocketList {
+  readonly kind: 'sockets';
+  readonly version: number;
+  readonly sockets: readonly WorkerSocket[];
 }
 
 /** Words that the main thread writes and the worker reads; `taken` counts the packets that were handed on. */
@@ -30,6 +46,7 @@ export interface Put {
 
 /** Answers of one generation; a worker of a later one drops them. */
 export interface PutBatch {
+  readonly kind: 'puts';
   readonly generation: number;
   readonly bytes: Uint8Array;
 }
@@ -66,7 +83,7 @@ export function* putsOf(batch: PutBatch): Generator<Put> {
 
 /** A packet on its way to the main thread. */
 export interface MissedPacket {
-  /** Which of the sockets it came by. */
+  /** The id of the socket that it came by. */
   readonly socket: number;
   /** It was answered; ask anew. */
   readonly refresh: boolean;
@@ -74,15 +91,15 @@ export interface MissedPacket {
   readonly packet: Buffer;
 }
 
-const MISS_HEAD = 5;
+const MISS_HEAD = 6;
 
 /** One packet as bytes. */
 export function encodeMiss({ socket, refresh, source, packet }: MissedPacket): Buffer {
   const bytes = Buffer.allocUnsafe(MISS_HEAD + source.length + packet.length);
-  bytes[0] = socket;
-  bytes[1] = refresh ? 1 : 0;
-  bytes[2] = source.length;
-  bytes.writeUInt16LE(packet.length, 3);
+  bytes.writeUInt16LE(socket, 0);
+  bytes[2] = refresh ? 1 : 0;
+  bytes[3] = source.length;
+  bytes.writeUInt16LE(packet.length, 4);
   source.copy(bytes, MISS_HEAD);
   packet.copy(bytes, MISS_HEAD + source.length);
   return bytes;
@@ -92,11 +109,11 @@ export function encodeMiss({ socket, refresh, source, packet }: MissedPacket): B
 export function* missesOf(message: Uint8Array): Generator<MissedPacket> {
   const bytes = bufferOver(message);
   for (let at = 0; at < bytes.length; ) {
-    const packetAt = at + MISS_HEAD + (bytes[at + 2] ?? 0);
-    const end = packetAt + bytes.readUInt16LE(at + 3);
+    const packetAt = at + MISS_HEAD + (bytes[at + 3] ?? 0);
+    const end = packetAt + bytes.readUInt16LE(at + 4);
     yield {
-      socket: bytes[at] ?? 0,
-      refresh: bytes[at + 1] === 1,
+      socket: bytes.readUInt16LE(at),
+      refresh: bytes[at + 2] === 1,
       source: bytes.subarray(at + MISS_HEAD, packetAt),
       packet: bytes.subarray(packetAt, end),
     };

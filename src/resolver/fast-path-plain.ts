@@ -6,7 +6,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import { socketAddress } from '../system/libc-datagrams.ts';
 import type { Log } from '../system/log.ts';
-import type { FastPath, FastPathOptions } from './fast-path.ts';
+import type { FastPathOptions, FastTableKeeper } from './fast-path.ts';
 import { fastKey, VARIANT } from './fast-path-answer.ts';
 import { fastTable } from './fast-path-table.ts';
 import type { Query } from './query.ts';
@@ -23,13 +23,18 @@ export interface PlainPathOptions extends Pick<FastPathOptions, 'onMiss' | 'onRe
   readonly log: Log;
 }
 
+/** The plain path has its own sockets. */
+export interface PlainPath extends FastTableKeeper {
+  close(): Promise<void>;
+}
+
 const TABLE_BYTES = 16 * 1024 * 1024;
 
 /**
  * The fast path where koffi cannot be loaded: the same table and the same answers, on Node's own sockets in the main
  * thread. It costs about three times the CPU time per query, and waits when the main thread is busy.
  */
-export async function startPlainPath(options: PlainPathOptions): Promise<FastPath> {
+export async function startPlainPath(options: PlainPathOptions): Promise<PlainPath> {
   const { clock, log } = options;
   const table = fastTable(options.tableBytes ?? TABLE_BYTES, randomInt(2 ** 32));
   const counts = { hits: 0, misses: 0, oversized: 0, unsent: 0 };

@@ -13,6 +13,9 @@ import {
   type FastPathData,
   type PutBatch,
   putsOf,
+  type SocketList,
+  type Word,
+  type WorkerSocket,
 } from './fast-path-messages.ts';
 import { fastTable } from './fast-path-table.ts';
 import { MOST_UDP_BYTES } from './wire.ts';
@@ -41,20 +44,25 @@ if (calls === undefined) throw new DnskeeperError('IO', 'the C library could not
 
 const batch = datagramBatch(calls, SLOTS, MOST_UDP_BYTES);
 const table = fastTable(data.tableBytes, randomInt(2 ** 32));
-const descriptors = Int32Array.from([data.wakeFd, ...data.fds].flatMap((fd) => [fd, POLLIN]));
-const descriptorsAt = calls.addressOf(descriptors);
+let sockets = data.sockets;
+let descriptors = descriptorsOf(sockets);
+let descriptorsAt = calls.addressOf(descriptors);
 const { control, counters } = data;
 const drained = Buffer.alloc(8);
 let handedOver = Atomics.load(control, CONTROL.taken);
 let generation = Atomics.load(control, CONTROL.generation);
 
 while (Atomics.load(control, CONTROL.stop) === 0) {
-  const ready = calls.poll(descriptorsAt, data.fds.length + 1, BACKSTOP_MS);
+  const ready = calls.poll(descriptorsAt, sockets.length + 1, BACKSTOP_MS);
   if (ready < 0 && ready !== EINTR)
     throw new DnskeeperError('IO', `wanted to wait for packets, got errno ${-ready}`);
   if (ready <= 0) continue;
-  if (isReady(0)) takeWord();
-  for (let socket = 0; socket < data.fds.length; socket++) if (isReady(socket + 1)) serve(socket);
+  for (const [index, socket] of sockets.entries()) if (isReady(index + 1)) serve(socket);
+  if (isReady(0)) takeWords();
+}
+
+function descriptorsOf(list: readonly WorkerSocket[]): Int32Array {
+  return Int32Array.from([data.wakeFd, ...list.map(({ fd }) => fd)].flatMap((fd) => [fd, POLLIN]));
 }
 
 function isReady(index: number): boolean {
@@ -67,18 +75,30 @@ function isReady(index: number): boolean {
   return events !== 0;
 }
 
-function takeWord(): void {
+function takeWords(): void {
   readSync(data.wakeFd, drained);
   for (;;) {
     const received = port === null ? undefined : receiveMessageOnPort(port);
     if (received === undefined) break;
-    keepGeneration();
-    const puts = received.message as PutBatch;
-    if (puts.generation !== generation) continue;
-    for (const { key, packed, storedAt, expiresAt } of putsOf(puts))
-      table.put(key, packed, storedAt, expiresAt);
+    const word = received.message as Word;
+    if (word.kind === 'sockets') takeSockets(word);
+    else takePuts(word);
   }
   counters[COUNTERS.entries] = table.count;
+}
+
+function takeSockets(list: SocketList): void {
+  sockets = list.sockets;
+  descriptors = descriptorsOf(sockets);
+  descriptorsAt = calls?.addressOf(descriptors) ?? 0n;
+  port?.postMessage(list.version);
+}
+
+function takePuts(puts: PutBatch): void {
+  keepGeneration();
+  if (puts.generation !== generation) return;
+  for (const { key, packed, storedAt, expiresAt } of putsOf(puts))
+    table.put(key, packed, storedAt, expiresAt);
 }
 
 function keepGeneration(): void {
@@ -89,20 +109,19 @@ function keepGeneration(): void {
   counters[COUNTERS.entries] = 0;
 }
 
-function serve(socket: number): void {
-  const fd = data.fds[socket] ?? -1;
+function serve(socket: WorkerSocket): void {
   for (let round = 0; round < MOST_ROUNDS; round++) {
     keepGeneration();
-    const count = batch.receive(fd);
+    const count = batch.receive(socket.fd);
     if (count <= 0) return;
     answerAll(socket, count);
     if (count < BUSY) return;
   }
 }
 
-function answerAll(socket: number, count: number): void {
+function answerAll(socket: WorkerSocket, count: number): void {
   const now = Date.now();
-  const variant = data.proxies[socket] === true ? VARIANT.proxy : 0;
+  const variant = socket.proxy ? VARIANT.proxy : 0;
   const handed: Buffer[] = [];
   let hits = 0;
   let oversized = 0;
@@ -115,16 +134,16 @@ function answerAll(socket: number, count: number): void {
     if (length === 0) oversized++;
     else if (table.find(batch.bytes, at, length, variant, now)) {
       hits++;
-      if (table.wantsRefresh()) handed.push(packetAt(socket, slot, length, true));
+      if (table.wantsRefresh()) handed.push(packetAt(socket.id, slot, length, true));
       batch.reply(slot, table.answer(batch.bytes, at));
-    } else if (handed.length < room) handed.push(packetAt(socket, slot, length, false));
+    } else if (handed.length < room) handed.push(packetAt(socket.id, slot, length, false));
     else {
       refused++;
       const refusal = table.refuse(batch.bytes, at);
       if (refusal > 0) batch.reply(slot, refusal);
     }
   }
-  const unsent = batch.flush(data.fds[socket] ?? -1);
+  const unsent = batch.flush(socket.fd);
   if (handed.length > 0) handOver(handed);
   add(COUNTERS.hits, hits);
   add(COUNTERS.misses, count - hits - oversized - refused);

@@ -14,11 +14,22 @@ import {
   type MissedPacket,
   missesOf,
   type PutBatch,
+  type Word,
+  type WorkerSocket,
 } from './fast-path-messages.ts';
 import type { Query } from './query.ts';
 
 /** Answers what is cached away from the main thread, and hands on the rest. */
-export interface FastPath {
+export interface FastPath extends FastTableKeeper {
+  /** Serve a socket, bound and non-blocking, which stays its opener's to close, but not before `remove`. */
+  add(socket: FastSocket): void;
+  /** Serve it no more; resolves when nothing of ours touches it. */
+  remove(socket: FastSocket): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The answers that a fast path knows. */
+export interface FastTableKeeper {
   /** Let the fast path answer a question from now on; for `onRepeated` of the cache. */
   put(query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number): void;
   /**
@@ -27,7 +38,6 @@ export interface FastPath {
    */
   invalidate(): void;
   statistics(): FastPathStatistics;
-  close(): Promise<void>;
 }
 
 /** Counts since the start; those of a worker that died are lost. */
@@ -44,7 +54,7 @@ export interface FastPathStatistics {
   readonly restarts: number;
 }
 
-/** A UDP socket, bound and non-blocking; the fast path uses it but does not close it. */
+/** A UDP socket and what it serves. */
 export interface FastSocket {
   readonly fd: number;
   readonly service: Query['service'];
@@ -62,7 +72,6 @@ export interface Miss {
 
 /** What the fast path is made with. */
 export interface FastPathOptions {
-  readonly sockets: readonly FastSocket[];
   readonly libc: Libc;
   readonly clock: Clock;
   readonly log: Log;
@@ -79,18 +88,25 @@ const TABLE_BYTES = 16 * 1024 * 1024;
 /** A put is dropped rather than let the list grow while a worker does not come round to it. */
 const MOST_WAITING_PUTS = 8192;
 
+/** Ids of sockets are numbers of two bytes. */
+const ID_END = 0x10000;
+
 /** A worker that ran this long was not broken from the start. */
 const SOUND_AFTER_MS = 60_000;
 
-/** Start a worker on the sockets; one that dies is replaced, and packets wait in the sockets meanwhile. */
+/** Start a worker, at first without sockets; one that dies is replaced, and packets wait in the sockets meanwhile. */
 export function startFastPath(options: FastPathOptions): FastPath {
-  const { sockets, libc, clock, log } = options;
+  const { libc, clock, log } = options;
+  const sockets = new Map<number, FastSocket>();
+  const listed = new Map<number, () => void>();
   const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.size));
   const counters = new Float64Array(new SharedArrayBuffer(8 * COUNTERS.size));
   const wakeFd = libc.datagrams.wakeDescriptor();
   let worker: Worker | undefined;
   let exited: Promise<void> = Promise.resolve();
   let puts: Buffer[] = [];
+  let version = 0;
+  let nextId = 0;
   let restarts = 0;
   let failures = 0;
   let closed = false;
@@ -101,8 +117,7 @@ export function startFastPath(options: FastPathOptions): FastPath {
   function start(): void {
     const startedAt = clock.now();
     const data: FastPathData = {
-      fds: sockets.map(({ fd }) => fd),
-      proxies: sockets.map(({ service }) => service === 'proxy'),
+      sockets: workerSockets(),
       wakeFd,
       control,
       counters,
@@ -110,7 +125,8 @@ export function startFastPath(options: FastPathOptions): FastPath {
     };
     const started = (options.makeWorker ?? newWorker)(data);
     worker = started;
-    started.on('message', (message: Uint8Array) => {
+    started.on('message', (message: Uint8Array | number) => {
+      if (typeof message === 'number') return released(message);
       for (const miss of missesOf(message)) {
         Atomics.add(control, CONTROL.taken, 1);
         takeMiss(miss);
@@ -120,6 +136,7 @@ export function startFastPath(options: FastPathOptions): FastPath {
     exited = new Promise((resolve) => {
       started.on('exit', (code) => {
         worker = undefined;
+        released(version);
         resolve();
         if (closed) return;
         failures = clock.now() - startedAt > SOUND_AFTER_MS ? 0 : failures + 1;
@@ -132,7 +149,7 @@ export function startFastPath(options: FastPathOptions): FastPath {
   }
 
   function takeMiss({ socket, refresh, source, packet }: MissedPacket): void {
-    const from = sockets[socket];
+    const from = sockets.get(socket);
     if (from === undefined || closed) return;
     const { fd, service } = from;
     if (refresh) options.onRefresh(packet, service);
@@ -141,12 +158,38 @@ export function startFastPath(options: FastPathOptions): FastPath {
         packet,
         service,
         source,
-        reply: (response) => libc.datagrams.sendTo(fd, response, source) === response.length,
+        // The number of a closed descriptor may be another file's by now.
+        reply: (response) =>
+          sockets.get(socket) === from && libc.datagrams.sendTo(fd, response, source) === response.length,
       });
+  }
+
+  function workerSockets(): WorkerSocket[] {
+    return [...sockets].map(([id, { fd, service }]) => ({ id, fd, proxy: service === 'proxy' }));
+  }
+
+  /** Tell the worker which sockets to serve; resolves when it serves no others. */
+  function list(): Promise<void> {
+    version++;
+    const word: Word = { kind: 'sockets', version, sockets: workerSockets() };
+    if (worker === undefined) return Promise.resolve();
+    const done = new Promise<void>((resolve) => listed.set(word.version, resolve));
+    worker.postMessage(word);
+    wake();
+    return done;
+  }
+
+  function released(upTo: number): void {
+    for (const [asked, resolve] of listed)
+      if (asked <= upTo) {
+        listed.delete(asked);
+        resolve();
+      }
   }
 
   function sendPuts(): void {
     const batch: PutBatch = {
+      kind: 'puts',
       generation: Atomics.load(control, CONTROL.generation),
       bytes: Buffer.concat(puts),
     };
@@ -165,6 +208,15 @@ export function startFastPath(options: FastPathOptions): FastPath {
   process.on('exit', stop);
   start();
   return {
+    add(socket) {
+      sockets.set(nextId, socket);
+      nextId = (nextId + 1) % ID_END;
+      void list();
+    },
+    async remove(socket) {
+      for (const [id, known] of sockets) if (known === socket) sockets.delete(id);
+      await list();
+    },
     put(query, packed, storedAt, expiresAt) {
       if (puts.length >= MOST_WAITING_PUTS) return;
       if (puts.length === 0) setImmediate(sendPuts);
@@ -194,37 +246,11 @@ export function startFastPath(options: FastPathOptions): FastPath {
   };
 }
 
-/** Several fast paths as one: workers with sockets of their own on the same port (`reusePort`), each with its own table. */
-export function together(paths: readonly FastPath[]): FastPath {
-  const sum = (of: (statistics: FastPathStatistics) => number): number =>
-    paths.reduce((total, path) => total + of(path.statistics()), 0);
-  return {
-    put(...answer) {
-      for (const path of paths) path.put(...answer);
-    },
-    invalidate() {
-      for (const path of paths) path.invalidate();
-    },
-    statistics: () => ({
-      hits: sum(({ hits }) => hits),
-      misses: sum(({ misses }) => misses),
-      oversized: sum(({ oversized }) => oversized),
-      refused: sum(({ refused }) => refused),
-      unsent: sum(({ unsent }) => unsent),
-      entries: sum(({ entries }) => entries),
-      restarts: sum(({ restarts }) => restarts),
-    }),
-    async close() {
-      await Promise.all(paths.map((path) => path.close()));
-    },
-  };
-}
-
 /** The count that an event descriptor takes: the number 1 in eight bytes. */
 const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
 
 /** From the source tree a .ts file, from the bundle its neighbour. */
 function newWorker(data: FastPathData): Worker {
-  const file = import.meta.url.endsWith('.ts') ? './fast-path-worker.ts' : './dnskeeper-fast-path.mjs';
+  const file = import.meta.url.endsWith('.ts') ? './fast-path-worker.ts' : './fast-path-worker.mjs';
   return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'fast-path' });
 }

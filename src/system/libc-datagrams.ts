@@ -25,6 +25,10 @@ export interface DatagramCalls {
 export interface BindOptions {
   /** Let further sockets share the port, each getting a part of the packets. */
   readonly reusePort?: boolean;
+  /** Let another program that allows it too have the same address: the one that came last gets the packets. */
+  readonly reuseAddress?: boolean;
+  /** How many bytes of packets may wait in the kernel. */
+  readonly receiveBytes?: number;
   /** Take packets of one link alone (`lo` for a stub). */
   readonly device?: string;
 }
@@ -74,7 +78,7 @@ export function bindDatagrams(
       if (fd < 0) throw failed('open an event descriptor');
       return fd;
     },
-    bindUdp(address, port, { reusePort = false, device } = {}) {
+    bindUdp(address, port, { reusePort = false, reuseAddress = false, receiveBytes, device } = {}) {
       const family = address.family === 4 ? AF_INET : AF_INET6;
       const fd = socket(family, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, 0);
       if (fd < 0) throw failed('open a UDP socket');
@@ -83,6 +87,8 @@ export function bindDatagrams(
       const where = socketAddress(address, port);
       const done =
         (family === AF_INET || set(IPPROTO_IPV6, IPV6_V6ONLY, ON) === 0) &&
+        (!reuseAddress || set(SOL_SOCKET, SO_REUSEADDR, ON) === 0) &&
+        (receiveBytes === undefined || set(SOL_SOCKET, SO_RCVBUF, number(receiveBytes)) === 0) &&
         (!reusePort || set(SOL_SOCKET, SO_REUSEPORT, ON) === 0) &&
         (device === undefined || set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${device}\0`)) === 0) &&
         bind(fd, where, where.length) === 0;
@@ -101,8 +107,17 @@ const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_RCVBUF = 8;
 const SO_REUSEPORT = 15;
 const SO_BINDTODEVICE = 25;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
-const ON = Buffer.of(1, 0, 0, 0);
+
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+}
+
+const ON = number(1);

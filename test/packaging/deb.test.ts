@@ -23,6 +23,7 @@ drwxr-xr-x etc/dnskeeper/conf.d/
 drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/dnsctl.mjs
 -rw-r--r-- usr/lib/dnskeeper/dnskeeperd.mjs
+-rw-r--r-- usr/lib/dnskeeper/fast-path-worker.mjs
 -rwxr-xr-x usr/lib/dnskeeper/node
 -rw-r--r-- usr/lib/dnskeeper/node_modules/@koromix/koffi-linux-NPM/index.js
 -rw-r--r-- usr/lib/dnskeeper/node_modules/@koromix/koffi-linux-NPM/linux_NPM/koffi.node

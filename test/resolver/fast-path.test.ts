@@ -7,8 +7,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { makeCache } from '../../src/resolver/cache.ts';
 import {
-  type FastPath,
   type FastPathOptions,
+  type FastSocket,
   type Miss,
   startFastPath,
 } from '../../src/resolver/fast-path.ts';
@@ -68,12 +68,17 @@ async function underTest(kind: Kind, workers: Worker[] = []) {
   servers.answerAlways(addresses(60, 1));
   const client = createSocket('udp4').bind(0, '127.0.0.1');
   await once(client, 'listening');
+  let open = true;
+  const close = async (): Promise<void> => {
+    if (open) await path.close();
+    open = false;
+  };
   onTestFinished(async () => {
     client.close();
-    await path.close();
+    await close();
   });
 
-  async function start(): Promise<FastPath> {
+  async function start() {
     if (kind === 'plain')
       return startPlainPath({
         ...shared,
@@ -84,7 +89,6 @@ async function underTest(kind: Kind, workers: Worker[] = []) {
     const fd = libc?.datagrams.bindUdp(loopback, port) ?? -1;
     const started = startFastPath({
       ...shared,
-      sockets: [{ fd, service: 'full' }],
       libc: libc as NonNullable<typeof libc>,
       clock: systemClock,
       log,
@@ -95,7 +99,16 @@ async function underTest(kind: Kind, workers: Worker[] = []) {
         return worker;
       },
     });
-    return { ...started, close: () => started.close().finally(() => closeSync(fd)) };
+    const socket: FastSocket = { fd, service: 'full' };
+    started.add(socket);
+    return {
+      ...started,
+      async close() {
+        await started.remove(socket);
+        closeSync(fd);
+        await started.close();
+      },
+    };
   }
 
   const send = (packet: Buffer): void => client.send(packet, port, '127.0.0.1');
@@ -112,7 +125,7 @@ async function underTest(kind: Kind, workers: Worker[] = []) {
       return path.statistics().hits > before;
     }, 'the fast path answers');
   }
-  return { path, servers, cache, misses, log, send, ask, warm, client, port };
+  return { path: { ...path, close }, servers, cache, misses, log, send, ask, warm, client, port };
 }
 
 describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
@@ -204,6 +217,20 @@ describe('the worker of the fast path', () => {
     await until(() => misses.length >= before + 4096, 'those that waited are taken');
     expect(path.statistics().refused).toBeGreaterThan(0);
     await warm({ name: 'third.example' });
+  });
+
+  it('leaves a socket alone once it was told to, and answers nobody on it any more', async () => {
+    const { path, port, ask, misses, send } = await underTest('worker');
+    await ask();
+    const late = misses.at(-1);
+    await path.close();
+    const successor = createSocket('udp4').bind(port, '127.0.0.1');
+    await once(successor, 'listening');
+    onTestFinished(() => void successor.close());
+    send(queryWire({ id: 77 }));
+    const [packet] = (await once(successor, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+    expect(packet.readUInt16BE(0)).toBe(77);
+    expect(late?.reply(Buffer.alloc(12))).toBe(false);
   });
 
   it('is replaced when it dies, and its sockets stay open', async () => {
