@@ -252,5 +252,7 @@ const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
 /** From the source tree a .ts file, from the bundle its neighbour. */
 function newWorker(data: FastPathData): Worker {
   const file = import.meta.url.endsWith('.ts') ? './fast-path-worker.ts' : './fast-path-worker.mjs';
-  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'fast-path' });
+  // It makes garbage for misses alone; with V8's usual young generation it would hold tens of megabytes of it.
+  const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'fast-path', resourceLimits });
 }
