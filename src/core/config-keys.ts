@@ -60,6 +60,16 @@ export const CONFIG_KEYS = [
     parse: oneOf('no', 'opportunistic', 'yes'),
   },
   {
+    key: 'resolver.dnssec',
+    type: '"no"',
+    default: '"no"',
+    why: 'Whether answers are validated here; not yet, so that nobody believes in a check that is not made.',
+    detail:
+      'Signatures and the bits that go with them are passed on, so programs that validate by themselves can.',
+    parse: (value: unknown): Parsed<'no'> =>
+      value === 'no' ? parsed('no') : refused('something that this version cannot do: it does not validate'),
+  },
+  {
     key: 'resolver.single-labels',
     type: 'true | false',
     default: 'false',

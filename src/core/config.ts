@@ -9,6 +9,7 @@ export interface Config {
   readonly choice: ConfigValue<'resolver.choice'>;
   /** For links that leave it open. */
   readonly dnsOverTls: ConfigValue<'resolver.dns-over-tls'>;
+  readonly dnssec: ConfigValue<'resolver.dnssec'>;
   readonly singleLabels: ConfigValue<'resolver.single-labels'>;
   readonly listen: ConfigValue<'resolver.listen'>;
   readonly vpn: ConfigValue<'policy.vpn'>;
@@ -36,6 +37,7 @@ export const DEFAULT_CONFIG: Config = {
   mode: 'auto',
   choice: 'strict',
   dnsOverTls: 'no',
+  dnssec: 'no',
   singleLabels: false,
   listen: [],
   vpn: 'prefer',
@@ -54,6 +56,7 @@ const FIELD: Readonly<Record<string, keyof Config>> = {
   'resolver.mode': 'mode',
   'resolver.choice': 'choice',
   'resolver.dns-over-tls': 'dnsOverTls',
+  'resolver.dnssec': 'dnssec',
   'resolver.single-labels': 'singleLabels',
   'resolver.listen': 'listen',
   'policy.vpn': 'vpn',

@@ -105,7 +105,7 @@ async function putBack(
   return { told: '' };
 }
 
-/** The service may give files to nobody but root (no CAP_CHOWN); the words matter more than whose they are. */
+/** The service cannot set the mode of what is not root's (no CAP_FOWNER); the words matter more than whose they are. */
 async function putFileBack(
   at: string,
   files: Files,

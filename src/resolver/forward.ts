@@ -73,7 +73,7 @@ async function redirected(
   signal: AbortSignal,
   redirects: number,
 ): Promise<Answer | undefined> {
-  if (query.dnssecOk || query.service === 'proxy' || response.aliases.length === 0) return undefined;
+  if (query.dnssecOk || response.aliases.length === 0) return undefined;
   const leaves = (name: Buffer): boolean => {
     const other = needs.routing().routeOf(name, query.type);
     return typeof other !== 'string' && other.key !== route.key;
