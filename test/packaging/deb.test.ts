@@ -171,6 +171,7 @@ function sourceTree(): string {
     'src/main.ts':
       "import { parse } from 'tldts';\nprocess.stdout.write(String(parse('a.example').domain));\n",
     'src/dnsctl.ts': 'process.exitCode = await Promise.resolve(0);\n',
+    'src/resolver/fast-path-worker.ts': 'process.exitCode = 0;\n',
     'examples/dnskeeper.toml': '# every key\n',
     'CHANGELOG.md': `# Changelog\n\n## ${version} - 2026-11-21\n\n- A version.\n`,
     ...Object.fromEntries(
