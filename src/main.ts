@@ -15,7 +15,6 @@ import type { Decision } from './outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from './outputs/resolv-conf-file.ts';
 import { type ResolverOutput, resolverOutput } from './outputs/resolver-output.ts';
 import type { ListenAt } from './resolver/listener.ts';
-import { listenBoth } from './resolver/listener-both.ts';
 import { type LiveResolver, openResolver } from './resolver/open.ts';
 import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
@@ -186,7 +185,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     reception: live.reception,
     places: () => placesToListen(paths, options, settings()),
     sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
-    listen: listenBoth,
+    listen: (at) => live.listen(at),
     clock: systemClock,
     log: log.child('resolver'),
   });

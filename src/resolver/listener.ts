@@ -42,14 +42,18 @@ export class Reception {
   #malformed = 0;
   #overBound = 0;
 
-  constructor(answer: Answerer, log: Log) {
+  readonly #elsewhere: () => number;
+
+  /** `elsewhere` counts the queries that never came here, because the fast path answered them. */
+  constructor(answer: Answerer, log: Log, elsewhere: () => number = () => 0) {
     this.#answer = answer;
     this.#log = log;
+    this.#elsewhere = elsewhere;
   }
 
   get traffic(): Traffic {
     return {
-      queries: this.#queries,
+      queries: this.#queries + this.#elsewhere(),
       malformed: this.#malformed,
       overBound: this.#overBound,
       inFlight: this.#inFlight,

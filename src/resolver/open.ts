@@ -5,8 +5,11 @@ import type { Libc } from '../system/libc.ts';
 import type { Log } from '../system/log.ts';
 import { type Cache, makeCache } from './cache.ts';
 import { coalesce } from './coalesce.ts';
+import { type FastUdp, fastUdp } from './fast-path-listener.ts';
 import { watchHosts } from './hosts-watch.ts';
-import { Reception } from './listener.ts';
+import { type ListenAt, type Listener, Reception } from './listener.ts';
+import { listenBoth } from './listener-both.ts';
+import { listenUdp } from './listener-udp.ts';
 import { allAddresses, machineFacts } from './machine.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
@@ -28,6 +31,8 @@ export interface LiveResolver {
   readonly resolver: Resolver;
   readonly reception: Reception;
   readonly cache: Cache;
+  /** Take queries on one address, over TCP and UDP; UDP on the fast path where the C library can be reached. */
+  listen(at: ListenAt): Promise<readonly Listener[]>;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
   /** Why the hosts file, or part of it, is not in force. */
   readonly problem: string | undefined;
@@ -37,10 +42,16 @@ export interface LiveResolver {
 /** Put a resolver together on the machine itself. */
 export function openResolver(needs: LiveNeeds): LiveResolver {
   const { clock, log, libc, settings, isOwn } = needs;
+  let fast: FastUdp | undefined;
   // The hosts stage stands above the cache, so that a changed file holds from the next query on.
-  const hosts = watchHosts(needs.hostsFile, () => {}, log);
-  const cache: Cache = makeCache({ clock, routeKeyOf: (query) => resolver.routeKeyOf(query) });
-  const resolver: Resolver = makeResolver({
+  const hosts = watchHosts(needs.hostsFile, () => fast?.path.invalidate(), log);
+  const kept: Cache = makeCache({
+    clock,
+    routeKeyOf: (query) => resolver.routeKeyOf(query),
+    onRepeated: (...answer) => fast?.path.put(...answer),
+  });
+  const cache = forgettingToo(kept, () => fast?.path.invalidate());
+  const made: Resolver = makeResolver({
     clock,
     settings,
     isOwn,
@@ -52,15 +63,49 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     dropRoute: (route) => void cache.dropRoute(route),
     ...(libc === undefined ? {} : { bindToLink: linkBinder(libc) }),
   });
+  const resolver: Resolver = {
+    ...made,
+    apply(plan) {
+      made.apply(plan);
+      fast?.path.invalidate();
+    },
+  };
+  const reception = new Reception(resolver.answer, log, () => fast?.path.statistics().hits ?? 0);
+  const startFast = (calls: Libc): FastUdp =>
+    fastUdp({ libc: calls, clock, log, reception, refresh: (query) => cache.refresh(query) });
   return {
     resolver,
     cache,
-    reception: new Reception(resolver.answer, log),
+    reception,
+    listen(at) {
+      // Not before it is needed: where systemd-resolved answers, no worker costs memory.
+      if (libc !== undefined) fast ??= startFast(libc);
+      const started = fast;
+      return listenBoth(at, reception, started === undefined ? listenUdp : (place) => started.listen(place));
+    },
     query: (name, type, signal) => reportQuery(resolver.answer, name, type, signal),
     get problem() {
       return hosts.problem;
     },
-    close: () => hosts.close(),
+    async close() {
+      await hosts.close();
+      await fast?.close();
+    },
+  };
+}
+
+/** A cache that has the fast path forget whenever it forgets itself. */
+function forgettingToo(cache: Cache, invalidate: () => void): Cache {
+  return {
+    ...cache,
+    flush(name) {
+      invalidate();
+      return cache.flush(name);
+    },
+    dropRoute(route) {
+      invalidate();
+      return cache.dropRoute(route);
+    },
   };
 }
 
