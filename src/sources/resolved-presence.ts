@@ -3,7 +3,7 @@ import type { Bus } from '../system/bus.ts';
 import { acceptsConnections } from '../system/unix-socket.ts';
 
 /** How long the bus may stay silent before systemd-resolved's own socket is asked instead. */
-const SILENCE_MS = 3000;
+const SILENCE_MS = 1000;
 
 /**
  * Follow whether systemd-resolved runs, by the owner of its bus name; tells at once and at every change, until the
