@@ -1,4 +1,5 @@
 import type { Choice, Origin } from '../core/plan.ts';
+import { isInForce } from '../core/status.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { newPage, type Page, type Row } from './page.ts';
 import { type Problem, problemsOf } from './problems.ts';
@@ -49,18 +50,15 @@ function headline(page: Page, report: StatusReport, problems: readonly Problem[]
     page.text(`! ${text}`, { indent: 2, style: report.healthy ? 'notice' : 'bad' });
     if (mend !== undefined) page.text(`mend: ${mend}`, { indent: 4 });
   }
-  page.text(
-    `Written as ${MODE_NAMES[report.resolvConf.mode] ?? report.resolvConf.mode}: ${report.resolvConf.reason}`,
-    {
-      indent: 2,
-    },
-  );
+  const written = `Written as ${MODE_NAMES[report.resolvConf.mode] ?? report.resolvConf.mode}: ${report.resolvConf.reason}`;
+  const beside = 'What follows is what dnskeeper decided; it is written to its own file only.';
+  page.text(isInForce(link.state) ? written : beside, { indent: 2 });
 }
 
 const MODE_NAMES: Readonly<Record<string, string>> = { file: 'the plain file', stub: 'the local stub' };
 
-function servers(page: Page, { plan, graceUntil }: StatusReport): void {
-  page.heading('Servers in force');
+function servers(page: Page, { plan, graceUntil, link }: StatusReport): void {
+  page.heading(isInForce(link.state) ? 'Servers in force' : 'Servers decided on, not in force');
   if (plan.nameservers.length === 0) page.text('none: no source names a server', { indent: 2, style: 'bad' });
   let before = '';
   let rows: Row[] = [];
@@ -98,8 +96,9 @@ function listed(page: Page, title: string, choices: readonly Choice<string>[]): 
   );
 }
 
-function lost(page: Page, { plan }: StatusReport): void {
-  if (plan.leftOut.length + plan.inexpressible.length + plan.leftOutMore === 0) return;
+function lost(page: Page, { plan, link }: StatusReport): void {
+  const inexpressible = isInForce(link.state) ? plan.inexpressible : [];
+  if (plan.leftOut.length + inexpressible.length + plan.leftOutMore === 0) return;
   page.heading('Left out');
   page.rows(
     plan.leftOut.map(({ what, text, origin, reason }) => ({
@@ -108,7 +107,7 @@ function lost(page: Page, { plan }: StatusReport): void {
     })),
   );
   if (plan.leftOutMore > 0) page.text(`and ${plan.leftOutMore} more`, { indent: 2 });
-  for (const sentence of plan.inexpressible) page.text(sentence, { indent: 2, style: 'notice' });
+  for (const sentence of inexpressible) page.text(sentence, { indent: 2, style: 'notice' });
 }
 
 function unusedLinks(page: Page, { plan }: StatusReport): void {

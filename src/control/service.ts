@@ -72,7 +72,8 @@ function until(signal: AbortSignal, stop: () => void): void {
 function explanation(text: string, control: DaemonControl): VarlinkParameters {
   const name = parseDomain(text);
   if (!name.ok) throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'name' });
-  return { explanation: explain(name.value, control.status().plan) };
+  const { plan, link } = control.status();
+  return { explanation: explain(name.value, plan, link) };
 }
 
 function permit(peer: Peer | undefined, ownUid: number): void {

@@ -2,6 +2,7 @@ import { type Domain, isWithin, labelCount } from './domain.ts';
 import type { NameRoute, Plan } from './plan.ts';
 import { routesFor } from './routes.ts';
 import { formatHost, formatServer } from './server.ts';
+import { isInForce, type LinkStatus } from './status.ts';
 
 /** Which servers a name goes to, and every rule that had a say. */
 export interface Explanation {
@@ -16,9 +17,8 @@ export interface Explanation {
  * Explain one name. While the plain file is in force libc asks its servers in order for every name, whatever the
  * routes say; the rules tell both, so that the difference is seen.
  */
-export function explain(name: Domain, plan: Plan): Explanation {
+export function explain(name: Domain, plan: Plan, link: Pick<LinkStatus, 'state' | 'inCharge'>): Explanation {
   const decisive = routesFor(name, plan.routes);
-  const [first, ...rest] = plan.nameservers;
   return {
     name,
     servers: plan.nameservers.map((choice) => ({
@@ -27,12 +27,19 @@ export function explain(name: Domain, plan: Plan): Explanation {
       reason: choice.reason,
     })),
     rules: [...localRules(name), ...searchRules(name, plan), ...routeRules(name, plan, decisive)],
-    file:
-      first === undefined
-        ? 'The file lists no server, so libc would ask 127.0.0.1, where nothing of ours answers.'
-        : `libc asks ${formatHost(first.value)} first${rest.length > 0 ? `, and ${rest.map((c) => formatHost(c.value)).join(', ')} only when it does not answer` : ''}.`,
+    file: isInForce(link.state) ? fileOutcome(plan) : notInForce(link.inCharge),
   };
 }
+
+function fileOutcome({ nameservers }: Plan): string {
+  const [first, ...rest] = nameservers.map((choice) => formatHost(choice.value));
+  if (first === undefined)
+    return 'The file lists no server, so libc would ask 127.0.0.1, where nothing of ours answers.';
+  return `libc asks ${first} first${rest.length > 0 ? `, and ${rest.join(', ')} only when it does not answer` : ''}.`;
+}
+
+const notInForce = (inCharge: string): string =>
+  `Not in force: ${inCharge} is in charge of /etc/resolv.conf and goes by its own rules. This is what dnskeeper would do.`;
 
 type Rule = Explanation['rules'][number];
 

@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import type { Plan } from './plan.ts';
 import type { SourceHealth, SourceName } from './snapshot.ts';
-import type { ConfigProblem, Finding, LinkStatus } from './status.ts';
+import { type ConfigProblem, type Finding, isInForce, type LinkStatus } from './status.ts';
 
 /** What the daemon knows about its own state. */
 export interface Condition {
@@ -70,7 +70,9 @@ function sourceFindings({ sources }: Condition): Finding[] {
     .map((source) => ({ severity: 'warning', id: `source-${source.name}`, text: source.detail }));
 }
 
-function planFindings({ plan, holdingGap }: Condition): Finding[] {
+/** Where somebody else is in charge, what our own file lacks harms nobody. */
+function planFindings({ plan, link, holdingGap }: Condition): Finding[] {
+  if (!isInForce(link.state)) return [];
   const findings: Finding[] = [];
   if (plan.nameservers.length === 0) {
     const text = 'No connection names a DNS server, so names do not resolve.';

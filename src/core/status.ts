@@ -17,6 +17,10 @@ export type LinkState =
   | 'yielded'
   | 'failed';
 
+/** Whether programs on this machine really read our file through /etc/resolv.conf. */
+export const isInForce = (state: LinkState): boolean =>
+  state === 'held' || state === 'bind-mount' || state === 'fighting';
+
 /** What status says about /etc/resolv.conf. */
 export interface LinkStatus {
   readonly state: LinkState;

@@ -11,6 +11,7 @@ import { agoText, durationText, sizeText } from '../../src/control/time-text.ts'
 import { columnsOf, cut, wrap } from '../../src/control/wrap.ts';
 import { parseDomain } from '../../src/core/domain.ts';
 import { explain } from '../../src/core/explain.ts';
+import type { LinkStatus } from '../../src/core/status.ts';
 import { type Terminal, terminalOf } from '../../src/system/terminal.ts';
 import { degradedStatus, must, SAMPLE_NOW, sampleHistory, sampleStatus } from '../support/sample-status.ts';
 
@@ -20,11 +21,29 @@ process.env['TZ'] = 'UTC';
 const plain = (columns: number): Terminal => ({ columns, paint: (_style, text) => text });
 const coloured: Terminal = terminalOf({ isTTY: true, columns: 80 }, {});
 
+const resolvedLink: LinkStatus = {
+  state: 'resolved',
+  inCharge: 'systemd-resolved',
+  reason: 'systemd-resolved runs and keeps /etc/resolv.conf',
+  degraded: false,
+  originalSaved: false,
+};
+
 const texts: Readonly<Record<string, (terminal: Terminal) => string>> = {
   'status-healthy': (terminal) => formatStatus(reportOf(sampleStatus), SAMPLE_NOW, terminal),
   'status-degraded': (terminal) => formatStatus(reportOf(degradedStatus), SAMPLE_NOW, terminal),
   explain: (terminal) =>
-    formatExplanation(explain(must(parseDomain('git.corp.example')), sampleStatus.plan), terminal),
+    formatExplanation(
+      explain(must(parseDomain('git.corp.example')), sampleStatus.plan, sampleStatus.link),
+      terminal,
+    ),
+  'explain-not-in-force': (terminal) =>
+    formatExplanation(
+      explain(must(parseDomain('git.corp.example')), sampleStatus.plan, resolvedLink),
+      terminal,
+    ),
+  'status-resolved': (terminal) =>
+    formatStatus(reportOf({ ...sampleStatus, link: resolvedLink, findings: [] }), SAMPLE_NOW, terminal),
   history: (terminal) => formatHistory(sampleHistory, SAMPLE_NOW, terminal),
   doctor: (terminal) =>
     formatFindings(
