@@ -66,7 +66,7 @@ export interface Daemon extends DaemonControl {
   tell(event: SourceEvent): void;
   /** Resolves when the files were in force for the first time. */
   readonly ready: Promise<void>;
-  /** Resolves when every source has said something. */
+  /** Resolves when every source has said something and what they said is no longer held back. */
   readonly spoken: Promise<void>;
   /** Resolves when nothing waits to be decided or applied. */
   idle(): Promise<void>;

@@ -107,11 +107,10 @@ class Loop implements Daemon {
         this.#health.set(event.source, { state: 'running', detail: `First heard: ${event.cause}.` });
       }
     }
-    const allSpoke = this.#allSpoke();
-    if (allSpoke) this.#spoken.resolve();
-    if (this.#holding && allSpoke && this.#anyServers())
-      this.#endHold(event.kind === 'state' ? event.cause : 'started', event.source);
-    else if (event.kind === 'state') this.#wake(event.cause, event.source);
+    const cause = event.kind === 'state' ? event.cause : 'started';
+    if (this.#holding && this.#allSpoke() && this.#anyServers()) this.#endHold(cause, event.source);
+    else if (event.kind === 'state') this.#wake(cause, event.source);
+    if (!this.#holding && this.#allSpoke()) this.#spoken.resolve();
   }
 
   status(): Status {
@@ -233,6 +232,7 @@ class Loop implements Daemon {
     this.#holding = false;
     this.#cancelTimer();
     this.#wake(cause, source);
+    if (this.#allSpoke()) this.#spoken.resolve();
   }
 
   async #steer(cause: string, act: () => Promise<Outcome>): Promise<Outcome> {
@@ -270,8 +270,12 @@ class Loop implements Daemon {
     const pending = this.#pending;
     this.#pending = undefined;
     if (pending === undefined) return;
+    const graceBefore = this.#graceUntil;
     const text = this.#decide();
-    if (text === this.#planText && !this.#force) return;
+    if (text === this.#planText && !this.#force) {
+      if (this.#graceUntil !== graceBefore) this.#publish();
+      return;
+    }
     if (text !== this.#planText) this.#planTime = this.#parts.clock.now();
     this.#planText = text;
     this.#force = false;

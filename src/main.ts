@@ -40,7 +40,7 @@ import { type Watch, watchFile, watchFolders } from './system/watch.ts';
 
 type Options = Readonly<Record<string, string>>;
 
-/** How long the files of an earlier run stay while the sources have not all spoken. */
+/** How long the files of an earlier run stay while the sources have not all spoken or name no server. */
 const HOLD_FIRST_MS = 2000;
 
 /** How long --once waits for the link to be decided. */

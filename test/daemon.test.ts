@@ -74,6 +74,22 @@ describe('the loop', () => {
     expect(daemon.status().findings.map((finding) => finding.id)).toContain('no-servers');
   });
 
+  it('tells its listeners when a gap begins and when it ends without a write', async () => {
+    const { daemon } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    await Promise.resolve();
+    const graces: boolean[] = [];
+    daemon.onStatus((status) => graces.push(status.graceUntil !== undefined));
+    daemon.tell(says([]));
+    await daemon.idle();
+    await Promise.resolve();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    await Promise.resolve();
+    expect(graces).toEqual([true, false]);
+  });
+
   it('a gap that new servers end leaves no trace in the file', async () => {
     const { daemon, file, clock, texts } = start();
     daemon.tell(says([home]));
@@ -202,6 +218,22 @@ describe('a start over the files of an earlier run', () => {
     const { daemon, applied } = start({ holdFirst: 2000 });
     daemon.tell(says([home]));
     daemon.tell({ source: 'host', kind: 'health', health: { state: 'failed', detail: 'not readable' } });
+    await daemon.idle();
+    expect(applied).toEqual(['files', 'link']);
+  });
+
+  it('does not count as heard before what was heard is decided', async () => {
+    const { daemon, applied, clock } = start({ holdFirst: 2000 });
+    let heard = false;
+    void daemon.spoken.then(() => {
+      heard = true;
+    });
+    daemon.tell({ source: 'host', kind: 'state', cause: 'read', state: { links: [] } });
+    daemon.tell(says([]));
+    await daemon.idle();
+    expect(heard).toBe(false);
+    clock.advance(2000);
+    await daemon.spoken;
     await daemon.idle();
     expect(applied).toEqual(['files', 'link']);
   });
