@@ -11,10 +11,11 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
-/** The programs and the files they start in. */
+/** The programs and the worker threads, and the files they start in. */
 export const PROGRAMS: Readonly<Record<string, string>> = {
   dnskeeperd: 'src/main.ts',
   dnsctl: 'src/dnsctl.ts',
+  'fast-path-worker': 'src/resolver/fast-path-worker.ts',
 };
 
 /** Not in the bundles: koffi is shipped beside them, the others are optional parts of dbus-next that nothing here uses. */

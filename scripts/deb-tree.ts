@@ -43,7 +43,7 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
   const from = (path: string): { file: string } => ({ file: join(inputs.root, path) });
   return [
     { to: `${LIB}/node`, content: { file: join(inputs.node, 'bin/node') }, mode: 0o755 },
-    ...['dnskeeperd', 'dnsctl'].map((name) => ({
+    ...['dnskeeperd', 'dnsctl', 'fast-path-worker'].map((name) => ({
       to: `${LIB}/${name}.mjs`,
       content: { file: join(inputs.bundles, `${name}.mjs`) },
     })),

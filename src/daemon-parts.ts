@@ -1,7 +1,16 @@
 import type { DaemonControl, Outcome } from './control/daemon-control.ts';
 import type { Config } from './core/config.ts';
+import type { Domain } from './core/domain.ts';
+import type { QueryReport } from './core/query-report.ts';
 import type { SourceEvent } from './core/snapshot.ts';
-import type { ConfigProblem, FileStatus, Finding, LinkStatus, Status } from './core/status.ts';
+import type {
+  ConfigProblem,
+  FileStatus,
+  Finding,
+  LinkStatus,
+  ResolverStatus,
+  Status,
+} from './core/status.ts';
 import type { Output } from './outputs/output.ts';
 import type { Source } from './sources/source.ts';
 import type { Clock } from './system/clock.ts';
@@ -36,12 +45,24 @@ export interface LinkKeeper extends Output {
   release(): Promise<Outcome>;
 }
 
+/** The local resolver as the daemon steers it. */
+export interface NameService extends Output {
+  status(): ResolverStatus;
+  onStatus(listener: (status: ResolverStatus) => void): () => void;
+  /** From now on no file may name it; it goes on answering until it is closed. */
+  standDown(): void;
+  query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
+  /** Forget remembered answers; how many. */
+  flush(name?: Domain): number;
+}
+
 /** Everything a daemon is made of; main.ts builds the real ones, tests their own. */
 export interface DaemonParts {
   readonly sources: readonly Source[];
   /** Makes the files' output; `written` hears of every change of resolv.conf. */
   readonly files: (written: (before: string, after: string) => void) => PublishedFiles;
   readonly link: LinkKeeper;
+  readonly resolver: NameService;
   readonly configuration: Configuration;
   readonly clock: Clock;
   readonly log: Log;

@@ -1,11 +1,14 @@
 import type { Outcome } from './control/daemon-control.ts';
+import type { Domain } from './core/domain.ts';
 import { messageOf } from './core/errors.ts';
+import { chooseFileMode, type FileModeDecision } from './core/file-mode.ts';
 import { holdOverGap } from './core/grace.ts';
-import { describeProblem, fileModeReason, findingsOf } from './core/health.ts';
+import { describeProblem, findingsOf } from './core/health.ts';
 import { Listeners } from './core/listeners.ts';
 import { pauseBeforeWrite, rememberWrite, retryPause } from './core/pace.ts';
 import type { Plan } from './core/plan.ts';
 import { makePlan } from './core/policy.ts';
+import type { QueryReport } from './core/query-report.ts';
 import { lineReasons } from './core/resolv-conf.ts';
 import {
   fold,
@@ -16,7 +19,7 @@ import {
 } from './core/snapshot.ts';
 import type { Change, Status } from './core/status.ts';
 import type { Daemon, DaemonParts, PublishedFiles } from './daemon-parts.ts';
-import type { Output } from './outputs/output.ts';
+import type { Decision, Output } from './outputs/output.ts';
 
 const HISTORY = 64;
 const SILENT: ReadonlySet<SourceHealth['state']> = new Set(['absent', 'gone', 'failed']);
@@ -54,6 +57,8 @@ class Loop implements Daemon {
   #snapshot: Snapshot = {};
   #plan: Plan;
   #planText = '';
+  /** The mode that the files were last decided for. */
+  #fileMode: FileModeDecision = { mode: 'file', reason: 'Nothing is decided yet.' };
   #planTime: number;
   #gapSince: number | undefined;
   #graceUntil: number | undefined;
@@ -77,7 +82,8 @@ class Loop implements Daemon {
     this.#holding = holdFirst > 0;
     for (const source of parts.sources)
       this.#health.set(source.name, { state: 'starting', detail: 'It has not spoken yet.' });
-    parts.link.onStatus(() => this.#publish());
+    parts.link.onStatus(() => this.#followMode('the state of the link changed'));
+    parts.resolver.onStatus(({ state }) => this.#followMode(`the local resolver is ${state}`));
     if (parts.sources.length === 0) this.#spoken.resolve();
     for (const source of parts.sources) source.start((event) => this.tell(event), this.#stop.signal);
     if (this.#holding)
@@ -114,14 +120,17 @@ class Loop implements Daemon {
   }
 
   status(): Status {
-    const { clock, configuration, link, about, residentBytes } = this.#parts;
-    const { config, files: configFiles, problems } = configuration.current;
+    const { clock, configuration, link, resolver, about, residentBytes } = this.#parts;
+    const { files: configFiles, problems } = configuration.current;
     const sources = [...this.#health].map(([name, health]) => ({ name, ...health }));
     const holdingGap = this.#graceUntil !== undefined && this.#graceUntil > clock.now();
     const linkStatus = link.status();
+    const { mode, reason } = this.#fileMode;
+    const resolverStatus = resolver.status();
     const own = findingsOf({
       plan: this.#plan,
-      config,
+      resolver: resolverStatus,
+      fileMode: mode,
       link: linkStatus,
       sources,
       failures: this.#failures,
@@ -136,7 +145,8 @@ class Loop implements Daemon {
       started: this.#started,
       healthy: findings.every((finding) => finding.severity === 'note'),
       link: linkStatus,
-      resolvConf: { mode: 'file', reason: fileModeReason(this.#plan, config) },
+      resolvConf: { mode, reason },
+      resolver: resolverStatus,
       plan: this.#plan,
       files: fileStatus,
       sources,
@@ -194,6 +204,17 @@ class Loop implements Daemon {
     return this.#steer('release', () => this.#parts.link.release());
   }
 
+  query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport> {
+    return this.#parts.resolver.query(name, type, signal);
+  }
+
+  async flush(name?: Domain): Promise<Outcome> {
+    const count = this.#parts.resolver.flush(name);
+    const whose = name === undefined ? '' : ` for ${name} and names below it`;
+    this.#parts.log.info({ count }, 'Remembered answers were forgotten.');
+    return { ok: true, text: `Forgot ${count} remembered answer(s)${whose}.` };
+  }
+
   recheck(cause: string): void {
     this.#force = true;
     this.#wake(cause, 'dnskeeper');
@@ -213,7 +234,51 @@ class Loop implements Daemon {
     this.#cancelTimer();
     await this.idle();
     await Promise.all(this.#parts.sources.map((source) => source.close()));
-    for (const output of [this.#parts.link, this.#files]) await output.close();
+    await this.#leaveRealServers();
+    for (const output of [this.#parts.link, this.#files, this.#parts.resolver]) await output.close();
+  }
+
+  /** Nobody answers behind our address once we are gone, so the file goes back to the servers while we still do. */
+  async #leaveRealServers(): Promise<void> {
+    this.#parts.resolver.standDown();
+    if (this.#fileMode.mode !== 'stub') return;
+    const decision = this.#decisionFor('dnskeeperd ends');
+    try {
+      await this.#files.apply(decision, AbortSignal.timeout(APPLY_DEADLINE_MS));
+      await this.#parts.link.apply(decision, AbortSignal.timeout(APPLY_DEADLINE_MS));
+    } catch (error) {
+      this.#parts.log.error({}, `The real servers could not be written at the end: ${messageOf(error)}`);
+    }
+  }
+
+  /** What the files are to say with everything as it is now. */
+  #decisionFor(cause: string): Decision {
+    this.#fileMode = this.#chooseMode();
+    const { mode } = this.#fileMode;
+    const decision = { plan: this.#plan, time: this.#planTime, cause };
+    return mode === 'stub' ? { ...decision, nameserver: this.#fileMode.nameserver } : decision;
+  }
+
+  #chooseMode(): FileModeDecision {
+    const { link, resolver, configuration } = this.#parts;
+    const { config } = configuration.current;
+    return chooseFileMode({
+      plan: this.#plan,
+      config,
+      resolver: resolver.status(),
+      link: link.status().state,
+    });
+  }
+
+  /** The resolver or the link came or went: apply again where that changes what the file lists. */
+  #followMode(cause: string): void {
+    this.#publish();
+    if (this.#stop.signal.aborted || this.#planText === '') return;
+    const next = this.#chooseMode();
+    if (next.mode === this.#fileMode.mode && nameserverOf(next) === nameserverOf(this.#fileMode)) return;
+    this.#force = true;
+    this.#planTime = this.#parts.clock.now();
+    this.#wake(cause, 'dnskeeper');
   }
 
   /** A source that only tells how it is has not spoken, unless it is in no state to say more. */
@@ -299,13 +364,12 @@ class Loop implements Daemon {
   }
 
   async #apply(pending: Pending): Promise<void> {
-    const decision = { plan: this.#plan, time: this.#planTime, cause: pending.cause };
     this.#applying = pending;
     this.#failures.clear();
-    for (const output of [this.#files, this.#parts.link] satisfies readonly Output[]) {
+    for (const output of [this.#parts.resolver, this.#files, this.#parts.link] satisfies readonly Output[]) {
       try {
         await output.apply(
-          decision,
+          this.#decisionFor(pending.cause),
           AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]),
         );
       } catch (error) {
@@ -338,7 +402,7 @@ class Loop implements Daemon {
       before,
       after,
       tookMs: Math.round((this.#parts.clock.elapsed() - since) * 100) / 100,
-      reasons: lineReasons(this.#plan),
+      reasons: lineReasons(this.#plan, this.#fileMode.mode === 'stub' ? this.#fileMode : undefined),
     };
     this.#history.push(change);
     if (this.#history.length > HISTORY) this.#history.shift();
@@ -364,3 +428,6 @@ class Loop implements Daemon {
     });
   }
 }
+
+const nameserverOf = (mode: FileModeDecision): string | undefined =>
+  mode.mode === 'stub' ? mode.nameserver : undefined;

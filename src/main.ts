@@ -5,7 +5,8 @@ import { controlInterface } from './control/service.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { describeProblem } from './core/health.ts';
 import { formatRecordedEvent } from './core/recording.ts';
-import { renderResolvConf, renderUpstreamConf } from './core/resolv-conf.ts';
+import { renderResolvConf, renderStubConf, renderUpstreamConf } from './core/resolv-conf.ts';
+import { formatHost } from './core/server.ts';
 import type { Finding } from './core/status.ts';
 import { VERSION } from './core/version.ts';
 import { startDaemon } from './daemon.ts';
@@ -13,6 +14,9 @@ import type { Daemon } from './daemon-parts.ts';
 import { type EtcResolvConf, etcResolvConf } from './outputs/etc-resolv-conf.ts';
 import type { Decision } from './outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from './outputs/resolv-conf-file.ts';
+import { type ResolverOutput, resolverOutput } from './outputs/resolver-output.ts';
+import type { ListenAt } from './resolver/listener.ts';
+import { type LiveResolver, openResolver } from './resolver/open.ts';
 import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
@@ -119,6 +123,8 @@ interface Ground {
   /** Absent while a recording stands in for it. */
   readonly bus: Bus | undefined;
   readonly link: EtcResolvConf;
+  readonly live: LiveResolver;
+  readonly resolver: ResolverOutput;
   readonly watches: Watch[];
   readonly labelProblem: () => string | undefined;
   readonly held: AsyncDisposableStack;
@@ -184,7 +190,28 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     runningWriters: () => (paths.root === '' ? runningWriters('/proc') : Promise.resolve([])),
   });
   const labelProblem = (): string | undefined => labels.problem;
+  const settings = (): ConfigFiles['current']['config'] => configuration.current.config;
+  const live = openResolver({
+    hostsFile: paths.hosts,
+    clock: systemClock,
+    log: log.child('resolver'),
+    libc,
+    settings,
+    isOwn: (host, port) => resolver.isOwn(host, port),
+  });
+  held.defer(() => live.close());
+  const resolver: ResolverOutput = resolverOutput({
+    resolver: live.resolver,
+    reception: live.reception,
+    places: () => placesToListen(paths, options, settings()),
+    sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
+    listen: (at) => live.listen(at),
+    clock: systemClock,
+    log: log.child('resolver'),
+  });
   return {
+    live,
+    resolver,
     paths,
     options,
     configuration,
@@ -214,8 +241,28 @@ async function refuseForeign(folder: string, files: Files): Promise<void> {
   );
 }
 
+/** Where the resolver listens: its standard places, or what the configuration says instead. */
+function placesToListen(
+  { mode, root }: Paths,
+  options: Options,
+  { listen }: ConfigFiles['current']['config'],
+): { readonly at: readonly ListenAt[]; readonly whyNone: string } {
+  const at = (host: string, port: number, service: ListenAt['service']): ListenAt => ({
+    host,
+    port,
+    service,
+  });
+  if (listen.length > 0)
+    return { at: listen.map((one) => at(formatHost(one), one.port, 'full')), whyNone: '' };
+  const none = (whyNone: string) => ({ at: [], whyNone });
+  if ('replay' in options) return none('A recording is replayed, so the resolver does not listen.');
+  if (mode === 'user') return { at: [at('127.0.0.53', 5300, 'full')], whyNone: '' };
+  if (root !== '') return none('Below a root folder the resolver listens only where resolver.listen says.');
+  return { at: [at('127.0.0.53', 53, 'full'), at('127.0.0.54', 53, 'proxy')], whyNone: '' };
+}
+
 async function startOn(ground: Ground): Promise<Daemon> {
-  const { paths, options, files, link, configuration, clock, log, bus, held } = ground;
+  const { paths, options, files, link, live, resolver, configuration, clock, log, bus, held } = ground;
   const record =
     options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
@@ -225,6 +272,11 @@ async function startOn(ground: Ground): Promise<Daemon> {
       sources: bus === undefined ? [] : liveSources(bus, configuration, log),
       files: (written) => resolvConfFile(paths, files, render, written),
       link,
+      resolver: {
+        ...resolver,
+        query: (name, type, signal) => live.query(name, type, signal),
+        flush: (name) => live.cache.flush(name),
+      },
       configuration,
       clock,
       log: log.child('daemon'),
@@ -237,8 +289,10 @@ async function startOn(ground: Ground): Promise<Daemon> {
   );
 }
 
-function render({ plan, time }: Decision): RenderedFiles {
-  return { resolvConf: renderResolvConf(plan, time), upstreamConf: renderUpstreamConf(plan, time) };
+function render({ plan, time, nameserver }: Decision): RenderedFiles {
+  const resolvConf =
+    nameserver === undefined ? renderResolvConf(plan, time) : renderStubConf(plan, time, nameserver);
+  return { resolvConf, upstreamConf: renderUpstreamConf(plan, time) };
 }
 
 async function feed(
@@ -267,8 +321,8 @@ function liveSources(bus: Bus, configuration: ConfigFiles, log: Log): readonly S
 }
 
 /** What is wrong with the machine itself, for the status. */
-function machineFindings({ labelProblem, watches, libc }: Ground): readonly Finding[] {
-  const problems = new Set([labelProblem(), ...watches.map((watch) => watch.problem)]);
+function machineFindings({ labelProblem, watches, libc, live }: Ground): readonly Finding[] {
+  const problems = new Set([labelProblem(), live.problem, ...watches.map((watch) => watch.problem)]);
   const findings: Finding[] = [];
   for (const text of problems) {
     if (text !== undefined) findings.push({ severity: 'warning', id: 'machine', text });
@@ -294,7 +348,7 @@ async function serve({ paths, libc, log, held }: Ground, daemon: Daemon): Promis
 
 /** Everything outside that makes us look again: the files, the configuration, systemd-resolved, waking up, SIGHUP. */
 function followOutside(
-  { paths, options, configuration, log, bus, link, watches, held }: Ground,
+  { paths, options, configuration, log, bus, link, live, resolver, watches, held }: Ground,
   daemon: Daemon,
 ): void {
   const reload = async (cause: string): Promise<void> => {
@@ -310,8 +364,17 @@ function followOutside(
     watchFolders(folders, () => void reload('the configuration changed'), log),
   );
   const replaying = 'replay' in options;
-  held.defer(followResolved(bus, paths.root, replaying, (presence) => void link.resolved(presence)));
-  if (bus !== undefined) held.defer(onResume(bus, () => daemon.recheck('the machine woke up')));
+  held.defer(
+    followResolved(bus, paths.root, replaying, (presence) => {
+      void resolver.resolved(presence);
+      void link.resolved(presence);
+    }),
+  );
+  const woke = (): void => {
+    live.resolver.forgive();
+    daemon.recheck('the machine woke up');
+  };
+  if (bus !== undefined) held.defer(onResume(bus, woke));
   held.defer(async () => {
     process.off('SIGHUP', hangUp);
     await Promise.all(watches.map((watch) => watch.close()));

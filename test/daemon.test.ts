@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DEFAULT_CONFIG } from '../src/core/config.ts';
 import { DnskeeperError } from '../src/core/errors.ts';
-import { renderResolvConf, withoutTime } from '../src/core/resolv-conf.ts';
+import { renderResolvConf, renderStubConf, withoutTime } from '../src/core/resolv-conf.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
-import type { LinkStatus } from '../src/core/status.ts';
+import type { LinkStatus, ResolverStatus } from '../src/core/status.ts';
 import { startDaemon } from '../src/daemon.ts';
 import type { Daemon, DaemonParts, LoadedConfig } from '../src/daemon-parts.ts';
 import type { Decision } from '../src/outputs/output.ts';
@@ -268,7 +268,7 @@ it('after close nothing is applied and the outputs are closed in reverse', async
   const before = applied.length;
   daemon.tell(says([home]));
   await daemon.idle();
-  expect(applied.slice(before - 2)).toEqual(['link closed', 'files closed']);
+  expect(applied.slice(before - 2)).toEqual(['files closed', 'resolver closed']);
 });
 
 /** A daemon over outputs that remember, and everything a test wants to touch. */
@@ -278,6 +278,7 @@ function start({ holdFirst = 0 } = {}): {
   applied: string[];
   texts: string[];
   trouble: { message: string };
+  resolver: { status: ResolverStatus; listeners: ((status: ResolverStatus) => void)[] };
   loaded: { -readonly [K in keyof LoadedConfig]: LoadedConfig[K] };
   file: () => ReturnType<typeof parseResolvConf>;
 } {
@@ -285,6 +286,7 @@ function start({ holdFirst = 0 } = {}): {
   const applied: string[] = [];
   const texts: string[] = [];
   const trouble = { message: '' };
+  const resolver = { status: OFF, listeners: [] as ((status: ResolverStatus) => void)[] };
   const loaded = { config: DEFAULT_CONFIG, files: [], problems: [] } as {
     -readonly [K in keyof LoadedConfig]: LoadedConfig[K];
   };
@@ -298,7 +300,10 @@ function start({ holdFirst = 0 } = {}): {
         await Promise.resolve();
         if (trouble.message !== '') throw new DnskeeperError('IO', trouble.message);
         applied.push('files');
-        const text = renderResolvConf(decision.plan, decision.time);
+        const text =
+          decision.nameserver === undefined
+            ? renderResolvConf(decision.plan, decision.time)
+            : renderStubConf(decision.plan, decision.time, decision.nameserver);
         const before = texts.at(-1) ?? '';
         if (withoutTime(text) === withoutTime(before)) return;
         texts.push(text);
@@ -315,6 +320,21 @@ function start({ holdFirst = 0 } = {}): {
       apply: async () => void applied.push('link'),
       close: async () => void applied.push('link closed'),
     },
+    resolver: {
+      name: 'resolver',
+      status: () => resolver.status,
+      onStatus: (listener) => {
+        resolver.listeners.push(listener);
+        return () => {};
+      },
+      standDown: () => {
+        resolver.status = { ...OFF, reason: 'ends' };
+      },
+      apply: async () => {},
+      query: () => Promise.reject(new Error('not asked in these tests')),
+      flush: () => 0,
+      close: async () => void applied.push('resolver closed'),
+    },
     configuration: {
       get current() {
         return loaded;
@@ -329,8 +349,28 @@ function start({ holdFirst = 0 } = {}): {
   };
   const daemon = startDaemon(parts, holdFirst);
   onTestFinished(() => daemon.close());
-  return { daemon, clock, applied, texts, trouble, loaded, file: () => parseResolvConf(texts.at(-1) ?? '') };
+  return {
+    daemon,
+    clock,
+    applied,
+    texts,
+    resolver,
+    trouble,
+    loaded,
+    file: () => parseResolvConf(texts.at(-1) ?? ''),
+  };
 }
+
+const OFF: ResolverStatus = {
+  state: 'off',
+  reason: 'off',
+  addresses: [],
+  servers: [],
+  queries: 0,
+  malformed: 0,
+  overBound: 0,
+  inFlight: 0,
+};
 
 const HELD: LinkStatus = {
   state: 'held',

@@ -12,12 +12,15 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { controlClient } from '../src/control/client.ts';
 import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
+import { askOverUdp, queryWire, readAnswer } from './support/ask.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { link, vpn } from './support/links.ts';
 import { parseResolvConf } from './support/parse-resolv-conf.ts';
 import { noMounts, run as runProgram, unless } from './support/root-only.ts';
+import { addressAnswer, scriptedServer } from './support/scripted-server.ts';
 import { until } from './support/until.ts';
 
 const MAIN = join(import.meta.dirname, '../src/main.ts');
@@ -222,6 +225,39 @@ describe('dnskeeperd as a process', () => {
     expect(await winner?.ended).toMatchObject({ code: 0 });
   });
 
+  it('answers where the configuration says, follows it, and tells dnsctl how its servers did', async () => {
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    const port = await freePort();
+    const root = newRoot(
+      `[resolver]\nlisten = ["dns+udp://127.0.0.1:${port}"]\n[dns]\nservers = ["dns+udp://127.0.0.1:${server.port}"]\n`,
+    );
+    writeFileSync(join(root, 'etc/hosts'), '192.0.2.99 box.home.example box\n');
+    const daemon = run(['--root', root]);
+    const client = controlClient(join(root, 'run/dnskeeper/io.dnskeeper'), AbortSignal.timeout(15_000));
+    await until(
+      async () => (await client.status().catch(() => undefined))?.resolver.state === 'bound',
+      'the resolver listens',
+    );
+    const ask = async (name: string) =>
+      readAnswer(await askOverUdp('127.0.0.1', port, queryWire(name))).answers;
+    expect(await ask('www.example.com')).toEqual(['www.example.com A 192.0.2.7']);
+    await until(
+      async () => (await ask('box.home.example'))[0] === 'box.home.example A 192.0.2.99',
+      'the hosts file counts',
+    );
+    expect(await client.query('www.example.com', 'A')).toMatchObject({ from: 'cache', rcode: 'NOERROR' });
+    expect(await client.flush('example.com')).toMatchObject({ ok: true });
+    expect(await client.query('www.example.com', 'A')).toMatchObject({ from: 'upstream' });
+    expect((await client.status()).resolver).toMatchObject({
+      addresses: [`127.0.0.1:${port}`],
+      servers: [{ server: `dns+udp://127.0.0.1:${server.port}`, state: 'good' }],
+    });
+    // A port cannot be said in a resolv.conf, so the file does not name the resolver.
+    expect(resolvConf(root).nameservers).toEqual([]);
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended).toMatchObject({ code: 0 });
+  });
+
   it('checks a configuration without running', async () => {
     const root = newRoot('[link]\ntakover = "auto"\n');
     const bad = await run(['--root', root, '--check']).ended;
@@ -297,4 +333,11 @@ function record(root: string, events: readonly SourceEvent[], step = 10_000): st
 function resolvConf(root: string): ReturnType<typeof parseResolvConf> {
   const path = join(root, 'run/dnskeeper/resolv.conf');
   return parseResolvConf(existsSync(path) ? readFileSync(path, 'utf8') : '');
+}
+
+/** A port that nobody has right now, for UDP and TCP. */
+async function freePort(): Promise<number> {
+  const server = await scriptedServer(() => undefined);
+  await server.close();
+  return server.port;
 }

@@ -8,18 +8,20 @@ _dnsctl() {
     --lines|-n) return ;;
   esac
   for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$each" in status|explain|history|monitor|reload|takeover|release|doctor) command="$each"; break ;; esac
+    case "$each" in status|explain|query|flush|history|monitor|reload|takeover|release|doctor) command="$each"; break ;; esac
   done
   case "$command" in
     status) COMPREPLY=($(compgen -W '--json --watch -w --root --user --help -h --version' -- "$word")) ;;
     explain) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
+    query) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
+    flush) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     history) COMPREPLY=($(compgen -W '--json --lines -n --root --user --help -h --version' -- "$word")) ;;
     monitor) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
     reload) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     takeover) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     release) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     doctor) COMPREPLY=($(compgen -W '--json --no-probe --root --user --help -h --version' -- "$word")) ;;
-    *) COMPREPLY=($(compgen -W 'status explain history monitor reload takeover release doctor --root --user --help -h --version' -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W 'status explain query flush history monitor reload takeover release doctor --root --user --help -h --version' -- "$word")) ;;
   esac
 }
 

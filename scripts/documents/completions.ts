@@ -116,7 +116,10 @@ export function zshCompletion(program: ProgramEntry): string {
       `        ${name})`,
       '          _arguments \\',
       ...options.flatMap((option) => argument(option, '            ')),
-      ...args.map((each) => `            '1:${zshText(each.text)}:_hosts' \\`),
+      ...args.map(
+        ({ name, text, optional }, i) =>
+          `            '${i + 1}:${optional === true ? ':' : ''}${zshText(text)}:${name === 'NAME' ? '_hosts' : ' '}' \\`,
+      ),
       "            '--help[Print this help]' ;;",
     ]),
     '      esac ;;',

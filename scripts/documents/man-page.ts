@@ -1,5 +1,5 @@
 import type { ConfigKey } from '../../src/core/config-keys.ts';
-import type { ExitEntry, OptionEntry, ProgramEntry } from '../../src/core/program.ts';
+import type { ArgumentEntry, ExitEntry, OptionEntry, ProgramEntry } from '../../src/core/program.ts';
 import { VERSION } from '../../src/core/version.ts';
 
 /** Date of the release, in every page; man pages built twice must be the same bytes. */
@@ -18,7 +18,7 @@ export function programPage(program: ProgramEntry): string {
     ...(commands.length === 0 ? [] : heading('COMMANDS')),
     ...commands.flatMap((command) => [
       ...tagged(
-        [bold(command.name), ...(command.arguments ?? []).map((each) => italic(each.name))].join(' ') +
+        [bold(command.name), ...(command.arguments ?? []).map(argument)].join(' ') +
           (command.name === program.standard ? ' (the standard command)' : ''),
         [`${command.text}.`, ...command.detail],
       ),
@@ -120,3 +120,6 @@ function roff(text: string): string {
     .replaceAll('~', '\\(ti');
   return /^[.]/.test(escaped) ? `\\&${escaped}` : escaped;
 }
+
+const argument = ({ name, optional }: ArgumentEntry): string =>
+  optional === true ? `[${italic(name)}]` : italic(name);

@@ -1,5 +1,6 @@
 import { DnskeeperError, type ErrorCode } from '../core/errors.ts';
 import type { Explanation } from '../core/explain.ts';
+import type { QueryReport } from '../core/query-report.ts';
 import type { Change } from '../core/status.ts';
 import { callVarlink, streamVarlink } from '../system/varlink-client.ts';
 import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
@@ -13,6 +14,9 @@ export interface ControlClient {
   status(): Promise<StatusReport>;
   history(): Promise<readonly Change[]>;
   explain(name: string): Promise<Explanation>;
+  query(name: string, type: string): Promise<QueryReport>;
+  /** Forget what is remembered for one name and below; `.` is everything. */
+  flush(name: string): Promise<Outcome>;
   /** Every status, beginning with the present one. */
   watch(): AsyncIterable<StatusReport>;
   monitor(): AsyncIterable<MonitorReply>;
@@ -35,6 +39,11 @@ export function controlClient(path: string, signal: AbortSignal): ControlClient 
     status: async () => field<StatusReport>(await call('GetStatus'), 'status'),
     history: async () => field<readonly Change[]>(await call('GetHistory'), 'changes'),
     explain: async (name) => field<Explanation>(await call('Explain', { name }), 'explanation'),
+    query: async (name, type) => field<QueryReport>(await call('Query', { name, type }), 'query'),
+    async flush(name) {
+      const reply = await call('Flush', { name });
+      return { ok: reply['ok'] === true, text: String(reply['text']) };
+    },
     async *watch() {
       for await (const reply of stream('GetStatus')) yield field<StatusReport>(reply, 'status');
     },

@@ -54,6 +54,28 @@ export const DNSCTL: ProgramEntry = {
       options: [JSON_OPTION],
     },
     {
+      name: 'query',
+      text: 'Ask the local resolver for a name, and show who answered and how long it took',
+      detail: [
+        'TYPE is a record type such as A, AAAA, MX, TXT or TYPE65; A unless given. The resolver answers as it would a program, from its cache too, also while /etc/resolv.conf does not lead to it.',
+      ],
+      arguments: [
+        { name: 'NAME', text: 'A host or domain name' },
+        { name: 'TYPE', text: 'A record type', optional: true },
+      ],
+      options: [JSON_OPTION],
+      exits: [
+        { code: 0, text: 'The name exists.' },
+        { code: 1, text: 'It does not, or nobody could tell.' },
+      ],
+    },
+    {
+      name: 'flush',
+      text: 'Forget remembered answers: all, or those for a name and what is below it (root)',
+      detail: ['Answers are also forgotten by themselves when the link they came from changes.'],
+      arguments: [{ name: 'NAME', text: 'A host or domain name', optional: true }],
+    },
+    {
       name: 'history',
       text: 'Show the last changes of the file: when, why, what, and how long each took',
       detail: [

@@ -1,3 +1,4 @@
+import { type Domain, parseDomain } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { DaemonPresence, MachineFacts } from '../core/machine-facts.ts';
 import type { Terminal } from '../system/terminal.ts';
@@ -32,6 +33,8 @@ export type RunCommand = (context: CommandContext) => Promise<number>;
 export const COMMANDS: Readonly<Record<string, RunCommand>> = {
   status: (context) => ('watch' in context.options ? watchStatus(context) : showStatus(context)),
   explain: showExplanation,
+  query: showQuery,
+  flush: async (context) => tell(context, await context.client.flush(domainOf(context, '.'))),
   history: showHistory,
   monitor: showMonitor,
   reload: (context) => change(context, 'reload'),
@@ -102,17 +105,29 @@ async function watchStatus(context: CommandContext): Promise<number> {
 }
 
 async function showExplanation(context: CommandContext): Promise<number> {
-  const name = (context.arguments['NAME'] ?? '').toLowerCase();
-  const { parseDomain } = await import('../core/domain.ts');
-  const parsed = parseDomain(name);
-  if (!parsed.ok) throw new DnskeeperError('USAGE', `wanted a host or domain name, got ${parsed.reason}`);
-  const explanation = await context.client.explain(parsed.value);
+  const explanation = await context.client.explain(domainOf(context));
   if (isJson(context)) context.print(json(explanation, 2));
   else {
     const { formatExplanation } = await import('./format-explanation.ts');
     context.print(formatExplanation(explanation, context.terminal));
   }
   return EXIT.done;
+}
+
+async function showQuery(context: CommandContext): Promise<number> {
+  const report = await context.client.query(domainOf(context), context.arguments['TYPE'] ?? 'A');
+  if (isJson(context)) context.print(json(report, 2));
+  else {
+    const { formatQuery } = await import('./format-query.ts');
+    context.print(formatQuery(report, context.terminal));
+  }
+  return report.rcode === 'NOERROR' ? EXIT.done : EXIT.problem;
+}
+
+function domainOf(context: CommandContext, otherwise = ''): Domain {
+  const parsed = parseDomain((context.arguments['NAME'] ?? otherwise).toLowerCase());
+  if (parsed.ok) return parsed.value;
+  throw new DnskeeperError('USAGE', `wanted a host or domain name, got ${parsed.reason}`);
 }
 
 async function showHistory(context: CommandContext): Promise<number> {

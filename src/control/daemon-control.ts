@@ -1,3 +1,5 @@
+import type { Domain } from '../core/domain.ts';
+import type { QueryReport } from '../core/query-report.ts';
 import type { Change, Status } from '../core/status.ts';
 
 /** What dnsctl may ask of a running daemon, free of any transport. Reading is free; changing needs root. */
@@ -13,6 +15,10 @@ export interface DaemonControl {
   reload(): Promise<Outcome>;
   /** Put our link in place (again), also after a fight or a release. */
   takeover(): Promise<Outcome>;
+  /** Ask the local resolver as a client would; it need not listen for that. */
+  query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
+  /** Forget remembered answers: all, or those for one name and what is below it. */
+  flush(name?: Domain): Promise<Outcome>;
   /** Put the saved original back, byte for byte, and leave /etc/resolv.conf alone until `takeover`. */
   release(): Promise<Outcome>;
 }

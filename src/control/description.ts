@@ -134,6 +134,31 @@ type ConfigProblem (
   got: string
 )
 
+# How one server did. "roundTripMs" is smoothed and absent before the first answer.
+# state: new, good or late (others are asked first until it answers again)
+type ServerReport (
+  link: string,
+  server: string,
+  state: string,
+  roundTripMs: ?float,
+  answers: int,
+  failures: int
+)
+
+# The local resolver. "nameserver" is the address that a resolv.conf may name, "overBound" counts refusals for want of room.
+# state: off, bound or failed
+type ResolverStatus (
+  state: string,
+  reason: string,
+  addresses: []string,
+  nameserver: ?string,
+  servers: []ServerReport,
+  queries: int,
+  malformed: int,
+  overBound: int,
+  inFlight: int
+)
+
 # mode: system or user
 type Status (
   schema: int,
@@ -145,6 +170,7 @@ type Status (
   healthy: bool,
   link: LinkStatus,
   resolvConf: (mode: string, reason: string),
+  resolver: ResolverStatus,
   plan: Plan,
   files: []FileStatus,
   sources: []SourceStatus,
@@ -175,6 +201,21 @@ type Explanation (
   file: string
 )
 
+# What the local resolver answered, and how it came about. "route" names the links asked, "server" who answered just now.
+# from: local, hosts, refused, cache, "cache (stale)", upstream or failure
+type QueryReport (
+  name: string,
+  type: string,
+  rcode: string,
+  answers: []string,
+  errors: []string,
+  authentic: bool,
+  from: string,
+  route: ?string,
+  server: ?string,
+  tookMs: float
+)
+
 # The status now; with "more" also every later one.
 method GetStatus() -> (status: Status)
 
@@ -186,6 +227,12 @@ method Monitor() -> (status: ?Status, change: ?Change)
 
 # Which servers a name goes to.
 method Explain(name: string) -> (explanation: Explanation)
+
+# Ask the local resolver; the type is a name such as AAAA, or TYPE65.
+method Query(name: string, type: string) -> (query: QueryReport)
+
+# Forget remembered answers for a name and what is below it; "." is everything. Root only.
+method Flush(name: string) -> (ok: bool, text: string)
 
 # Read the configuration again. A bad one leaves the last good one in force. Root only.
 method Reload() -> (ok: bool, text: string)

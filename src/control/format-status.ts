@@ -11,6 +11,7 @@ export function formatStatus(report: StatusReport, now: number, terminal: Termin
   const page = newPage(terminal);
   headline(page, report, problemsOf(report));
   servers(page, report);
+  resolver(page, report);
   listed(page, 'Search domains', report.plan.search);
   listed(page, 'Options', report.plan.options);
   lost(page, report);
@@ -83,6 +84,32 @@ function servers(page: Page, { plan, graceUntil, link }: StatusReport): void {
     });
   }
 }
+
+function resolver(page: Page, { resolver: status }: StatusReport): void {
+  page.heading('Local resolver');
+  page.text(`${status.state}: ${status.reason}`, {
+    indent: 2,
+    style: status.state === 'bound' ? 'good' : status.state === 'failed' ? 'bad' : 'plain',
+  });
+  if (status.state !== 'bound') return;
+  page.rows(
+    status.servers.map(({ link, server, state, roundTripMs, answers, failures }) => ({
+      label: `${server} (${link})`,
+      text: `${SERVER_STATES[state] ?? state}${roundTripMs === undefined ? '' : `, ${durationText(roundTripMs)}`}; ${answers} answers, ${failures} failures`,
+      style: state === 'late' ? 'bad' : 'strong',
+    })),
+  );
+  page.text(
+    `${status.queries} queries, ${status.inFlight} under way, ${status.malformed} malformed, ${status.overBound} over the bounds`,
+    { indent: 2 },
+  );
+}
+
+const SERVER_STATES: Readonly<Record<string, string>> = {
+  new: 'not asked yet',
+  good: 'answers',
+  late: 'does not answer in time, others are asked first',
+};
 
 function listed(page: Page, title: string, choices: readonly Choice<string>[]): void {
   if (choices.length === 0) return;

@@ -1,4 +1,4 @@
-import { parseDomain } from '../core/domain.ts';
+import { type Domain, parseDomain, ROOT } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import { explain } from '../core/explain.ts';
 import type { Log } from '../system/log.ts';
@@ -57,6 +57,22 @@ export function controlInterface({ control, ownUid, log }: ControlOptions): Varl
         takes: ['name'],
         answer: ({ parameters }) => explanation(String(parameters['name']), control),
       },
+      Query: {
+        takes: ['name', 'type'],
+        answer: async ({ parameters, signal }) => ({
+          query: await control
+            .query(nameOf(parameters['name']), String(parameters['type']), signal)
+            .catch(failed),
+        }),
+      },
+      Flush: {
+        takes: ['name'],
+        answer: async ({ parameters, peer }) => {
+          permit(peer, ownUid);
+          const name = nameOf(parameters['name']);
+          return { ...(await outcomeOf(() => control.flush(name === ROOT ? undefined : name))) };
+        },
+      },
       Reload: changing('reload', () => control.reload()),
       Takeover: changing('takeover', () => control.takeover()),
       Release: changing('release', () => control.release()),
@@ -70,10 +86,14 @@ function until(signal: AbortSignal, stop: () => void): void {
 }
 
 function explanation(text: string, control: DaemonControl): VarlinkParameters {
-  const name = parseDomain(text);
-  if (!name.ok) throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'name' });
-  const { plan, link } = control.status();
-  return { explanation: explain(name.value, plan, link) };
+  const { plan, link, resolvConf } = control.status();
+  return { explanation: explain(nameOf(text), plan, link, resolvConf.mode) };
+}
+
+function nameOf(value: unknown): Domain {
+  const name = parseDomain(String(value));
+  if (name.ok) return name.value;
+  throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'name' });
 }
 
 function permit(peer: Peer | undefined, ownUid: number): void {
@@ -91,9 +111,13 @@ async function outcomeOf(command: () => Promise<Outcome>): Promise<Outcome> {
   try {
     return await command();
   } catch (error) {
-    throw new VarlinkError(`${CONTROL_INTERFACE}.Failed`, {
-      code: error instanceof DnskeeperError ? error.code : 'IO',
-      message: messageOf(error),
-    });
+    return failed(error);
   }
+}
+
+function failed(error: unknown): never {
+  throw new VarlinkError(`${CONTROL_INTERFACE}.Failed`, {
+    code: error instanceof DnskeeperError ? error.code : 'IO',
+    message: messageOf(error),
+  });
 }

@@ -38,8 +38,51 @@ export const CONFIG_KEYS = [
     default: '"auto"',
     why: 'What resolv.conf lists: the real servers (file), or our local stub where a file cannot say it all (auto).',
     detail:
-      'This version has no local stub yet: the plain file is written in every mode, and status says what a plain file cannot express.',
+      'With "auto" the file lists our resolver as soon as there is split DNS, encryption, an odd port, one server address on two links, or more than three servers; "stub" lists it always, "file" never. A resolver that cannot listen is never listed.',
     parse: oneOf('auto', 'file', 'stub'),
+  },
+  {
+    key: 'resolver.choice',
+    type: '"strict" | "fastest"',
+    default: '"strict"',
+    why: "Which of a link's servers is asked: the first that works, in order (strict), or the one that answers quickest.",
+    detail:
+      'With "strict" the next server is asked as well when one has not answered within its usual time, and the first is used again as soon as it answers.',
+    parse: oneOf('strict', 'fastest'),
+  },
+  {
+    key: 'resolver.dns-over-tls',
+    type: '"no" | "opportunistic" | "yes"',
+    default: '"no"',
+    why: 'Whether servers are asked over TLS where a network does not say; yes checks certificates and never asks in the open.',
+    detail:
+      'With "opportunistic" a server that offers no TLS is asked in the open, and certificates are not checked. A link\'s own setting comes first.',
+    parse: oneOf('no', 'opportunistic', 'yes'),
+  },
+  {
+    key: 'resolver.dnssec',
+    type: '"no"',
+    default: '"no"',
+    why: 'Whether answers are validated here; not yet, so that nobody believes in a check that is not made.',
+    detail:
+      'Signatures and the bits that go with them are passed on, so programs that validate by themselves can.',
+    parse: (value: unknown): Parsed<'no'> =>
+      value === 'no' ? parsed('no') : refused('something that this version cannot do: it does not validate'),
+  },
+  {
+    key: 'resolver.single-labels',
+    type: 'true | false',
+    default: 'false',
+    why: 'Whether names without a dot are asked for at servers too; off, because they leak what is meant for the local network.',
+    parse: parseFlag,
+  },
+  {
+    key: 'resolver.listen',
+    type: 'list of addresses: "IP" or "dns+udp://IP:port", at most 8',
+    default: '[]',
+    why: 'Where the resolver listens instead of 127.0.0.53 and 127.0.0.54; for containers and tests.',
+    detail: 'resolv.conf can name an address on port 53 only.',
+    parse: listOf((text) => parseServer(text), 8),
   },
   {
     key: 'policy.vpn',
@@ -97,8 +140,7 @@ export const CONFIG_KEYS = [
     default: 'true',
     why: 'Whether NetworkManager is listened to.',
     detail: 'Read at start: a change counts after a restart of the daemon.',
-    parse: (value: unknown): Parsed<boolean> =>
-      typeof value === 'boolean' ? parsed(value) : refused('neither true nor false'),
+    parse: parseFlag,
   },
   {
     key: 'log.level',
@@ -126,6 +168,10 @@ function oneOf<const T extends readonly string[]>(...words: T): (value: unknown)
     const word = words.find((w) => w === value);
     return word === undefined ? refused(`none of ${words.map((w) => `"${w}"`).join(', ')}`) : parsed(word);
   };
+}
+
+function parseFlag(value: unknown): Parsed<boolean> {
+  return typeof value === 'boolean' ? parsed(value) : refused('neither true nor false');
 }
 
 function listOf<T>(

@@ -6,6 +6,12 @@ import { ascii, compareText, editDistance } from './text.ts';
 export interface Config {
   readonly takeover: ConfigValue<'link.takeover'>;
   readonly mode: ConfigValue<'resolver.mode'>;
+  readonly choice: ConfigValue<'resolver.choice'>;
+  /** For links that leave it open. */
+  readonly dnsOverTls: ConfigValue<'resolver.dns-over-tls'>;
+  readonly dnssec: ConfigValue<'resolver.dnssec'>;
+  readonly singleLabels: ConfigValue<'resolver.single-labels'>;
+  readonly listen: ConfigValue<'resolver.listen'>;
   readonly vpn: ConfigValue<'policy.vpn'>;
   /** Milliseconds that the last good servers stay over a gap. */
   readonly graceMs: ConfigValue<'policy.grace'>;
@@ -29,6 +35,11 @@ export interface ConfigDocument {
 export const DEFAULT_CONFIG: Config = {
   takeover: 'auto',
   mode: 'auto',
+  choice: 'strict',
+  dnsOverTls: 'no',
+  dnssec: 'no',
+  singleLabels: false,
+  listen: [],
   vpn: 'prefer',
   graceMs: 2000,
   servers: [],
@@ -43,6 +54,11 @@ export const DEFAULT_CONFIG: Config = {
 const FIELD: Readonly<Record<string, keyof Config>> = {
   'link.takeover': 'takeover',
   'resolver.mode': 'mode',
+  'resolver.choice': 'choice',
+  'resolver.dns-over-tls': 'dnsOverTls',
+  'resolver.dnssec': 'dnssec',
+  'resolver.single-labels': 'singleLabels',
+  'resolver.listen': 'listen',
   'policy.vpn': 'vpn',
   'policy.grace': 'graceMs',
   'dns.servers': 'servers',

@@ -2,7 +2,7 @@ import { type Domain, isWithin, labelCount } from './domain.ts';
 import type { NameRoute, Plan } from './plan.ts';
 import { routesFor } from './routes.ts';
 import { formatHost, formatServer } from './server.ts';
-import { isInForce, type LinkStatus } from './status.ts';
+import { type FileMode, isInForce, type LinkStatus } from './status.ts';
 
 /** Which servers a name goes to, and every rule that had a say. */
 export interface Explanation {
@@ -17,7 +17,13 @@ export interface Explanation {
  * Explain one name. While the plain file is in force libc asks its servers in order for every name, whatever the
  * routes say; the rules tell both, so that the difference is seen.
  */
-export function explain(name: Domain, plan: Plan, link: Pick<LinkStatus, 'state' | 'inCharge'>): Explanation {
+export function explain(
+  name: Domain,
+  plan: Plan,
+  link: Pick<LinkStatus, 'state' | 'inCharge'>,
+  mode: FileMode = 'file',
+): Explanation {
+  if (mode === 'stub') return explainStub(name, plan);
   const decisive = routesFor(name, plan.routes);
   return {
     name,
@@ -41,6 +47,27 @@ function fileOutcome({ nameservers }: Plan): string {
 const notInForce = (inCharge: string): string =>
   `Not in force: ${inCharge} is in charge of /etc/resolv.conf and goes by its own rules. This is what dnskeeper would do.`;
 
+/** With our resolver in the file every program follows the routes. */
+function explainStub(name: Domain, plan: Plan): Explanation {
+  const decisive = routesFor(name, plan.routes);
+  const asked = new Set(decisive.map((route) => route.link));
+  const links = plan.links.filter((link) => asked.has(link.key));
+  const all = links.flatMap((link) => link.servers.map((choice) => ({ choice, link })));
+  return {
+    name,
+    servers: all.map(({ choice, link }) => ({
+      server: formatServer(choice.value),
+      link: link.key,
+      reason: choice.reason,
+    })),
+    rules: [...localRules(name), ...searchRules(name, plan), ...routeRules(name, plan, decisive, true)],
+    file:
+      links.length === 0
+        ? 'The file lists our resolver, which has no servers for this name and refuses it.'
+        : `The file lists our resolver, which asks ${links.map((link) => link.key).join(' and ')}.`,
+  };
+}
+
 type Rule = Explanation['rules'][number];
 
 function localRules(name: Domain): readonly Rule[] {
@@ -62,22 +89,34 @@ function searchRules(name: Domain, plan: Plan): readonly Rule[] {
   ];
 }
 
-function routeRules(name: Domain, plan: Plan, decisive: readonly NameRoute[]): readonly Rule[] {
+function routeRules(
+  name: Domain,
+  plan: Plan,
+  decisive: readonly NameRoute[],
+  followed = false,
+): readonly Rule[] {
   const shown = plan.routes
     .filter((route) => route.kind !== 'reverse' || isWithin(name, route.domain))
     .slice(0, 64);
   return shown.map((route) => ({
     rule: `${route.kind === 'catch-all' ? 'every name' : `names under ${route.domain}`} to ${route.link}${serversOf(route, plan)}`,
     matched: decisive.includes(route),
-    reason: outcome(name, route, decisive, plan),
+    reason: outcome(name, route, decisive, plan, followed),
   }));
 }
 
-function outcome(name: Domain, route: NameRoute, decisive: readonly NameRoute[], plan: Plan): string {
+function outcome(
+  name: Domain,
+  route: NameRoute,
+  decisive: readonly NameRoute[],
+  plan: Plan,
+  stub: boolean,
+): string {
   if (!isWithin(name, route.domain)) return `${route.reason} ${name} is not under it.`;
   if (!decisive.includes(route)) return `${route.reason} A longer domain decides.`;
   const [first] = plan.nameservers;
-  const followed = first === undefined || (first.origin.interface ?? first.origin.source) === route.link;
+  const followed =
+    stub || first === undefined || (first.origin.interface ?? first.origin.source) === route.link;
   return followed
     ? `${route.reason} It decides.`
     : `${route.reason} It should decide, but a plain file asks its first server for every name.`;

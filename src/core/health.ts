@@ -1,18 +1,25 @@
-import type { Config } from './config.ts';
 import type { Plan } from './plan.ts';
 import type { SourceHealth, SourceName } from './snapshot.ts';
-import { type ConfigProblem, type Finding, isInForce, type LinkStatus } from './status.ts';
+import {
+  type ConfigProblem,
+  type FileMode,
+  type Finding,
+  isInForce,
+  type LinkStatus,
+  type ResolverStatus,
+} from './status.ts';
 
 /** What the daemon knows about its own state. */
 export interface Condition {
   readonly plan: Plan;
-  readonly config: Config;
   readonly link: LinkStatus;
   readonly sources: readonly ({ readonly name: SourceName } & SourceHealth)[];
   /** Outputs that are not in force, with the message of their error. */
   readonly failures: ReadonlyMap<string, string>;
   readonly problems: readonly ConfigProblem[];
   readonly holdingGap: boolean;
+  readonly resolver: ResolverStatus;
+  readonly fileMode: FileMode;
 }
 
 /** What is wrong or notable, worst first. Any error or warning makes `dnsctl status` exit with 1. */
@@ -20,6 +27,7 @@ export function findingsOf(condition: Condition): readonly Finding[] {
   return [
     ...outputFindings(condition),
     ...linkFindings(condition.link),
+    ...resolverFindings(condition.resolver),
     ...configFindings(condition),
     ...sourceFindings(condition),
     ...planFindings(condition),
@@ -42,19 +50,18 @@ function linkFindings(link: LinkStatus): Finding[] {
   return [{ severity: 'warning', id: `link-${link.state}`, text: link.reason, mend: 'dnsctl doctor' }];
 }
 
-function configFindings({ problems, config }: Condition): Finding[] {
-  const findings: Finding[] = problems.slice(0, 8).map((problem) => ({
+function resolverFindings({ state, reason }: ResolverStatus): Finding[] {
+  if (state !== 'failed') return [];
+  return [{ severity: 'warning', id: 'resolver-unbound', text: reason, mend: "ss -lnp 'sport = :53'" }];
+}
+
+function configFindings({ problems }: Condition): Finding[] {
+  return problems.slice(0, 8).map((problem) => ({
     severity: 'warning',
     id: 'configuration',
     text: `${describeProblem(problem)} The last good configuration stays in force.`,
     mend: 'dnskeeperd --check',
   }));
-  if (config.mode === 'stub') {
-    const text =
-      'resolver.mode is "stub", but this version has no local stub; the plain file is written instead.';
-    findings.push({ severity: 'warning', id: 'stub-unavailable', text, mend: 'set resolver.mode = "auto"' });
-  }
-  return findings;
 }
 
 /** A problem of the configuration in one sentence. */
@@ -71,7 +78,7 @@ function sourceFindings({ sources }: Condition): Finding[] {
 }
 
 /** Where somebody else is in charge, what our own file lacks harms nobody. */
-function planFindings({ plan, link, holdingGap }: Condition): Finding[] {
+function planFindings({ plan, link, holdingGap, fileMode }: Condition): Finding[] {
   if (!isInForce(link.state)) return [];
   const findings: Finding[] = [];
   if (plan.nameservers.length === 0) {
@@ -82,7 +89,7 @@ function planFindings({ plan, link, holdingGap }: Condition): Finding[] {
     const text = 'No connection names a server right now; the last good ones stay for the grace time.';
     findings.push({ severity: 'note', id: 'grace', text });
   }
-  for (const text of plan.inexpressible) {
+  for (const text of fileMode === 'stub' ? [] : plan.inexpressible) {
     findings.push({
       severity: 'note',
       id: 'inexpressible',
@@ -90,11 +97,4 @@ function planFindings({ plan, link, holdingGap }: Condition): Finding[] {
     });
   }
   return findings;
-}
-
-/** Why the plain file is written and not the stub, one sentence. */
-export function fileModeReason(plan: Plan, config: Config): string {
-  if (config.mode === 'file') return 'resolver.mode is "file".';
-  if (plan.inexpressible.length === 0) return 'A plain resolv.conf says all there is to say.';
-  return `This version has no local stub; not said: ${plan.inexpressible.join(' ')}`;
 }

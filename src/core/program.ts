@@ -12,10 +12,11 @@ export interface OptionEntry {
   readonly text: string;
 }
 
-/** One argument of a command; every argument is wanted. */
+/** One argument of a command; it is wanted unless it is said to be optional, and those come last. */
 export interface ArgumentEntry {
   readonly name: string;
   readonly text: string;
+  readonly optional?: boolean;
 }
 
 /** One exit code and when it is used. */

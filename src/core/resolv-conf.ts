@@ -31,6 +31,24 @@ export function renderUpstreamConf(plan: Plan, time: number): string {
   );
 }
 
+/**
+ * The resolv.conf(5) that lists our resolver alone. EDNS lets long answers through without TCP; AD is believed because
+ * the resolver passes on only what is to be believed. What else the options say stays: they are about libc, not servers.
+ */
+export function renderStubConf(plan: Plan, time: number, nameserver: string): string {
+  const others = plan.options
+    .map((choice) => formatOption(choice.value))
+    .filter((option) => !/^(edns0|trust-ad|rotate|use-vc)$/.test(option));
+  const lines = [
+    ...header(plan, time),
+    ...(plan.search.length > 0 ? [searchLine(plan)] : []),
+    `nameserver ${nameserver}`,
+    `options ${['edns0', 'trust-ad', ...others].join(' ')}`,
+    '# The real servers: upstream.conf in this folder; which one is asked for a name: dnsctl explain NAME',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
 /** A file's text without the line that tells the time, for comparing. */
 export const withoutTime = (file: string): string =>
   file
@@ -38,15 +56,19 @@ export const withoutTime = (file: string): string =>
     .filter((line) => !line.startsWith(TIME_LINE))
     .join('\n');
 
-/** The reason of each directive line of the plain file, in order. */
-export function lineReasons(plan: Plan): readonly { readonly line: string; readonly reason: string }[] {
-  const lines = [];
+/** The reason of each directive line of the file, in order; `stub` where our resolver is listed. */
+export function lineReasons(
+  plan: Plan,
+  stub?: { readonly nameserver: string; readonly reason: string },
+): readonly { readonly line: string; readonly reason: string }[] {
+  const lines: { line: string; reason: string }[] = [];
   if (plan.search.length > 0) {
     lines.push({
       line: searchLine(plan),
       reason: joinReasons(plan.search.map((c) => `${c.value}: ${c.reason}`)),
     });
   }
+  if (stub !== undefined) return [...lines, { line: `nameserver ${stub.nameserver}`, reason: stub.reason }];
   for (const choice of plan.nameservers) lines.push({ line: nameserverLine(choice), reason: choice.reason });
   if (plan.options.length > 0) {
     lines.push({

@@ -66,6 +66,41 @@ export interface Finding {
   readonly mend?: string;
 }
 
+/** What resolv.conf lists. */
+export type FileMode = 'file' | 'stub';
+
+/** How one server did. */
+export interface ServerReport {
+  /** Key of the link that it belongs to. */
+  readonly link: string;
+  /** In NetworkManager's syntax. */
+  readonly server: string;
+  /** `new`: not asked yet; `late`: others are asked first until it answers again. */
+  readonly state: 'new' | 'good' | 'late';
+  /** Smoothed, in milliseconds; absent before the first answer. */
+  readonly roundTripMs?: number;
+  readonly answers: number;
+  readonly failures: number;
+}
+
+/** What status says about the local resolver. */
+export interface ResolverStatus {
+  /** `off`: not wanted now; `bound`: it answers; `failed`: it could not get its addresses. */
+  readonly state: 'off' | 'bound' | 'failed';
+  /** One sentence: why. */
+  readonly reason: string;
+  /** `127.0.0.53:53` and so on; empty unless bound. */
+  readonly addresses: readonly string[];
+  /** The address that a resolv.conf may name; absent where there is none on port 53. */
+  readonly nameserver?: string;
+  readonly servers: readonly ServerReport[];
+  readonly queries: number;
+  readonly malformed: number;
+  /** Answered with SERVFAIL because a bound was reached. */
+  readonly overBound: number;
+  readonly inFlight: number;
+}
+
 /** Everything the daemon publishes about itself; `dnsctl status --json` prints it (docs/status.md). */
 export interface Status {
   readonly version: string;
@@ -75,8 +110,9 @@ export interface Status {
   readonly started: number;
   readonly healthy: boolean;
   readonly link: LinkStatus;
-  /** `file`: the plain file; the resolver issue adds `stub`. */
-  readonly resolvConf: { readonly mode: 'file'; readonly reason: string };
+  /** `file`: the plain file with real servers; `stub`: our own resolver. */
+  readonly resolvConf: { readonly mode: FileMode; readonly reason: string };
+  readonly resolver: ResolverStatus;
   readonly plan: Plan;
   readonly files: readonly FileStatus[];
   readonly sources: readonly ({ readonly name: SourceName } & SourceHealth)[];

@@ -1,4 +1,4 @@
-import { DnskeeperError } from '../core/errors.ts';
+import { DnskeeperError, systemCodeOf } from '../core/errors.ts';
 import { handBackTo, isOurs } from '../core/takeover.ts';
 import { writerOfText } from '../core/writer.ts';
 import type { Files } from '../system/files.ts';
@@ -97,17 +97,36 @@ export async function handBack(paths: Paths, files: Files, mounted: boolean): Pr
 }
 
 /** Put an original where our link or text is; a mounted file takes only bytes. */
-async function putBack(paths: Paths, files: Files, original: Original, mounted: boolean): Promise<void> {
+async function putBack(
+  paths: Paths,
+  files: Files,
+  original: Original,
+  mounted: boolean,
+): Promise<{ readonly told: string }> {
   const at = paths.etcResolvConf;
   if (mounted) await files.overwrite(at, original.kind === 'file' ? original.bytes : Buffer.alloc(0), true);
   else if (original.kind === 'none') await files.remove(at);
   else if (original.kind === 'link') await files.replaceWithLink(at, original.target);
-  else
-    await files.replace(at, original.bytes, {
-      mode: original.mode,
-      owner: { uid: original.uid, gid: original.gid },
-      durable: true,
-    });
+  else return putFileBack(at, files, original);
+  return { told: '' };
+}
+
+/** The service cannot set the mode of what is not root's (no CAP_FOWNER); the words matter more than whose they are. */
+async function putFileBack(
+  at: string,
+  files: Files,
+  original: Original & { readonly kind: 'file' },
+): Promise<{ readonly told: string }> {
+  const { bytes, mode, uid, gid } = original;
+  const isOwn = uid === process.geteuid?.() && gid === process.getegid?.();
+  try {
+    await files.replace(at, bytes, { mode, ...(isOwn ? {} : { owner: { uid, gid } }), durable: true });
+    return { told: '' };
+  } catch (error) {
+    if (systemCodeOf((error as Error).cause) !== 'EPERM') throw error;
+    await files.replace(at, bytes, { mode, durable: true });
+    return { told: `; it belonged to user ${uid}, group ${gid}: chown ${uid}:${gid} ${at}` };
+  }
 }
 
 /**
@@ -127,9 +146,9 @@ export async function restoreOriginal(paths: Paths, files: Files, lastWritten?: 
   const original = await readOriginal(paths, files);
   const mounted = found.kind === 'file';
   if (original === undefined) return leaveCopy(paths, files, mounted);
-  await putBack(paths, files, original, mounted);
+  const { told } = await putBack(paths, files, original, mounted);
   await dropOriginal(paths, files);
-  return { ok: true, text: `${name}: ${await toldOf(original, paths, files)}` };
+  return { ok: true, text: `${name}: ${await toldOf(original, paths, files)}${told}` };
 }
 
 /** `dnsctl release` while no daemon runs: the next one must not take the file again at once. */

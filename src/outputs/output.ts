@@ -7,6 +7,8 @@ export interface Decision {
   readonly time: number;
   /** What made it change, one clause. */
   readonly cause: string;
+  /** The address of our resolver, where resolv.conf is to list it instead of the plan's servers. */
+  readonly nameserver?: string;
 }
 
 /**

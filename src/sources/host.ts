@@ -1,20 +1,20 @@
-import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
 import { isPublicSuffix } from '../system/public-suffix.ts';
 import type { Source } from './source.ts';
 
-/** The machine's own name as the kernel knows it, read once at start and whenever `reread` is called. */
-export function hostSource(file = '/proc/sys/kernel/hostname'): Source {
+/** The machine's own name as the kernel knows it (uname(2): /proc may show processes alone), read once at start. */
+export function hostSource(nameOf: () => string = hostname): Source {
   return {
     name: 'host',
     start(tell, signal) {
-      readHost(file).then(
+      readHost(nameOf).then(
         (event) => {
           if (!signal.aborted) tell(event);
         },
         (error: unknown) => {
-          if (!signal.aborted) tell(failure(file, messageOf(error)));
+          if (!signal.aborted) tell(failure(messageOf(error)));
         },
       );
     },
@@ -22,8 +22,8 @@ export function hostSource(file = '/proc/sys/kernel/hostname'): Source {
   };
 }
 
-async function readHost(file: string): Promise<SourceEvent> {
-  const name = (await readFile(file, 'utf8')).trim();
+async function readHost(nameOf: () => string): Promise<SourceEvent> {
+  const name = nameOf().trim();
   const dot = name.indexOf('.');
   const parentIsPublicSuffix = dot > 0 && (await isPublicSuffix(name.slice(dot + 1)));
   return {
@@ -34,11 +34,11 @@ async function readHost(file: string): Promise<SourceEvent> {
   };
 }
 
-const failure = (file: string, message: string): SourceEvent => ({
+const failure = (message: string): SourceEvent => ({
   source: 'host',
   kind: 'health',
   health: {
     state: 'failed',
-    detail: `${file} could not be read (${message}); the search line lacks the host's domain.`,
+    detail: `The host name could not be read (${message}); the search line lacks the host's domain.`,
   },
 });

@@ -97,11 +97,14 @@ function buildProgram(program: ProgramEntry, run: Run): Command {
       .helpOption('-h, --help', 'Print this help')
       .allowExcessArguments(false);
     if (entry.exits !== undefined) command.addHelpText('after', `\n${exitText(entry.exits)}`);
-    for (const each of entry.arguments ?? []) command.addArgument(new Argument(`<${each.name}>`, each.text));
+    for (const { name, text, optional } of entry.arguments ?? [])
+      command.addArgument(new Argument(optional === true ? `[${name}]` : `<${name}>`, text));
     addOptions(command, entry.options ?? []);
     const names = (entry.arguments ?? []).map((each) => each.name);
     command.action(() => {
-      const args = Object.fromEntries(names.map((name, index) => [name, command.args[index] ?? '']));
+      const args = Object.fromEntries(
+        names.slice(0, command.args.length).map((name, index) => [name, command.args[index] ?? '']),
+      );
       run(entry.name, args, {
         ...given(root, program.options),
         ...given(command, entry.options ?? []),

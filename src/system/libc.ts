@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { DnskeeperError } from '../core/errors.ts';
+import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
 
 /** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
 export interface PeerCredentials {
@@ -19,6 +20,10 @@ export interface Libc {
   isImmutable(path: string): boolean | undefined;
   /** Send one datagram to a Unix socket; a leading `@` means the abstract name space (sd_notify(3)). */
   notify(socketPath: string, text: string): void;
+  /** A TCP socket that only ever uses one link (socket(7), SO_BINDTODEVICE), not connected yet. */
+  tcpSocketOnLink(family: 4 | 6, link: string): number;
+  /** UDP in batches. */
+  readonly datagrams: DatagramCalls;
 }
 
 /**
@@ -39,6 +44,11 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_BINDTODEVICE = 25;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -53,6 +63,9 @@ function bind(koffi: typeof import('koffi')): Libc {
   const flock = library.func('int flock(int fd, int operation)');
   const getsockopt = library.func(
     'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)',
+  );
+  const setsockopt = library.func(
+    'int setsockopt(int fd, int level, int name, const void *value, uint32_t size)',
   );
   const ioctl = library.func('int ioctl(int fd, unsigned long request, ...)');
   const socket = library.func('int socket(int family, int type, int protocol)');
@@ -96,6 +109,17 @@ function bind(koffi: typeof import('koffi')): Libc {
         closeSync(fd);
       }
     },
+    tcpSocketOnLink(family, link) {
+      const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+      const fd: number = socket(family === 4 ? AF_INET : AF_INET6, type, 0);
+      if (fd < 0) throw failed('open a TCP socket');
+      const name = Buffer.from(`${link}\0`);
+      if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length) === 0) return fd;
+      const error = failed(`tie a socket to the link ${link}`);
+      closeSync(fd);
+      throw error;
+    },
+    datagrams: bindDatagrams(library, koffi, failed),
   };
 }
 

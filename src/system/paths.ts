@@ -18,6 +18,8 @@ export interface Paths {
   readonly original: string;
   /** Marker that an administrator released the link; survives reboots. */
   readonly released: string;
+  /** Names that the administrator wrote down: hosts(5). */
+  readonly hosts: string;
   readonly configFile: string;
   /** Drop-in folders, weakest first; the file stands between vendor and local drop-ins. */
   readonly vendorConfigFolder: string;
@@ -33,6 +35,7 @@ export function systemPaths(root: string): Paths {
     mode: 'system',
     ...runtimePaths(at('/run/dnskeeper')),
     etcResolvConf: at('/etc/resolv.conf'),
+    hosts: at('/etc/hosts'),
     linkText: root === '' ? '/run/dnskeeper/resolv.conf' : '../run/dnskeeper/resolv.conf',
     original: at('/var/lib/dnskeeper/original'),
     released: at('/var/lib/dnskeeper/released'),

@@ -4,6 +4,7 @@ import { formatFindings } from '../../src/control/format-doctor.ts';
 import { formatExplanation } from '../../src/control/format-explanation.ts';
 import { formatHistory } from '../../src/control/format-history.ts';
 import { monitorLines } from '../../src/control/format-monitor.ts';
+import { formatQuery } from '../../src/control/format-query.ts';
 import { formatStatus } from '../../src/control/format-status.ts';
 import { newPage } from '../../src/control/page.ts';
 import { reportOf } from '../../src/control/report.ts';
@@ -11,9 +12,16 @@ import { agoText, durationText, sizeText } from '../../src/control/time-text.ts'
 import { columnsOf, cut, wrap } from '../../src/control/wrap.ts';
 import { parseDomain } from '../../src/core/domain.ts';
 import { explain } from '../../src/core/explain.ts';
-import type { LinkStatus } from '../../src/core/status.ts';
+import type { LinkStatus, ResolverStatus } from '../../src/core/status.ts';
 import { type Terminal, terminalOf } from '../../src/system/terminal.ts';
-import { degradedStatus, must, SAMPLE_NOW, sampleHistory, sampleStatus } from '../support/sample-status.ts';
+import {
+  degradedStatus,
+  must,
+  SAMPLE_NOW,
+  sampleHistory,
+  sampleQuery,
+  sampleStatus,
+} from '../support/sample-status.ts';
 
 // Times are shown as the clock on the wall; the samples are written down in UTC.
 process.env['TZ'] = 'UTC';
@@ -27,6 +35,17 @@ const resolvedLink: LinkStatus = {
   reason: 'systemd-resolved runs and keeps /etc/resolv.conf',
   degraded: false,
   originalSaved: false,
+};
+
+const resolverOff: ResolverStatus = {
+  state: 'off',
+  reason: 'systemd-resolved runs and answers on these addresses.',
+  addresses: [],
+  servers: [],
+  queries: 0,
+  malformed: 0,
+  overBound: 0,
+  inFlight: 0,
 };
 
 const texts: Readonly<Record<string, (terminal: Terminal) => string>> = {
@@ -43,7 +62,17 @@ const texts: Readonly<Record<string, (terminal: Terminal) => string>> = {
       terminal,
     ),
   'status-resolved': (terminal) =>
-    formatStatus(reportOf({ ...sampleStatus, link: resolvedLink, findings: [] }), SAMPLE_NOW, terminal),
+    formatStatus(
+      reportOf({ ...sampleStatus, link: resolvedLink, resolver: resolverOff, findings: [] }),
+      SAMPLE_NOW,
+      terminal,
+    ),
+  'explain-stub': (terminal) =>
+    formatExplanation(
+      explain(must(parseDomain('git.office.example')), sampleStatus.plan, sampleStatus.link, 'stub'),
+      terminal,
+    ),
+  query: (terminal) => formatQuery(sampleQuery, terminal),
   history: (terminal) => formatHistory(sampleHistory, SAMPLE_NOW, terminal),
   doctor: (terminal) =>
     formatFindings(

@@ -55,6 +55,7 @@ describe('the description', () => {
     ['GetStatus', {}],
     ['GetHistory', {}],
     ['Explain', { name: 'host.corp.example' }],
+    ['Query', { name: 'git.office.example', type: 'A' }],
   ])('fits what %s replies', async (method, parameters) => {
     expect(description.check(method, await call(method, parameters))).toEqual([]);
   });
@@ -142,6 +143,15 @@ describe('changing', () => {
     peer = { uid: 0, pid: 1 };
     expect(await call(method)).toEqual({ ok: true, text: 'Done.' });
     expect(control.asked).toEqual([method.toLowerCase()]);
+  });
+
+  test('Flush is for root, and "." means everything', async () => {
+    await expect(call('Flush', { name: '.' })).rejects.toMatchObject({
+      error: 'io.dnskeeper.PermissionDenied',
+    });
+    peer = { uid: 0, pid: 1 };
+    for (const name of ['.', 'corp.example']) await call('Flush', { name });
+    expect(control.asked).toEqual(['flush', 'flush corp.example']);
   });
 
   test("is for the daemon's own user too", async () => {

@@ -7,7 +7,6 @@ import { snapshotOf, vpn } from '../support/links.ts';
 
 const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = []): Condition => ({
   plan: makePlan(snapshotOf(links), DEFAULT_CONFIG),
-  config: DEFAULT_CONFIG,
   link: {
     state,
     inCharge: 'somebody',
@@ -19,6 +18,17 @@ const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = [
   failures: new Map(),
   problems: [],
   holdingGap: false,
+  resolver: {
+    state: 'off',
+    reason: 'because',
+    addresses: [],
+    servers: [],
+    queries: 0,
+    malformed: 0,
+    overBound: 0,
+    inFlight: 0,
+  },
+  fileMode: 'file',
 });
 
 const split = vpn({ servers: ['10.99.0.1'], searches: ['corp.example'] });

@@ -23,6 +23,7 @@ drwxr-xr-x etc/dnskeeper/conf.d/
 drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/dnsctl.mjs
 -rw-r--r-- usr/lib/dnskeeper/dnskeeperd.mjs
+-rw-r--r-- usr/lib/dnskeeper/fast-path-worker.mjs
 -rwxr-xr-x usr/lib/dnskeeper/node
 -rw-r--r-- usr/lib/dnskeeper/node_modules/@koromix/koffi-linux-NPM/index.js
 -rw-r--r-- usr/lib/dnskeeper/node_modules/@koromix/koffi-linux-NPM/linux_NPM/koffi.node
@@ -170,6 +171,7 @@ function sourceTree(): string {
     'src/main.ts':
       "import { parse } from 'tldts';\nprocess.stdout.write(String(parse('a.example').domain));\n",
     'src/dnsctl.ts': 'process.exitCode = await Promise.resolve(0);\n',
+    'src/resolver/fast-path-worker.ts': 'process.exitCode = 0;\n',
     'examples/dnskeeper.toml': '# every key\n',
     'CHANGELOG.md': `# Changelog\n\n## ${version} - 2026-11-21\n\n- A version.\n`,
     ...Object.fromEntries(

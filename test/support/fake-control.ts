@@ -1,6 +1,6 @@
 import type { DaemonControl, Outcome } from '../../src/control/daemon-control.ts';
 import type { Change, Status } from '../../src/core/status.ts';
-import { sampleHistory, sampleStatus } from './sample-status.ts';
+import { sampleHistory, sampleQuery, sampleStatus } from './sample-status.ts';
 
 /** A daemon's control that holds what a test puts into it. */
 export interface FakeControl extends DaemonControl {
@@ -51,6 +51,11 @@ export function fakeControl(first: Status = sampleStatus): FakeControl {
     reload: () => ask('reload'),
     takeover: () => ask('takeover'),
     release: () => ask('release'),
+    query: async (name, type) => {
+      asked.push(`query ${name} ${type}`);
+      return sampleQuery;
+    },
+    flush: (name) => ask(name === undefined ? 'flush' : `flush ${name}`),
   };
   return fake;
 }

@@ -1,6 +1,7 @@
 import { type Domain, parseDomain } from '../../src/core/domain.ts';
 import type { Parsed } from '../../src/core/parsed.ts';
 import type { Choice, Origin, PlanLink } from '../../src/core/plan.ts';
+import type { QueryReport } from '../../src/core/query-report.ts';
 import { parseOption, type ResolvOption } from '../../src/core/resolv-option.ts';
 import { parseServer, type Server } from '../../src/core/server.ts';
 import type { Change, Status } from '../../src/core/status.ts';
@@ -94,6 +95,21 @@ export const sampleStatus: Status = {
     originalSaved: true,
   },
   resolvConf: { mode: 'file', reason: 'This version writes the plain file in every mode.' },
+  resolver: {
+    state: 'bound',
+    reason: 'It answers on 127.0.0.53:53, 127.0.0.54:53.',
+    addresses: ['127.0.0.53:53', '127.0.0.54:53'],
+    nameserver: '127.0.0.53',
+    servers: [
+      { link: 'tun0', server: '10.8.0.1', state: 'good', roundTripMs: 21.4, answers: 812, failures: 1 },
+      { link: 'wlan0', server: '192.0.2.53', state: 'late', roundTripMs: 8.25, answers: 3120, failures: 14 },
+      { link: 'wlan0', server: '2001:db8::53', state: 'new', answers: 0, failures: 0 },
+    ],
+    queries: 4711,
+    malformed: 2,
+    overBound: 0,
+    inFlight: 3,
+  },
   plan: {
     nameservers: [vpnServer, homeServer, homeSix],
     upstream: [vpnServer, homeServer, homeSix],
@@ -252,6 +268,20 @@ export const degradedStatus: Status = {
       },
     ],
   },
+};
+
+/** An answer that came from the VPN's server. */
+export const sampleQuery: QueryReport = {
+  name: 'git.office.example',
+  type: 'A',
+  rcode: 'NOERROR',
+  answers: ['git.office.example 300 CNAME host7.office.example', 'host7.office.example 60 A 10.8.3.7'],
+  errors: ['22: a sample of an extended error'],
+  authentic: false,
+  from: 'upstream',
+  route: 'tun0',
+  server: '10.8.0.1 (tun0)',
+  tookMs: 21.4,
 };
 
 /** Two changes: the first file, then the VPN. */

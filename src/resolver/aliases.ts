@@ -1,0 +1,104 @@
+import { parseDomain } from '../core/domain.ts';
+import { type NewRecord, responseTo } from './message.ts';
+import { type ResponseFacts, readResponse } from './message-read.ts';
+import type { Query } from './query.ts';
+import { FLAG, HEADER, nameAt, RCODE, readName, skipName, TYPE, type WireRecord } from './wire.ts';
+
+/** Where a chain of aliases is to be cut. */
+export interface Leaving {
+  /** How many aliases come before the one that leaves. */
+  readonly index: number;
+  readonly target: Buffer;
+}
+
+/** The first alias of a response that `leaves` says belongs elsewhere. */
+export function aliasThatLeaves(
+  response: ResponseFacts,
+  leaves: (name: Buffer) => boolean,
+): Leaving | undefined {
+  const index = response.aliases.findIndex(leaves);
+  const target = response.aliases[index];
+  return target === undefined ? undefined : { index, target };
+}
+
+/** A query for another name, with the same type and wishes. */
+export function queryFor(query: Query, name: Buffer): Query {
+  const rest = query.wire.subarray(HEADER.bytes + query.name.length);
+  const wire = Buffer.concat([query.wire.subarray(0, HEADER.bytes), name, rest]);
+  const domain = parseDomain(readName(name));
+  return { ...query, wire, name, domain: domain.ok ? domain.value : undefined };
+}
+
+/** The chain of a response up to the alias that leaves, then what another server said about that alias. */
+export function answerWithAlias(
+  query: Query,
+  response: ResponseFacts,
+  { index }: Leaving,
+  target: Query,
+  rest: Buffer,
+): Buffer {
+  const read = readResponse(rest);
+  const tail = read.ok ? read.value : undefined;
+  const chain = aliasRecords(query, response, index);
+  const from = (section: WireRecord['section']): readonly NewRecord[] =>
+    (tail?.records ?? [])
+      .filter((record) => record.section === section && record.type !== TYPE.OPT)
+      .flatMap((record) => copied(rest, record) ?? []);
+  const ede = tail?.extendedErrors[0];
+  const authentic = response.authenticData && tail !== undefined && isAuthentic(rest, target);
+  return responseTo(query, {
+    rcode: tail?.rcode ?? RCODE.SERVFAIL,
+    answers: [...chain, ...from('answer')],
+    authority: from('authority'),
+    authenticData: authentic,
+    ...(ede === undefined ? {} : { ede }),
+  });
+}
+
+/** The answer to the target came through us, and carries AD only when the client asked for it. */
+const isAuthentic = (wire: Buffer, target: Query): boolean =>
+  (target.authenticData || target.dnssecOk) && (wire.readUInt16BE(HEADER.flags) & FLAG.authenticData) !== 0;
+
+function aliasRecords(query: Query, response: ResponseFacts, index: number): readonly NewRecord[] {
+  const names = [query.name, ...response.aliases.slice(0, index + 1)];
+  return names.slice(0, -1).map((name, i) => {
+    const record = response.records.find(
+      ({ type, section, start }) =>
+        type === TYPE.CNAME && section === 'answer' && nameAt(response.wire, start)?.equals(name) === true,
+    );
+    return { name, type: TYPE.CNAME, ttl: record?.ttl ?? 0, data: names[i + 1] ?? Buffer.of(0) };
+  });
+}
+
+/** Types whose data begins, after so many bytes, with this many names that may be compressed (RFC 3597 section 4). */
+const NAMES_IN: ReadonlyMap<number, { readonly before: number; readonly names: number }> = new Map([
+  ...[TYPE.NS, TYPE.CNAME, TYPE.PTR, TYPE.DNAME, 3, 4, 7, 8, 9].map(
+    (type) => [type, { before: 0, names: 1 }] as const,
+  ),
+  ...[TYPE.SOA, 14, 17].map((type) => [type, { before: 0, names: 2 }] as const),
+  ...[15, 18, 21, 36].map((type) => [type, { before: 2, names: 1 }] as const),
+  [26, { before: 2, names: 2 }],
+  [TYPE.SRV, { before: 6, names: 1 }],
+]);
+
+/** A record free of the message it stood in, or undefined when its data is not what its type says. */
+function copied(wire: Buffer, record: WireRecord): NewRecord | undefined {
+  const name = nameAt(wire, record.start);
+  const data = freed(wire, record);
+  return name && data && { name, type: record.type, ttl: record.ttl, data };
+}
+
+function freed(wire: Buffer, { type, dataStart, dataEnd }: WireRecord): Buffer | undefined {
+  const shape = NAMES_IN.get(type);
+  if (shape === undefined) return wire.subarray(dataStart, dataEnd);
+  const parts = [wire.subarray(dataStart, dataStart + shape.before)];
+  let at = dataStart + shape.before;
+  for (let i = 0; i < shape.names; i++) {
+    const name = nameAt(wire, at);
+    if (name === undefined) return undefined;
+    parts.push(name);
+    at = skipName(wire, at);
+  }
+  if (at > dataEnd) return undefined;
+  return Buffer.concat([...parts, wire.subarray(at, dataEnd)]);
+}

@@ -1,0 +1,176 @@
+import { messageOf } from '../core/errors.ts';
+import { formatServer } from '../core/server.ts';
+import { aliasThatLeaves, answerWithAlias, queryFor } from './aliases.ts';
+import { EDE } from './ede.ts';
+import { forClient, responseTo } from './message.ts';
+import type { ResponseFacts } from './message-read.ts';
+import type { Answer, Answerer, AnswerOrigin, Query } from './query.ts';
+import type { Route, RouteLink, Routing } from './routing.ts';
+import type { Chosen, ServerChoice } from './server-choice.ts';
+import type { Upstream } from './upstream.ts';
+import { RCODE } from './wire.ts';
+
+/** What forwarding needs. */
+export interface ForwardNeeds {
+  /** The routes in force. */
+  readonly routing: () => Routing;
+  readonly choice: ServerChoice;
+  readonly upstream: Upstream;
+  /** An answer of this route holds what another one said, so it has to go when that one does. */
+  readonly mixed?: (route: string, other: string) => void;
+}
+
+/** When one of several links says that a name does not exist, the others get this long to know better. */
+const OTHERS_MS = 400;
+/** As many as resolved follows. */
+const MOST_REDIRECTS = 16;
+
+/** The last stage: ask the servers of the links that the name's route leads to. */
+export function forwarder(needs: ForwardNeeds): Answerer {
+  return (query, signal) => forward(needs, query, signal, MOST_REDIRECTS);
+}
+
+async function forward(
+  needs: ForwardNeeds,
+  query: Query,
+  signal: AbortSignal,
+  redirects: number,
+): Promise<Answer> {
+  const route = needs.routing().routeOf(query.name, query.type);
+  if (typeof route === 'string') return unasked(query, route);
+  try {
+    const { chosen, link } = await askRoute(needs, route, query, signal);
+    const { server, tookMs } = chosen;
+    const response = believed(needs, query, chosen);
+    const origin = {
+      kind: 'upstream',
+      route: route.key,
+      server: `${formatServer(server)} (${link.key})`,
+      tookMs,
+    } as const;
+    return (
+      (await redirected(needs, route, query, response, origin, signal, redirects)) ?? {
+        wire: forClient(query, response),
+        origin,
+      }
+    );
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return failure(query, route, messageOf(error));
+  }
+}
+
+/**
+ * An alias that leads out of the route is asked for anew where it belongs: a public server's word about a VPN's name,
+ * or the reverse, is worth nothing. DNSSEC's users check and follow by themselves, on records as they were signed.
+ */
+async function redirected(
+  needs: ForwardNeeds,
+  route: Route,
+  query: Query,
+  response: ResponseFacts,
+  origin: AnswerOrigin & { readonly kind: 'upstream' },
+  signal: AbortSignal,
+  redirects: number,
+): Promise<Answer | undefined> {
+  if (query.dnssecOk || response.aliases.length === 0) return undefined;
+  const leaves = (name: Buffer): boolean => {
+    const other = needs.routing().routeOf(name, query.type);
+    return typeof other !== 'string' && other.key !== route.key;
+  };
+  const at = aliasThatLeaves(response, leaves);
+  if (at === undefined) return undefined;
+  if (redirects === 0) return failure(query, route, 'more aliases than anybody follows');
+  const target = queryFor(query, at.target);
+  const rest = await forward(needs, target, signal, redirects - 1);
+  if ('route' in rest.origin && rest.origin.route !== undefined) needs.mixed?.(route.key, rest.origin.route);
+  return { wire: answerWithAlias(query, response, at, target, rest.wire), origin };
+}
+
+/**
+ * What a server says about having validated counts as far as the way to it: clients that only read the AD bit get it
+ * where all networks are to be trusted with it or the server runs on this machine. Those that set DO check for themselves.
+ */
+function believed(needs: ForwardNeeds, query: Query, { response, server }: Chosen): ResponseFacts {
+  const trusted = query.dnssecOk || server.address.kind === 'loopback' || needs.routing().trustAd;
+  return trusted || !response.authenticData ? response : { ...response, authenticData: false };
+}
+
+/** All links of a route at once: the first that has something wins, and "no such name" only when nobody knows better. */
+function askRoute(
+  needs: ForwardNeeds,
+  route: Route,
+  query: Query,
+  signal: AbortSignal,
+): Promise<{ readonly chosen: Chosen; readonly link: RouteLink }> {
+  const { choice, upstream } = needs;
+  const askLink = async (link: RouteLink, stop: AbortSignal) => {
+    const chosen = await choice.ask(
+      link.key,
+      link.servers,
+      (server, given) => upstream.ask(server, link, query, given),
+      stop,
+    );
+    return { chosen, link };
+  };
+  const [only] = route.links;
+  if (only !== undefined && route.links.length === 1) return askLink(only, signal);
+  return firstGood(route.links.map((link) => askLink(link, signal)));
+}
+
+type Heard = { readonly chosen: Chosen; readonly link: RouteLink };
+
+function firstGood(asked: readonly Promise<Heard>[]): Promise<Heard> {
+  return new Promise((resolve, reject) => {
+    let open = asked.length;
+    let second: Heard | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let failed: unknown;
+    const settle = (): void => {
+      clearTimeout(timer);
+      if (second === undefined) reject(failed);
+      else resolve(second);
+    };
+    const heard = (one: Heard): void => {
+      open--;
+      const { rcode } = one.chosen.response;
+      if (rcode === RCODE.NOERROR) {
+        second = one;
+        settle();
+        return;
+      }
+      if (second === undefined || rcode === RCODE.NXDOMAIN) second = one;
+      if (rcode === RCODE.NXDOMAIN) timer ??= setTimeout(settle, OTHERS_MS);
+      if (open === 0) settle();
+    };
+    for (const one of asked)
+      one.then(heard, (error: unknown) => {
+        open--;
+        failed = error;
+        if (open === 0) settle();
+      });
+  });
+}
+
+/** Names that no server is asked for: this is an answer of our own, and nothing left the machine. */
+function unasked(query: Query, why: 'nobody' | 'not here'): Answer {
+  if (why === 'not here') {
+    const text = 'not a name for DNS servers unless a link has it as a domain';
+    return {
+      wire: responseTo(query, { rcode: RCODE.NXDOMAIN, ede: { code: EDE.filtered, text } }),
+      origin: { kind: 'local' },
+    };
+  }
+  const text = 'no link has servers for this name';
+  return {
+    wire: responseTo(query, { rcode: RCODE.REFUSED, ede: { code: EDE.notReady, text } }),
+    origin: { kind: 'failure', route: undefined },
+  };
+}
+
+function failure(query: Query, route: Route, text: string): Answer {
+  return {
+    wire: responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.noReachableAuthority, text } }),
+    origin: { kind: 'failure', route: route.key },
+  };
+}

@@ -1,0 +1,125 @@
+import { type Address, formatAddress, parseAddress } from '../core/address.ts';
+import { type Domain, isWithin, parseDomain } from '../core/domain.ts';
+import { labelsOf } from './labels.ts';
+import { addressRecords, pointerRecords, reversedAddress } from './local.ts';
+import { type NewRecord, type NewResponse, responseTo } from './message.ts';
+import type { Query, Stage } from './query.ts';
+import { encodeName, RCODE, TYPE } from './wire.ts';
+
+/** What a hosts file says (hosts(5)), ready to be looked up. */
+export interface Hosts {
+  readonly names: ReadonlyMap<Domain, HostsName>;
+  /** Names of each address, the canonical one of its first line first. */
+  readonly addresses: ReadonlyMap<string, readonly Domain[]>;
+  /** Lines or names beyond the bounds, which were left out. */
+  readonly leftOut: number;
+}
+
+/** One name of a hosts file. */
+export interface HostsName {
+  /** Empty for a name that is mapped to 0.0.0.0 or :: so that nothing is found. */
+  readonly addresses: readonly Address[];
+  /** The name that stands first on its line, when this one does not on any. */
+  readonly aliasOf?: Domain;
+}
+
+/** Bounds on a hosts file: people block advertisers with some hundred thousand lines. */
+export const MOST_HOSTS = { bytes: 16 * 1024 * 1024, names: 500_000, namesPerLine: 64, addressesPerName: 64 };
+
+/** A file that says nothing. */
+export const NO_HOSTS: Hosts = { names: new Map(), addresses: new Map(), leftOut: 0 };
+
+/** Read the text of a hosts file. Lines that say nothing valid are passed over, as libc does. */
+export function parseHosts(text: string): Hosts {
+  const names = new Map<Domain, { addresses: Address[]; aliasOf?: Domain }>();
+  const addresses = new Map<string, Domain[]>();
+  let leftOut = 0;
+  const readAddress = rememberingLast();
+  for (const line of text.split('\n')) {
+    const read = parseLine(line, readAddress);
+    if (read === undefined) continue;
+    const { address, canonical, all } = read;
+    for (const name of all) {
+      const held = names.get(name);
+      if (held === undefined && names.size >= MOST_HOSTS.names) leftOut++;
+      else {
+        const entry = held ?? {
+          addresses: [] as Address[],
+          ...(name === canonical ? {} : { aliasOf: canonical }),
+        };
+        if (name === canonical) delete entry.aliasOf;
+        if (entry.addresses.length < MOST_HOSTS.addressesPerName && address.kind !== 'unspecified')
+          entry.addresses.push(address);
+        names.set(name, entry);
+      }
+    }
+    if (address.kind !== 'unspecified') {
+      const key = formatAddress(address);
+      const named = addresses.get(key) ?? [];
+      if (named.length < MOST_HOSTS.namesPerLine) addresses.set(key, [...new Set([...named, ...all])]);
+    }
+  }
+  return { names, addresses, leftOut };
+}
+
+/** Answers from the hosts file, which owns every name in it whole: other types than addresses have no data. */
+export const hostsFile =
+  (hosts: () => Hosts): Stage =>
+  (next) =>
+  (query, signal) => {
+    const answers = query.service === 'full' ? fromHosts(query, hosts()) : undefined;
+    if (answers === undefined) return next(query, signal);
+    const response: NewResponse = { rcode: RCODE.NOERROR, answers, authoritative: true, authenticData: true };
+    return Promise.resolve({ wire: responseTo(query, response), origin: { kind: 'hosts' } });
+  };
+
+function fromHosts(query: Query, hosts: Hosts): readonly NewRecord[] | undefined {
+  if (query.domain === undefined) return undefined;
+  const found = hosts.names.get(query.domain);
+  if (found !== undefined) return nameRecords(query, found, hosts);
+  if (hosts.addresses.size === 0 || !query.domain.endsWith('.arpa')) return undefined;
+  const address = reversedAddress(labelsOf(query.name));
+  const names = address && hosts.addresses.get(formatAddress(address));
+  return names && pointerRecords(query.type, names);
+}
+
+function nameRecords(query: Query, { addresses, aliasOf }: HostsName, hosts: Hosts): readonly NewRecord[] {
+  if (aliasOf === undefined) return addressRecords(query.type, addresses);
+  const target = encodeName(aliasOf);
+  const cname: NewRecord = { type: TYPE.CNAME, ttl: 0, data: target };
+  if (query.type === TYPE.CNAME) return [cname];
+  return [cname, ...addressRecords(query.type, hosts.names.get(aliasOf)?.addresses ?? [], target)];
+}
+
+function parseLine(
+  line: string,
+  readAddress: typeof parseAddress,
+): { readonly address: Address; readonly canonical: Domain; readonly all: readonly Domain[] } | undefined {
+  const [first = '', ...words] = (line.split('#', 1)[0] ?? '').trim().split(/\s+/);
+  if (first === '' || words.length === 0) return undefined;
+  const address = readAddress(first); // one with a zone cannot be told in a record
+  if (!address.ok) return undefined;
+  const all = words.slice(0, MOST_HOSTS.namesPerLine).flatMap((word) => {
+    const name = parseDomain(word);
+    return name.ok ? [name.value] : [];
+  });
+  const [canonical] = all;
+  if (canonical === undefined || (address.value.kind === 'loopback' && all.every(isLocalhost)))
+    return undefined;
+  return { address: address.value, canonical, all };
+}
+
+/** Names that are answered without any file; `ip6-localhost` and its like are Debian's lines for the same. */
+const isLocalhost = (name: Domain): boolean =>
+  isWithin(name, 'localhost' as Domain) || isWithin(name, 'localhost.localdomain' as Domain);
+
+/** Block lists say the same address some hundred thousand times in a row. */
+function rememberingLast(): typeof parseAddress {
+  let last: string | undefined;
+  let address = parseAddress('');
+  return (text) => {
+    if (text !== last) address = parseAddress(text);
+    last = text;
+    return address;
+  };
+}

@@ -1,0 +1,111 @@
+import type { Log } from '../system/log.ts';
+import { EDE } from './ede.ts';
+import { fit as cutToSize, responseTo } from './message.ts';
+import { readQuery } from './message-read.ts';
+import type { Answerer, Query } from './query.ts';
+import { RCODE } from './wire.ts';
+
+/** Where a listener stands and what it serves. */
+export interface ListenAt {
+  readonly host: string;
+  readonly port: number;
+  readonly service: Query['service'];
+}
+
+/** Something that takes queries on one address; the fast path's worker is another one than the sockets of Node. */
+export interface Listener {
+  readonly at: ListenAt;
+  /** Take no more queries; those in flight are answered or given up. */
+  close(): Promise<void>;
+}
+
+/** Bounds on what clients may have under way. */
+export const MOST_QUERIES = { all: 2048, perClient: 1024 };
+
+/** Counts of what came, for status and statistics. */
+export interface Traffic {
+  readonly queries: number;
+  readonly malformed: number;
+  /** Answered with SERVFAIL because a bound was reached. */
+  readonly overBound: number;
+  readonly inFlight: number;
+}
+
+/** Between sockets and stages: reads queries, keeps the bounds, and cuts answers to size. */
+export class Reception {
+  readonly #answer: Answerer;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  readonly #clients = new Map<string, number>();
+  #inFlight = 0;
+  #queries = 0;
+  #malformed = 0;
+  #overBound = 0;
+
+  readonly #elsewhere: () => number;
+
+  /** `elsewhere` counts the queries that never came here, because the fast path answered them. */
+  constructor(answer: Answerer, log: Log, elsewhere: () => number = () => 0) {
+    this.#answer = answer;
+    this.#log = log;
+    this.#elsewhere = elsewhere;
+  }
+
+  get traffic(): Traffic {
+    return {
+      queries: this.#queries + this.#elsewhere(),
+      malformed: this.#malformed,
+      overBound: this.#overBound,
+      inFlight: this.#inFlight,
+    };
+  }
+
+  /** Answer one message from a client; `reply` is called once, at once or later, or never where silence is right. */
+  take(
+    message: Buffer,
+    transport: Query['transport'],
+    service: Query['service'],
+    client: string,
+    reply: (response: Buffer) => void,
+  ): void {
+    this.#queries++;
+    const read = readQuery(message, transport, service);
+    if (!read.ok) {
+      this.#malformed++;
+      if (read.response !== undefined) reply(read.response);
+      return;
+    }
+    const query = read.value;
+    const held = this.#clients.get(client) ?? 0;
+    if (this.#stop.signal.aborted || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
+      this.#overBound++;
+      reply(busy(query));
+      return;
+    }
+    this.#inFlight++;
+    this.#clients.set(client, held + 1);
+    this.#answer(query, this.#stop.signal)
+      .then(({ wire }) => reply(cutToSize(query, wire)))
+      .catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return;
+        this.#log.error({ error: String(error) }, 'a query could not be answered');
+        reply(responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
+      })
+      .finally(() => this.#release(client));
+  }
+
+  /** Give up what is in flight. */
+  close(): void {
+    this.#stop.abort();
+  }
+
+  #release(client: string): void {
+    this.#inFlight--;
+    const left = (this.#clients.get(client) ?? 1) - 1;
+    if (left === 0) this.#clients.delete(client);
+    else this.#clients.set(client, left);
+  }
+}
+
+const busy = (query: Query): Buffer =>
+  responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.notReady, text: 'too many queries at once' } });

@@ -1,0 +1,186 @@
+import { type Address, formatAddress } from '../core/address.ts';
+import { type Domain, isWithin } from '../core/domain.ts';
+import { EDE } from './ede.ts';
+import { endsWith, labelsOf } from './labels.ts';
+import { type NewRecord, type NewResponse, responseTo } from './message.ts';
+import type { Query, Stage } from './query.ts';
+import { CLASS_IN, encodeName, RCODE, TYPE } from './wire.ts';
+
+/** What is known about this machine without asking anybody; the properties are looked up when they are read. */
+export interface LocalFacts {
+  /** Its own name, full as it is set. */
+  readonly hostName: Domain | undefined;
+  /** Its addresses beside loopback, best link first. */
+  readonly addresses: readonly Address[];
+  /** Its default gateways, best first. */
+  readonly gateways: readonly Address[];
+  /** The addresses that it sends from towards them. */
+  readonly outbound: readonly Address[];
+}
+
+/** Answers what is never asked over the network: this machine's own names, and queries that are refused whoever asks. */
+export const localNames =
+  (facts: () => LocalFacts): Stage =>
+  (next) =>
+  (query, signal) => {
+    const refusal = refusalOf(query);
+    if (refusal !== undefined)
+      return Promise.resolve({ wire: responseTo(query, refusal), origin: { kind: 'refused' } });
+    const labels = labelsOf(query.name);
+    const own = ownAnswer(query, labels, facts);
+    if (own === undefined) return next(query, signal);
+    const response = query.service === 'proxy' ? { rcode: RCODE.NXDOMAIN } : own;
+    return Promise.resolve({ wire: responseTo(query, response), origin: { kind: 'local' } });
+  };
+
+/** Obsolete since RFC 973, 1127, 2505, 3755 and 6563, and what is no type of a record at all. */
+const REFUSED_TYPES: ReadonlySet<number> = new Set([
+  ...[3, 4, 7, 8, 9, 10, 11, 14, 30, 38, 253, 254],
+  ...[TYPE.AXFR, TYPE.IXFR, TYPE.OPT, TYPE.TSIG, 249, 0],
+]);
+
+const CLASS_ANY = 255;
+
+function refusalOf(query: Query): NewResponse | undefined {
+  const refused = (text: string): NewResponse => ({
+    rcode: RCODE.REFUSED,
+    ede: { code: EDE.prohibited, text },
+  });
+  if (query.class !== CLASS_IN && query.class !== CLASS_ANY)
+    return { rcode: RCODE.NOTIMP, ede: { code: EDE.notSupported, text: 'only the class IN' } };
+  if (!query.recursionDesired) return refused('recursion has to be desired');
+  if (REFUSED_TYPES.has(query.type)) return refused('a type that is not served');
+  if (query.name.length === 1 && (query.type === TYPE.A || query.type === TYPE.AAAA))
+    return refused('the root has no addresses');
+  return undefined;
+}
+
+/** Zones that hold nothing and that nobody is asked for (RFC 6761, 9476, 1918's neighbours; resolved does the same). */
+const EMPTY: readonly (readonly string[])[] = [
+  ['invalid'],
+  ['alt'],
+  ['0', 'in-addr', 'arpa'],
+  ['255', '255', '255', '255', 'in-addr', 'arpa'],
+  [...new Array<string>(32).fill('0'), 'ip6', 'arpa'],
+];
+const LOCALHOST: readonly (readonly string[])[] = [['localhost'], ['localhost', 'localdomain']];
+const RESOLVER_ARPA = ['resolver', 'arpa'];
+const LOOPBACK_4 = ['127', 'in-addr', 'arpa'];
+const LOOPBACK_6 = ['1', ...new Array<string>(31).fill('0'), 'ip6', 'arpa'];
+const STUB = '_localdnsstub' as Domain;
+const PROXY = '_localdnsproxy' as Domain;
+
+const V4_LOOPBACK: Address = { family: 4, bytes: [127, 0, 0, 1], kind: 'loopback' };
+const V4_HOST: Address = { family: 4, bytes: [127, 0, 0, 2], kind: 'loopback' };
+const V6_LOOPBACK: Address = { family: 6, bytes: [...new Array<number>(15).fill(0), 1], kind: 'loopback' };
+
+function ownAnswer(
+  query: Query,
+  labels: readonly string[],
+  facts: () => LocalFacts,
+): NewResponse | undefined {
+  const under = (suffix: readonly string[]): boolean => endsWith(labels, suffix);
+  if (LOCALHOST.some(under)) return addresses(query, [V4_LOOPBACK, V6_LOOPBACK]);
+  if (EMPTY.some(under)) return { rcode: RCODE.NXDOMAIN };
+  if (under(RESOLVER_ARPA)) return resolverArpa(query, labels);
+  if (under(LOOPBACK_4)) return reverse(query, labels, facts);
+  if (under(LOOPBACK_6)) return pointers(query, ['localhost' as Domain]);
+  return namedAnswer(query, labels, facts);
+}
+
+/** `_dns.resolver.arpa` finds encrypted servers (RFC 9462) and is the one name there that servers are asked for. */
+function resolverArpa(query: Query, labels: readonly string[]): NewResponse | undefined {
+  return labels.length === 3 && labels[0] === '_dns' && query.type === TYPE.SVCB
+    ? undefined
+    : { rcode: RCODE.NXDOMAIN };
+}
+
+function namedAnswer(
+  query: Query,
+  labels: readonly string[],
+  facts: () => LocalFacts,
+): NewResponse | undefined {
+  if (labels.length === 1)
+    switch (labels[0]) {
+      case STUB:
+        return addresses(query, [stubAddress(53)]);
+      case PROXY:
+        return addresses(query, [stubAddress(54)]);
+      case '_gateway':
+        return someOrNone(query, facts().gateways);
+      case '_outbound':
+        return someOrNone(query, facts().outbound);
+    }
+  const known = facts();
+  if (query.domain === undefined || query.domain !== known.hostName) return undefined;
+  return addresses(query, known.addresses.length > 0 ? known.addresses : [V4_HOST, V6_LOOPBACK]);
+}
+
+const stubAddress = (last: number): Address => ({ family: 4, bytes: [127, 0, 0, last], kind: 'loopback' });
+
+const someOrNone = (query: Query, found: readonly Address[]): NewResponse =>
+  found.length === 0 ? { rcode: RCODE.NXDOMAIN } : addresses(query, found);
+
+/** Own data is certain and changes at any moment, so it is authentic and must not be kept. */
+function certain(answers: readonly NewRecord[]): NewResponse {
+  return { rcode: RCODE.NOERROR, answers, authoritative: true, authenticData: true };
+}
+
+function addresses(query: Query, found: readonly Address[]): NewResponse {
+  return certain(addressRecords(query.type, found));
+}
+
+/** Records for those addresses that a type asks for, not to be kept. */
+export function addressRecords(type: number, found: readonly Address[], name?: Buffer): readonly NewRecord[] {
+  return found
+    .filter(({ family }) => type === TYPE.ANY || type === (family === 4 ? TYPE.A : TYPE.AAAA))
+    .map(({ family, bytes }) => ({
+      ...(name === undefined ? {} : { name }),
+      type: family === 4 ? TYPE.A : TYPE.AAAA,
+      ttl: 0,
+      data: Buffer.from(bytes),
+    }));
+}
+
+/** Records that name an address; none for other types. */
+export function pointerRecords(type: number, names: readonly Domain[]): readonly NewRecord[] {
+  if (type !== TYPE.PTR && type !== TYPE.ANY) return [];
+  return names.map((name) => ({ type: TYPE.PTR, ttl: 0, data: encodeName(name) }));
+}
+
+const pointers = (query: Query, names: readonly Domain[]): NewResponse =>
+  certain(pointerRecords(query.type, names));
+
+/** 127.0.0.2 is where the host's name goes without a network; 127.0.0.53 and .54 have names of their own. */
+function reverse(query: Query, labels: readonly string[], facts: () => LocalFacts): NewResponse {
+  const address = reversedAddress(labels);
+  if (address === undefined) return certain([]); // a name on the way down to the addresses
+  const text = formatAddress(address);
+  if (text === '127.0.0.53') return pointers(query, [STUB]);
+  if (text === '127.0.0.54') return pointers(query, [PROXY]);
+  const { hostName } = facts();
+  const named =
+    text === '127.0.0.2' && hostName !== undefined && !isWithin(hostName, LOCAL) ? [hostName] : [];
+  return pointers(query, [...named, LOCAL]);
+}
+
+const LOCAL = 'localhost' as Domain;
+
+/** The address whose reverse name has these labels, if it is one. */
+export function reversedAddress(labels: readonly string[]): Address | undefined {
+  const four = endsWith(labels, ['in-addr', 'arpa']);
+  const parts = labels.slice(0, -2).toReversed();
+  if (four)
+    return parts.length === 4 &&
+      parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) < 256)
+      ? plain(4, parts.map(Number))
+      : undefined;
+  if (!endsWith(labels, ['ip6', 'arpa']) || parts.length !== 32) return undefined;
+  if (!parts.every((part) => /^[0-9a-f]$/.test(part))) return undefined;
+  const bytes = Array.from({ length: 16 }, (_, i) =>
+    Number.parseInt(`${parts[2 * i]}${parts[2 * i + 1]}`, 16),
+  );
+  return plain(6, bytes);
+}
+
+const plain = (family: 4 | 6, bytes: readonly number[]): Address => ({ family, bytes, kind: 'unicast' });

@@ -1,0 +1,121 @@
+import type { Domain } from '../core/domain.ts';
+import type { QueryReport } from '../core/query-report.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Libc } from '../system/libc.ts';
+import type { Log } from '../system/log.ts';
+import { type Cache, makeCache } from './cache.ts';
+import { coalesce } from './coalesce.ts';
+import { type FastUdp, fastUdp } from './fast-path-listener.ts';
+import { watchHosts } from './hosts-watch.ts';
+import { type ListenAt, type Listener, Reception } from './listener.ts';
+import { listenBoth } from './listener-both.ts';
+import { listenUdp } from './listener-udp.ts';
+import { allAddresses, machineFacts } from './machine.ts';
+import { reportQuery } from './query-report.ts';
+import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
+import type { BindToLink } from './upstream-udp.ts';
+
+/** What a live resolver stands on. */
+export interface LiveNeeds {
+  readonly hostsFile: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly libc: Libc | undefined;
+  readonly settings: () => ResolverSettings;
+  /** Whether our own sockets stand at an address. */
+  readonly isOwn: (host: string, port: number) => boolean;
+}
+
+/** A resolver with its cache, its hosts file and its way in. */
+export interface LiveResolver {
+  readonly resolver: Resolver;
+  readonly reception: Reception;
+  readonly cache: Cache;
+  /** Take queries on one address, over TCP and UDP; UDP on the fast path where the C library can be reached. */
+  listen(at: ListenAt): Promise<readonly Listener[]>;
+  query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
+  /** Why the hosts file, or part of it, is not in force. */
+  readonly problem: string | undefined;
+  close(): Promise<void>;
+}
+
+/** Put a resolver together on the machine itself. */
+export function openResolver(needs: LiveNeeds): LiveResolver {
+  const { clock, log, libc, settings, isOwn } = needs;
+  let fast: FastUdp | undefined;
+  // The hosts stage stands above the cache, so that a changed file holds from the next query on.
+  const hosts = watchHosts(needs.hostsFile, () => fast?.path.invalidate(), log);
+  const kept: Cache = makeCache({
+    clock,
+    routeKeyOf: (query) => resolver.routeKeyOf(query),
+    onRepeated: (...answer) => fast?.path.put(...answer),
+  });
+  const cache = forgettingToo(kept, () => fast?.path.invalidate());
+  const made: Resolver = makeResolver({
+    clock,
+    settings,
+    isOwn,
+    local: machineFacts,
+    ownAddresses: () => new Set(allAddresses()),
+    hosts: () => hosts.current,
+    cache: cache.stage,
+    coalesce: coalesce({ routeKeyOf: (query) => resolver.routeKeyOf(query) }),
+    dropRoute: (route) => void cache.dropRoute(route),
+    ...(libc === undefined ? {} : { bindToLink: linkBinder(libc) }),
+  });
+  const resolver: Resolver = {
+    ...made,
+    apply(plan) {
+      made.apply(plan);
+      fast?.path.invalidate();
+    },
+  };
+  const reception = new Reception(resolver.answer, log, () => fast?.path.statistics().hits ?? 0);
+  const startFast = (calls: Libc): FastUdp =>
+    fastUdp({ libc: calls, clock, log, reception, refresh: (query) => cache.refresh(query) });
+  return {
+    resolver,
+    cache,
+    reception,
+    listen(at) {
+      // Not before it is needed: where systemd-resolved answers, no worker costs memory.
+      if (libc !== undefined) fast ??= startFast(libc);
+      const started = fast;
+      return listenBoth(at, reception, started === undefined ? listenUdp : (place) => started.listen(place));
+    },
+    query: (name, type, signal) => reportQuery(resolver.answer, name, type, signal),
+    get problem() {
+      return hosts.problem;
+    },
+    async close() {
+      await hosts.close();
+      await fast?.close();
+    },
+  };
+}
+
+/** A cache that has the fast path forget whenever it forgets itself. */
+function forgettingToo(cache: Cache, invalidate: () => void): Cache {
+  return {
+    ...cache,
+    flush(name) {
+      invalidate();
+      return cache.flush(name);
+    },
+    dropRoute(route) {
+      invalidate();
+      return cache.dropRoute(route);
+    },
+  };
+}
+
+const ANY_4 = { family: 4, bytes: [0, 0, 0, 0], kind: 'unspecified' } as const;
+const ANY_6 = { family: 6, bytes: new Array<number>(16).fill(0), kind: 'unspecified' } as const;
+
+/** Sockets that use one link only, by way of the C library. */
+export const linkBinder =
+  (libc: Libc): BindToLink =>
+  (family, type, link) =>
+    type === 'udp'
+      ? libc.datagrams.bindUdp(family === 4 ? ANY_4 : ANY_6, 0, { device: link })
+      : libc.tcpSocketOnLink(family, link);

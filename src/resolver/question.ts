@@ -1,0 +1,97 @@
+import { HOP_BY_HOP } from './message.ts';
+import type { Query } from './query.ts';
+import { random16 } from './random.ts';
+import { DNSSEC_OK, type EdnsOption, FLAG, HEADER, lowerCase, OPTION, TYPE, UDP_SIZE } from './wire.ts';
+
+/** How one query is put to one server. */
+export interface QuestionStyle {
+  /** Without EDNS for servers that choke on it. */
+  readonly edns: boolean;
+  /** Mix capitals into the name, which the server has to give back (draft-vixie-dnsext-dns0x20). */
+  readonly mixCase: boolean;
+  /** Make its length a multiple of 128 (RFC 8467), where the length is all that an onlooker sees. */
+  readonly padded: boolean;
+}
+
+const PADDED_TO = 128;
+const OPT_BYTES = 11;
+
+/**
+ * The message that asks a server what a client asked us, with an id of its own. AD is always set, so that the server
+ * tells whether it validated (RFC 6840 section 5.7), whichever client's query fills the cache.
+ */
+export function writeQuestion(query: Query, style: QuestionStyle): Buffer {
+  const { name, type } = query;
+  const end = HEADER.bytes + name.length + 4;
+  const head = Buffer.alloc(end);
+  head.writeUInt16BE(random16(), HEADER.id);
+  head.writeUInt16BE(
+    FLAG.recursionDesired | FLAG.authenticData | (query.checkingDisabled ? FLAG.checkingDisabled : 0),
+    HEADER.flags,
+  );
+  head.writeUInt16BE(1, HEADER.questions);
+  name.copy(head, HEADER.bytes);
+  if (style.mixCase) mixCase(head, HEADER.bytes, name.length);
+  head.writeUInt16BE(type, end - 4);
+  head.writeUInt16BE(query.class, end - 2);
+  if (!style.edns) return head;
+  head.writeUInt16BE(1, HEADER.additional);
+  const options: EdnsOption[] = (query.edns?.options ?? []).filter(({ code }) => !HOP_BY_HOP.has(code));
+  const bytes = end + OPT_BYTES + sizeOf(options);
+  if (style.padded)
+    options.push({
+      code: OPTION.padding,
+      data: Buffer.alloc((PADDED_TO - ((bytes + 4) % PADDED_TO)) % PADDED_TO),
+    });
+  return Buffer.concat([head, encodeOpt(options, query.dnssecOk)]);
+}
+
+/** Whether a message repeats our id and our question to the letter, as the answer to it must. */
+export function repeats(question: Buffer, nameLength: number, message: Buffer): 'yes' | 'other case' | 'no' {
+  const end = HEADER.bytes + nameLength + 4;
+  if (message.length < HEADER.bytes || question.readUInt16BE(0) !== message.readUInt16BE(0)) return 'no';
+  if (((message[2] ?? 0) & 0x80) === 0) return 'no';
+  // Some servers leave the question out of a refusal; nothing in such a message is used but its code.
+  if (message.readUInt16BE(HEADER.questions) === 0) return (message[3] ?? 0) & FLAG.rcode ? 'yes' : 'no';
+  if (message.length < end) return 'no';
+  if (question.compare(message, HEADER.bytes, end, HEADER.bytes, end) === 0) return 'yes';
+  for (let at = HEADER.bytes; at < end; at++)
+    if (lowerCase(question[at] ?? 0) !== lowerCase(message[at] ?? 0)) return 'no';
+  return 'other case';
+}
+
+function mixCase(message: Buffer, start: number, length: number): void {
+  let bits = 0;
+  let left = 0;
+  for (let at = start; at < start + length; at++) {
+    const byte = message[at] ?? 0;
+    if (byte < 0x61 || byte > 0x7a) continue; // length bytes are below 64, so they stay
+    if (left === 0) {
+      bits = random16();
+      left = 16;
+    }
+    if (bits & 1) message[at] = byte & ~0x20;
+    bits >>= 1;
+    left--;
+  }
+}
+
+const sizeOf = (options: readonly EdnsOption[]): number =>
+  options.reduce((sum, { data }) => sum + 4 + data.length, 0);
+
+function encodeOpt(options: readonly EdnsOption[], dnssecOk: boolean): Buffer {
+  const size = sizeOf(options);
+  const opt = Buffer.alloc(OPT_BYTES + size);
+  opt.writeUInt16BE(TYPE.OPT, 1);
+  opt.writeUInt16BE(UDP_SIZE, 3);
+  opt.writeUInt16BE(dnssecOk ? DNSSEC_OK : 0, 7);
+  opt.writeUInt16BE(size, 9);
+  let at = OPT_BYTES;
+  for (const { code, data } of options) {
+    opt.writeUInt16BE(code, at);
+    opt.writeUInt16BE(data.length, at + 2);
+    data.copy(opt, at + 4);
+    at += 4 + data.length;
+  }
+  return opt;
+}

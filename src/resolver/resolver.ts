@@ -1,0 +1,115 @@
+import type { Plan } from '../core/plan.ts';
+import { formatServer } from '../core/server.ts';
+import type { ServerReport } from '../core/status.ts';
+import type { Clock } from '../system/clock.ts';
+import { forwarder } from './forward.ts';
+import { type Hosts, hostsFile } from './hosts.ts';
+import { type LocalFacts, localNames } from './local.ts';
+import type { Answerer, Query, Stage } from './query.ts';
+import { makeRouting, type RouteLink, type Routing } from './routing.ts';
+import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
+import { stack } from './stages.ts';
+import { Upstream, type UpstreamNeeds } from './upstream.ts';
+
+/** The settings that the resolver follows; read anew for every query. */
+export interface ResolverSettings {
+  readonly choice: ChoicePolicy;
+  readonly dnsOverTls: 'no' | 'opportunistic' | 'yes';
+  /** Whether single labels are asked for of servers that claim no such domain. */
+  readonly singleLabels: boolean;
+}
+
+/** What a resolver is made of. */
+export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls'> {
+  readonly clock: Clock;
+  readonly settings: () => ResolverSettings;
+  /** What the machine itself knows, under the plan in force. */
+  readonly local: (plan: Plan | undefined) => LocalFacts;
+  readonly hosts: () => Hosts;
+  readonly cache: Stage;
+  readonly coalesce: Stage;
+  /** What came by a route is not true any more. */
+  readonly dropRoute: (route: string) => void;
+}
+
+/** The resolver without its sockets. */
+export interface Resolver {
+  readonly answer: Answerer;
+  /** Follow another plan from the next query on. */
+  apply(plan: Plan): void;
+  /** The key of the route that a query goes by now. */
+  routeKeyOf(query: Query): string;
+  servers(): readonly ServerReport[];
+  /** The machine woke up, or its network changed in ways that the plan does not tell. */
+  forgive(): void;
+  close(): void;
+}
+
+/** A resolver that follows no plan yet: it answers local names and refuses the rest. */
+export function makeResolver(needs: ResolverNeeds): Resolver {
+  const upstream = new Upstream({ ...needs, dnsOverTls: () => needs.settings().dnsOverTls });
+  const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
+  const mixed = new Map<string, Set<string>>();
+  let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false };
+  const forward = forwarder({
+    routing: () => routing,
+    choice,
+    upstream,
+    mixed(route, other) {
+      const others = mixed.get(route) ?? new Set();
+      mixed.set(route, others.add(other));
+    },
+  });
+  const { cache, coalesce } = needs;
+  let plan: Plan | undefined;
+  const local = localNames(() => needs.local(plan));
+  return {
+    answer: stack({ local, hosts: hostsFile(needs.hosts), cache, coalesce, forward }),
+    apply(next) {
+      const before = routing;
+      plan = next;
+      routing = makeRouting(next, needs.settings().singleLabels);
+      const changed = changedLinks(before.links, routing.links);
+      upstream.forget();
+      if (changed.size === 0) return;
+      for (const route of staleRoutes(before.keys, mixed, changed)) {
+        needs.dropRoute(route);
+        mixed.delete(route);
+      }
+      choice.forgive();
+    },
+    routeKeyOf(query) {
+      const route = routing.routeOf(query.name, query.type);
+      return typeof route === 'string' ? route : route.key;
+    },
+    servers: () => choice.report(routing.links),
+    forgive() {
+      choice.forgive();
+      upstream.forget();
+    },
+    close: () => upstream.close(),
+  };
+}
+
+/** Keys of links that came, went, or ask other servers now. */
+function changedLinks(before: readonly RouteLink[], after: readonly RouteLink[]): ReadonlySet<string> {
+  const text = (link: RouteLink): string =>
+    `${link.interface} ${link.dnsOverTls} ${link.servers.map(formatServer).join(' ')}`;
+  const old = new Map(before.map((link) => [link.key, text(link)]));
+  const changed = new Set(before.map((link) => link.key));
+  for (const link of after) {
+    if (old.get(link.key) === text(link)) changed.delete(link.key);
+    else changed.add(link.key);
+  }
+  return changed;
+}
+
+/** Routes over those links, and routes whose answers hold what came over them. */
+function staleRoutes(
+  keys: readonly string[],
+  mixed: ReadonlyMap<string, ReadonlySet<string>>,
+  changed: ReadonlySet<string>,
+): readonly string[] {
+  const over = (route: string): boolean => route.split('+').some((link) => changed.has(link));
+  return keys.filter((key) => over(key) || [...(mixed.get(key) ?? [])].some(over));
+}

@@ -1,0 +1,154 @@
+import { type Domain, ROOT } from '../core/domain.ts';
+import type { NameRoute, Plan, PlanLink } from '../core/plan.ts';
+import { formatServer, type Server } from '../core/server.ts';
+import type { Knob } from '../core/snapshot.ts';
+import { endsWith, labelsOf } from './labels.ts';
+import { TYPE } from './wire.ts';
+
+/** One link that may be asked for a name. */
+export interface RouteLink {
+  /** `key` of its PlanLink; `fallback` for the configuration's fallback servers. */
+  readonly key: string;
+  /** Kernel name of the link, so that its servers are asked through it. */
+  readonly interface?: string;
+  /** In the order of the plan; never empty. */
+  readonly servers: readonly Server[];
+  readonly dnsOverTls: Knob;
+}
+
+/** Where a name goes: all its links are asked together. */
+export interface Route {
+  /** The same links give the same key, so the cache keeps answers apart by it. */
+  readonly key: string;
+  readonly links: readonly RouteLink[];
+  /** The domain that decided; `.` when nothing longer matched. */
+  readonly domain: Domain;
+}
+
+/** `nobody`: no link may be asked; `not here`: a name that DNS servers are not asked for (RFC 6762, single labels). */
+export type Routed = Route | 'nobody' | 'not here';
+
+/** The routes of a plan, ready to be looked up. */
+export interface Routing {
+  /** `name` in wire form and lower case, because a name with odd bytes must not slip past a route either. */
+  routeOf(name: Buffer, type: number): Routed;
+  /** Every link that is asked for anything. */
+  readonly links: readonly RouteLink[];
+  /** The key of every route. */
+  readonly keys: readonly string[];
+  /** Whether every network says that its servers validate and that the way to them is safe (`trust-ad`). */
+  readonly trustAd: boolean;
+}
+
+/** The key of the configuration's fallback servers as a link. */
+export const FALLBACK = 'fallback';
+
+/**
+ * Make the routes of a plan ready. The longest domain decides (systemd-resolved's rule, facts 3.5); links with equal
+ * domains are asked together; what nobody claims goes to the catch-all, and without one to nobody.
+ */
+export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
+  const links = new Map(plan.links.map((link) => [link.key, routeLink(link)]));
+  const byDomain = Map.groupBy(allowed(plan.routes), (route) => route.domain);
+  const routes = new Map<string, Route>();
+  for (const [domain, claims] of byDomain) {
+    const asked = unique(claims.map((claim) => links.get(claim.link)));
+    if (asked.length > 0) routes.set(wireText(domain), makeRoute(domain, asked));
+  }
+  const fallback = routes.size === 0 ? fallbackRoute(plan) : undefined;
+  if (fallback !== undefined) routes.set(wireText(ROOT), fallback);
+  const deepest = Math.max(0, ...[...routes.values()].map((route) => wireText(route.domain).length));
+  return {
+    routeOf: (name, type) => routed(name, type, routes, deepest, singleLabels),
+    links: unique([...routes.values()].flatMap((route) => route.links)),
+    trustAd: plan.options.some((choice) => choice.value.name === 'trust-ad'),
+    keys: [...new Set([...routes.values()].map((route) => route.key))],
+  };
+}
+
+function routed(
+  name: Buffer,
+  type: number,
+  routes: ReadonlyMap<string, Route>,
+  deepest: number,
+  singleLabels: boolean,
+): Routed {
+  for (let at = 0; at < name.length; at += (name[at] ?? 0) + 1) {
+    if (name.length - at > deepest) continue;
+    const route = routes.get(name.toString('latin1', at));
+    if (route === undefined) continue;
+    return route.domain === ROOT && !isForEverybody(name, type, singleLabels) ? 'not here' : route;
+  }
+  return isForEverybody(name, type, singleLabels) ? 'nobody' : 'not here';
+}
+
+/** Whether servers that claim no domain for a name may be asked for it. */
+function isForEverybody(name: Buffer, type: number, singleLabels: boolean): boolean {
+  const labels = labelsOf(name);
+  // Other types of a single label are wanted: DS and NS of a top-level domain.
+  if (labels.length <= 1 && !singleLabels) return type !== TYPE.A && type !== TYPE.AAAA;
+  return !LINK_LOCAL.some((suffix) => endsWith(labels, suffix));
+}
+
+/** Names that belong to the link itself (RFC 6762 sections 3 and 4, RFC 3927), unless a domain is configured for them. */
+const LINK_LOCAL: readonly (readonly string[])[] = [
+  ['local'],
+  ['254', '169', 'in-addr', 'arpa'],
+  ...['8', '9', 'a', 'b'].map((digit) => [digit, 'e', 'f', 'ip6', 'arpa']),
+];
+
+/**
+ * Reverse zones that lie below a domain which another link owns alone are no routes: the owner of every name owns
+ * the addresses' names too. Other kinds were settled when the plan was made (core/routes).
+ */
+function allowed(routes: readonly NameRoute[]): readonly NameRoute[] {
+  const owned = routes.filter((route) => route.exclusive);
+  if (owned.length === 0) return routes;
+  return routes.filter(
+    (route) =>
+      route.kind !== 'reverse' ||
+      route.exclusive ||
+      !owned.some((owner) => owner.link !== route.link && isBelow(route.domain, owner.domain)),
+  );
+}
+
+const isBelow = (name: Domain, domain: Domain): boolean =>
+  domain === ROOT || name === domain || name.endsWith(`.${domain}`);
+
+function routeLink(link: PlanLink): RouteLink | undefined {
+  if (link.servers.length === 0) return undefined;
+  const { interface: name } = link.origin;
+  return {
+    key: link.key,
+    ...(name === undefined ? {} : { interface: name }),
+    servers: uniqueServers(link.servers.map((choice) => choice.value)),
+    dnsOverTls: link.dnsOverTls,
+  };
+}
+
+function fallbackRoute(plan: Plan): Route | undefined {
+  const servers = uniqueServers(plan.upstream.map((choice) => choice.value));
+  if (servers.length === 0) return undefined;
+  return makeRoute(ROOT, [{ key: FALLBACK, servers, dnsOverTls: 'default' }]);
+}
+
+const makeRoute = (domain: Domain, links: readonly RouteLink[]): Route => ({
+  key: links.map((link) => link.key).join('+'),
+  links,
+  domain,
+});
+
+const uniqueServers = (servers: readonly Server[]): readonly Server[] => [
+  ...new Map(servers.map((server) => [formatServer(server), server])).values(),
+];
+
+const unique = (links: readonly (RouteLink | undefined)[]): readonly RouteLink[] => [
+  ...new Set(links.filter((link) => link !== undefined)),
+];
+
+/** A domain as the bytes of its wire form, one character each. */
+function wireText(domain: Domain): string {
+  if (domain === ROOT) return '\0';
+  const labels = domain.split('.').map((label) => String.fromCharCode(label.length) + label);
+  return `${labels.join('')}\0`;
+}

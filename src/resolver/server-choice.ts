@@ -1,0 +1,218 @@
+import { DnskeeperError } from '../core/errors.ts';
+import { formatServer, type Server } from '../core/server.ts';
+import type { ServerReport } from '../core/status.ts';
+import type { Clock } from '../system/clock.ts';
+import type { ResponseFacts } from './message-read.ts';
+import { ServerHealth } from './server-health.ts';
+import { RCODE } from './wire.ts';
+
+/** How the servers of one link are chosen: in the order given, or by how quickly they answered lately. */
+export type ChoicePolicy = 'strict' | 'fastest';
+
+/** Ask one server once; rejects when it does not answer in its own time. */
+export type Attempt = (server: Server, signal: AbortSignal) => Promise<ResponseFacts>;
+
+/** An answer and who gave it. */
+export interface Chosen {
+  readonly response: ResponseFacts;
+  readonly server: Server;
+  readonly tookMs: number;
+}
+
+/** Each server is asked at most this often for one query, and all of them together so many times. */
+const ROUNDS = 3;
+const MOST_ATTEMPTS = 12;
+/** Less than libc's five seconds, so that the client hears from us before it gives up. */
+const DEADLINE_MS = 4500;
+
+/** Chooses among the servers of links, and remembers how each did. */
+export class ServerChoice {
+  readonly #clock: Clock;
+  readonly #policy: () => ChoicePolicy;
+  readonly #health = new Map<string, ServerHealth>();
+
+  constructor(clock: Clock, policy: () => ChoicePolicy) {
+    this.#clock = clock;
+    this.#policy = policy;
+  }
+
+  /**
+   * Ask the servers of one link until one gives a usable answer. The next one is asked when one refuses or fails, and
+   * also when it has not answered within its usual time, so a dead first server costs milliseconds. Rejects with a
+   * DnskeeperError when nobody answered; resolves to the last refusal when nobody did better.
+   */
+  ask(link: string, servers: readonly Server[], attempt: Attempt, signal: AbortSignal): Promise<Chosen> {
+    const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
+    const now = this.#clock.now();
+    const order = arrange(entries, this.#policy());
+    const probes = order.slice(1).filter(({ health }) => health.takeProbe(now));
+    return new Race(this.#clock, order, probes, attempt, signal).result;
+  }
+
+  /** How the servers of these links did; the others are forgotten. */
+  report(
+    links: readonly { readonly key: string; readonly servers: readonly Server[] }[],
+  ): readonly ServerReport[] {
+    const wanted = new Set<string>();
+    const reports = links.flatMap(({ key, servers }) =>
+      servers.map((server) => {
+        wanted.add(keyOf(key, server));
+        return this.#healthOf(key, server).report(key, formatServer(server));
+      }),
+    );
+    for (const key of this.#health.keys()) if (!wanted.has(key)) this.#health.delete(key);
+    return reports;
+  }
+
+  /** Forget all failures: the network has changed, or the machine woke up. */
+  forgive(): void {
+    for (const health of this.#health.values()) health.forgive();
+  }
+
+  #healthOf(link: string, server: Server): ServerHealth {
+    const key = keyOf(link, server);
+    const held = this.#health.get(key);
+    if (held !== undefined) return held;
+    const health = new ServerHealth();
+    this.#health.set(key, health);
+    return health;
+  }
+}
+
+interface Entry {
+  readonly server: Server;
+  readonly health: ServerHealth;
+}
+
+const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
+
+/** Those that failed lately come last; a server that was never tried counts as quick, so that it is tried. */
+function arrange(entries: readonly Entry[], policy: ChoicePolicy): readonly Entry[] {
+  return entries.toSorted(
+    (a, b) =>
+      Number(a.health.suspect) - Number(b.health.suspect) ||
+      (policy === 'fastest' ? a.health.roundTripMs - b.health.roundTripMs : 0),
+  );
+}
+
+/** One query on its way to the servers of one link. */
+class Race {
+  readonly result: Promise<Chosen>;
+  readonly #clock: Clock;
+  readonly #order: readonly Entry[];
+  readonly #attempt: Attempt;
+  readonly #signal: AbortSignal;
+  readonly #settled = Promise.withResolvers<Chosen>();
+  readonly #out = new Set<Entry>();
+  readonly #started: number;
+  #launched = 0;
+  #open = 0;
+  #done = false;
+  #refusal: Chosen | undefined;
+  #failure: unknown;
+  #cancelNext = (): void => {};
+
+  constructor(
+    clock: Clock,
+    order: readonly Entry[],
+    probes: readonly Entry[],
+    attempt: Attempt,
+    signal: AbortSignal,
+  ) {
+    this.#clock = clock;
+    this.#order = order;
+    this.#attempt = attempt;
+    this.#signal = signal;
+    this.#started = clock.now();
+    this.result = this.#settled.promise;
+    const cancelEnd = clock.after(DEADLINE_MS, () => this.#fail('DEADLINE', 'no server answered in time'));
+    const stop = (): void => this.#fail('DEADLINE', 'the query was given up');
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+    const end = (): void => {
+      cancelEnd();
+      this.#cancelNext();
+      signal.removeEventListener('abort', stop);
+    };
+    this.result.then(end, end);
+    this.#next();
+    for (const entry of probes) this.#launch(entry);
+  }
+
+  #next(): void {
+    this.#cancelNext();
+    this.#cancelNext = (): void => {};
+    if (this.#done) return;
+    const most = Math.min(this.#order.length * ROUNDS, MOST_ATTEMPTS);
+    while (this.#launched < most) {
+      const round = Math.floor(this.#launched / this.#order.length);
+      const entry = this.#order[this.#launched++ % this.#order.length];
+      if (entry === undefined || this.#out.has(entry)) continue;
+      this.#cancelNext = this.#clock.after(entry.health.patienceMs * 2 ** round, () => {
+        entry.health.late(this.#clock.now());
+        this.#next();
+      });
+      this.#launch(entry);
+      return;
+    }
+    if (this.#open === 0) this.#giveUp();
+  }
+
+  #launch(entry: Entry): void {
+    const started = this.#clock.now();
+    this.#open++;
+    this.#attempt(entry.server, this.#signal).then(
+      (response) => this.#heard(entry, response, started),
+      (error: unknown) => this.#lost(entry, error),
+    );
+  }
+
+  #heard(entry: Entry, response: ResponseFacts, started: number): void {
+    const now = this.#clock.now();
+    this.#open--;
+    entry.health.answered(now - started);
+    const chosen = { response, server: entry.server, tookMs: now - this.#started };
+    if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) this.#finish(chosen);
+    else {
+      // SERVFAIL says more than REFUSED: the server tried, and its extended error may tell why it failed.
+      if (this.#refusal === undefined || response.rcode === RCODE.SERVFAIL) this.#refusal = chosen;
+      this.#drop(entry);
+    }
+  }
+
+  #lost(entry: Entry, error: unknown): void {
+    this.#open--;
+    if (this.#signal.aborted) return;
+    this.#failure = error;
+    entry.health.failed(this.#clock.now());
+    this.#drop(entry);
+  }
+
+  /** It has had its say on this query; whoever comes next is asked at once. */
+  #drop(entry: Entry): void {
+    this.#out.add(entry);
+    if (this.#done) return;
+    if (this.#out.size === this.#order.length) this.#giveUp();
+    else if (this.#launched < this.#order.length || this.#open === 0) this.#next();
+  }
+
+  #giveUp(): void {
+    if (this.#refusal !== undefined) this.#finish(this.#refusal);
+    else this.#fail('DEADLINE', 'no server could be asked', this.#failure);
+  }
+
+  #finish(chosen: Chosen): void {
+    this.#done = true;
+    this.#settled.resolve(chosen);
+  }
+
+  #fail(code: 'DEADLINE', message: string, cause?: unknown): void {
+    if (this.#done) return;
+    if (this.#refusal !== undefined && !this.#signal.aborted) {
+      this.#finish(this.#refusal);
+      return;
+    }
+    this.#done = true;
+    this.#settled.reject(new DnskeeperError(code, message, cause ?? this.#failure));
+  }
+}

@@ -1,0 +1,23 @@
+import type { Answerer, Stage } from './query.ts';
+
+/** The stages of the resolver by name. */
+export interface Stages {
+  readonly local: Stage;
+  readonly hosts: Stage;
+  readonly cache: Stage;
+  readonly coalesce: Stage;
+  readonly forward: Answerer;
+}
+
+/**
+ * The order of the resolver. Each stage feels those below it and knows nothing of those above:
+ *
+ *   local     refusals, and this machine's own names: never asked over any network
+ *   hosts     /etc/hosts owns its names whole
+ *   cache     what a link's servers said, as long as it holds, apart for each route
+ *   coalesce  one question on its way for everybody who asks the same
+ *   forward   the servers of the links that the name's route leads to
+ */
+export function stack({ local, hosts, cache, coalesce, forward }: Stages): Answerer {
+  return [local, hosts, cache, coalesce].reduceRight<Answerer>((next, stage) => stage(next), forward);
+}

@@ -1,0 +1,283 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { closeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { decode } from 'dns-packet';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseAddress } from '../../src/core/address.ts';
+import { makeCache } from '../../src/resolver/cache.ts';
+import {
+  type FastPathOptions,
+  type FastSocket,
+  type Miss,
+  startFastPath,
+} from '../../src/resolver/fast-path.ts';
+import type { FastPathData } from '../../src/resolver/fast-path-messages.ts';
+import { startPlainPath } from '../../src/resolver/fast-path-plain.ts';
+import { fit as cutToSize } from '../../src/resolver/message.ts';
+import { readQuery } from '../../src/resolver/message-read.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { loadLibc } from '../../src/system/libc.ts';
+import { addresses, fakeServers } from '../support/fake-servers.ts';
+import { type QueryWish, queryWire } from '../support/query-wire.ts';
+import { recordingLog } from '../support/recording-log.ts';
+import { until } from '../support/until.ts';
+
+const libc = loadLibc();
+if (libc === undefined) throw new Error('these tests need koffi');
+const address = parseAddress('127.0.0.1');
+if (!address.ok) throw new Error(address.reason);
+const loopback = address.value;
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  await new Promise<void>((resolve) => void socket.close(resolve));
+  return port;
+}
+
+/** Answers in a worker with recvmmsg, or on Node's own sockets. */
+type Kind = 'worker' | 'plain';
+
+async function underTest(kind: Kind, workers: Worker[] = []) {
+  const port = await freePort();
+  const servers = fakeServers();
+  const misses: Miss[] = [];
+  const log = recordingLog();
+  const cache = makeCache({
+    clock: systemClock,
+    routeKeyOf: () => 'home',
+    onRepeated: (...answer) => path.put(...answer),
+  });
+  const answer = cache.stage(servers.ask);
+  const shared: Pick<FastPathOptions, 'onMiss' | 'onRefresh'> = {
+    onMiss(miss) {
+      misses.push(miss);
+      const reading = readQuery(miss.packet, 'udp', miss.service);
+      if (reading.ok)
+        void answer(reading.value, AbortSignal.timeout(5000)).then(({ wire }) =>
+          miss.reply(cutToSize(reading.value, wire)),
+        );
+      else if (reading.response !== undefined) miss.reply(reading.response);
+    },
+    onRefresh: () => {},
+  };
+  const path = await start();
+  servers.answerAlways(addresses(60, 1));
+  const client = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(client, 'listening');
+  let open = true;
+  const close = async (): Promise<void> => {
+    if (open) await path.close();
+    open = false;
+  };
+  onTestFinished(async () => {
+    client.close();
+    await close();
+  });
+
+  async function start() {
+    if (kind === 'plain')
+      return startPlainPath({
+        ...shared,
+        listen: [{ address: loopback, port, service: 'full' }],
+        clock: systemClock,
+        log,
+      });
+    const fd = libc?.datagrams.bindUdp(loopback, port) ?? -1;
+    const started = startFastPath({
+      ...shared,
+      libc: libc as NonNullable<typeof libc>,
+      clock: systemClock,
+      log,
+      makeWorker(data: FastPathData) {
+        const file = new URL('../../src/resolver/fast-path-worker.ts', import.meta.url);
+        const worker = new Worker(file, { workerData: data });
+        workers.push(worker);
+        return worker;
+      },
+    });
+    const socket: FastSocket = { fd, service: 'full' };
+    started.add(socket);
+    return {
+      ...started,
+      async close() {
+        await started.remove(socket);
+        closeSync(fd);
+        await started.close();
+      },
+    };
+  }
+
+  const send = (packet: Buffer): void => client.send(packet, port, '127.0.0.1');
+  async function ask(wish: QueryWish = {}) {
+    send(queryWire(wish));
+    const [packet] = (await once(client, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+    return decode(packet);
+  }
+  /** Ask until the fast path itself answers. */
+  async function warm(wish: QueryWish = {}): Promise<void> {
+    const before = path.statistics().hits;
+    await until(async () => {
+      await ask(wish);
+      return path.statistics().hits > before;
+    }, 'the fast path answers');
+  }
+  return { path: { ...path, close }, servers, cache, misses, log, send, ask, warm, client, port };
+}
+
+describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
+  it('hands on what it does not know, and answers itself what was asked again', async () => {
+    const { ask, warm, misses, servers } = await underTest(kind);
+    await warm();
+    const before = misses.length;
+    const answer = await ask({ id: 7, name: 'WWW.example.ORG', edns: {} });
+    expect(answer).toMatchObject({
+      id: 7,
+      questions: [{ name: 'WWW.example.ORG' }],
+      answers: [{ data: '192.0.2.1' }],
+      additionals: [{ type: 'OPT' }],
+    });
+    expect(misses).toHaveLength(before);
+    expect(servers.asked).toHaveLength(1);
+  });
+
+  it('forgets at once when told', async () => {
+    const { path, ask, warm, misses } = await underTest(kind);
+    await warm();
+    path.invalidate();
+    const before = misses.length;
+    await ask();
+    expect(misses).toHaveLength(before + 1);
+  });
+
+  it('takes in nothing that was on its way when it was told to forget', async () => {
+    const { path, ask, warm, misses, cache } = await underTest(kind);
+    await warm();
+    path.invalidate();
+    await ask();
+    path.invalidate();
+    cache.flush();
+    // The put of the last question was dropped with the list: the next one is a miss again.
+    const before = misses.length;
+    await ask();
+    expect(misses).toHaveLength(before + 1);
+  });
+
+  it('answers garbage with a code, responses with silence, and lives on', async () => {
+    const { send, ask, client } = await underTest(kind);
+    const got: Buffer[] = [];
+    client.on('message', (packet) => void got.push(packet));
+    send(Buffer.alloc(0));
+    send(Buffer.from('only a few'));
+    send(Buffer.alloc(5000, 1));
+    send(queryWire({ id: 1, flags: 0x8100 }));
+    send(Buffer.concat([queryWire({ id: 2 }), Buffer.from('more')]));
+    await until(() => got.length === 1, 'FORMERR comes');
+    expect(got[0]?.toString('hex')).toBe('000281810000000000000000');
+    got.length = 0;
+    await ask({ id: 3 });
+    expect(got).toHaveLength(1);
+  });
+});
+
+describe('the worker of the fast path', () => {
+  it('answers while the main thread is busy', async () => {
+    const { warm, port } = await underTest('worker');
+    await warm();
+    const steps = new Int32Array(new SharedArrayBuffer(8));
+    const asker = new Worker(ASK_WHEN_TOLD, {
+      eval: true,
+      workerData: { port, steps, query: queryWire() },
+    });
+    onTestFinished(() => void asker.terminate());
+    await once(asker, 'message');
+    Atomics.store(steps, 0, 1);
+    Atomics.notify(steps, 0);
+    // From here on this thread does nothing but wait.
+    expect(Atomics.wait(steps, 1, 0, 5000)).not.toBe('timed-out');
+  });
+
+  it('keeps few packets waiting while the main thread is far behind, and tells the others SERVFAIL', async () => {
+    const { warm, port, path, misses } = await underTest('worker');
+    await warm();
+    const before = misses.length;
+    const steps = new Int32Array(new SharedArrayBuffer(8));
+    const asker = new Worker(FLOOD, {
+      eval: true,
+      workerData: { port, steps, query: queryWire({ name: 'other.example' }) },
+    });
+    onTestFinished(() => void asker.terminate());
+    await once(asker, 'message');
+    Atomics.store(steps, 0, 1);
+    Atomics.notify(steps, 0);
+    expect(Atomics.wait(steps, 1, 0, 15_000)).not.toBe('timed-out');
+    await until(() => misses.length >= before + 4096, 'those that waited are taken');
+    expect(path.statistics().refused).toBeGreaterThan(0);
+    await warm({ name: 'third.example' });
+  });
+
+  it('leaves a socket alone once it was told to, and answers nobody on it any more', async () => {
+    const { path, port, ask, misses, send } = await underTest('worker');
+    await ask();
+    const late = misses.at(-1);
+    await path.close();
+    const successor = createSocket('udp4').bind(port, '127.0.0.1');
+    await once(successor, 'listening');
+    onTestFinished(() => void successor.close());
+    send(queryWire({ id: 77 }));
+    const [packet] = (await once(successor, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+    expect(packet.readUInt16BE(0)).toBe(77);
+    expect(late?.reply(Buffer.alloc(12))).toBe(false);
+  });
+
+  it('is replaced when it dies, and its sockets stay open', async () => {
+    const workers: Worker[] = [];
+    const { ask, warm, path, log, send } = await underTest('worker', workers);
+    await warm();
+    const ended = workers[0]?.terminate();
+    // It waits in the kernel: a packet brings it back, where it finds that it is to end.
+    send(queryWire({ id: 1 }));
+    await ended;
+    await until(() => workers.length === 2, 'there is a new worker');
+    await ask({ id: 2, name: 'other.example' });
+    expect(path.statistics().restarts).toBe(1);
+    expect(log.lines).toMatchObject([{ level: 'error', text: expect.stringContaining('a new one') }]);
+  });
+});
+
+/** A client in a thread of its own: waits for step 0, asks, and tells by step 1 that it has an answer. */
+const ASK_WHEN_TOLD = `
+  const { parentPort, workerData: { port, steps, query } } = require('node:worker_threads');
+  const socket = require('node:dgram').createSocket('udp4');
+  socket.on('message', () => {
+    Atomics.store(steps, 1, 1);
+    Atomics.notify(steps, 1);
+    socket.close();
+  });
+  parentPort.postMessage('ready');
+  Atomics.wait(steps, 0, 0);
+  socket.send(query, port, '127.0.0.1');
+`;
+
+/** A client that asks until it is refused, waiting for the main thread all the while. */
+const FLOOD = `
+  const { parentPort, workerData: { port, steps, query } } = require('node:worker_threads');
+  const socket = require('node:dgram').createSocket('udp4');
+  let refused = false;
+  socket.on('message', (answer) => {
+    if ((answer[3] & 15) !== 2 || !answer.subarray(12).equals(query.subarray(12))) return;
+    refused = true;
+    Atomics.store(steps, 1, 1);
+    Atomics.notify(steps, 1);
+    socket.close();
+  });
+  const ask = (error) => {
+    if (!refused) socket.send(query, port, '127.0.0.1', () => setImmediate(ask));
+  };
+  parentPort.postMessage('ready');
+  Atomics.wait(steps, 0, 0);
+  for (let i = 0; i < 64; i++) ask();
+`;

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { link, vpn } from '../support/links.ts';
+import { resolverOver } from '../support/resolver.ts';
+import { addressAnswer, answerTo, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { wireName } from '../support/wire-name.ts';
+
+const CNAME = 5;
+const SERVFAIL = 2;
+const NXDOMAIN = 3;
+const REFUSED = 5;
+
+const at = (server: ScriptedServer): string => `dns+udp://${server.host}:${server.port}`;
+const names = (server: ScriptedServer): string[] => server.asked.map(({ name }) => name);
+const uplink = (...servers: readonly ScriptedServer[]) => link({ interface: 'lo', servers: servers.map(at) });
+
+describe('one server', () => {
+  it('is asked, and its answer comes back as it said it', async () => {
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    const answer = await resolverOver([uplink(server)]).ask('www.example.com');
+    expect(answer).toMatchObject({
+      rcode: 'NOERROR',
+      answers: ['www.example.com A 192.0.2.7'],
+      by: 'upstream',
+    });
+    expect(answer.wire.readUInt16BE(0)).toBe(4242);
+  });
+
+  it('that says NXDOMAIN has answered: nobody else is asked', async () => {
+    const first = await scriptedServer((question) => answerTo(question, { rcode: NXDOMAIN }));
+    const second = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    expect((await resolverOver([uplink(first, second)]).ask('nowhere.example')).rcode).toBe('NXDOMAIN');
+    expect(second.asked).toEqual([]);
+  });
+
+  it.each([
+    ['SERVFAIL', SERVFAIL],
+    ['REFUSED', REFUSED],
+  ])('that says %s is passed over for the next', async (_, rcode) => {
+    const first = await scriptedServer((question) => answerTo(question, { rcode }));
+    const second = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    const { answers } = await resolverOver([uplink(first, second)]).ask('www.example.com');
+    expect(answers).toEqual(['www.example.com A 192.0.2.7']);
+    expect(first.asked.length).toBe(1);
+  });
+
+  it('that refuses, with nobody else to ask, has its refusal told', async () => {
+    const server = await scriptedServer((question) => answerTo(question, { rcode: REFUSED }));
+    expect((await resolverOver([uplink(server)]).ask('www.example.com')).rcode).toBe('REFUSED');
+  });
+});
+
+describe('split DNS, by what each server saw', () => {
+  it('names of the VPN go to the VPN alone, all others never', async () => {
+    const isp = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'));
+    const office = await scriptedServer((question) => addressAnswer(question, '10.0.0.1'));
+    const resolver = resolverOver([
+      uplink(isp),
+      vpn({ servers: [at(office)], searches: ['corp.example', '~internal.example'] }),
+    ]);
+    for (const name of ['www.example.com', 'git.corp.example', 'x.internal.example', 'corp.example.org'])
+      await resolver.ask(name);
+    expect(names(isp)).toEqual(['www.example.com', 'corp.example.org']);
+    expect(names(office)).toEqual(['git.corp.example', 'x.internal.example']);
+  });
+
+  it('an alias that leaves the route is asked for where it belongs', async () => {
+    const isp = await scriptedServer((question) =>
+      question.name === 'portal.example.com'
+        ? answerTo(question, { answers: [{ type: CNAME, data: wireName('portal.corp.example') }] })
+        : answerTo(question, { rcode: NXDOMAIN }),
+    );
+    const office = await scriptedServer((question) => addressAnswer(question, '10.0.0.1'));
+    const resolver = resolverOver(split(isp, office));
+    const { answers, rcode } = await resolver.ask('portal.example.com');
+    expect(rcode).toBe('NOERROR');
+    expect(answers).toEqual([
+      'portal.example.com CNAME portal.corp.example',
+      'portal.corp.example A 10.0.0.1',
+    ]);
+    expect(names(isp)).toEqual(['portal.example.com']);
+    expect(names(office)).toEqual(['portal.corp.example']);
+  });
+
+  it('what the wrong server says about such an alias is not believed', async () => {
+    const isp = await scriptedServer((question) =>
+      answerTo(question, {
+        answers: [
+          { type: CNAME, data: wireName('git.corp.example') },
+          { name: 'git.corp.example', type: 1, data: Buffer.from([6, 6, 6, 6]) },
+        ],
+      }),
+    );
+    const office = await scriptedServer((question) => addressAnswer(question, '10.0.0.1'));
+    const { answers } = await resolverOver(split(isp, office)).ask('www.example.com');
+    expect(answers).toEqual(['www.example.com CNAME git.corp.example', 'git.corp.example A 10.0.0.1']);
+  });
+
+  it('aliases that lead back and forth end in a failure', async () => {
+    const isp = await scriptedServer((question) =>
+      answerTo(question, { answers: [{ type: CNAME, data: wireName('a.corp.example') }] }),
+    );
+    const office = await scriptedServer((question) =>
+      answerTo(question, { answers: [{ type: CNAME, data: wireName('a.example.com') }] }),
+    );
+    expect((await resolverOver(split(isp, office)).ask('a.example.com')).rcode).toBe('SERVFAIL');
+    expect(isp.asked.length + office.asked.length).toBeLessThanOrEqual(20);
+  });
+});
+
+function split(isp: ScriptedServer, office: ScriptedServer) {
+  return [link({ servers: [at(isp)] }), vpn({ servers: [at(office)], searches: ['corp.example'] })];
+}

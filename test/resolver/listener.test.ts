@@ -1,0 +1,157 @@
+import { connect } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { MOST_QUERIES, Reception } from '../../src/resolver/listener.ts';
+import { listenBoth } from '../../src/resolver/listener-both.ts';
+import { responseTo } from '../../src/resolver/message.ts';
+import type { Answerer } from '../../src/resolver/query.ts';
+import { RCODE, TYPE } from '../../src/resolver/wire.ts';
+import { askOverTcp, askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
+import { recordingLog } from '../support/recording-log.ts';
+import { until } from '../support/until.ts';
+
+const HOST = '127.0.0.1';
+
+/** Answers each name with as many bytes of TXT as its first label says. */
+const sized: Answerer = async (query) => {
+  const bytes = Number.parseInt(query.domain ?? '1', 10);
+  const strings = Array.from({ length: Math.ceil(bytes / 200) }, () =>
+    Buffer.concat([Buffer.of(199), Buffer.alloc(199, 'x')]),
+  );
+  const answers = [{ type: TYPE.TXT, ttl: 1, data: Buffer.concat(strings) }];
+  return { wire: responseTo(query, { rcode: RCODE.NOERROR, answers }), origin: { kind: 'local' } };
+};
+
+describe('UDP and TCP on one address', () => {
+  it.each([
+    ['without EDNS 400 bytes fit', 400, false, false],
+    ['without EDNS 600 bytes are cut', 600, false, true],
+    ['with EDNS 1000 bytes fit', 1000, true, false],
+    ['with EDNS 2000 bytes are cut', 2000, true, true],
+  ])('%s, and TCP brings all of it', async (_, bytes, edns, cut) => {
+    const { port } = await listening(sized);
+    const query = queryWire(`${bytes}.example`, 'TXT', { edns });
+    const overUdp = await askOverUdp(HOST, port, query);
+    expect(readAnswer(overUdp).truncated).toBe(cut);
+    expect(overUdp.length).toBeLessThanOrEqual(edns ? 1232 : 512);
+    const [overTcp] = await askOverTcp(HOST, port, query);
+    expect(overTcp?.length).toBeGreaterThan(bytes);
+  });
+
+  it('several questions on one connection are answered as they are ready, each with its id', async () => {
+    const slowFirst: Answerer = async (query, signal) => {
+      if (query.domain === '1.example') await new Promise((resolve) => setImmediate(resolve));
+      return sized(query, signal);
+    };
+    const { port } = await listening(slowFirst);
+    const questions = Array.from({ length: 200 }, (_, i) =>
+      queryWire(`${i + 1}.example`, 'TXT', { id: i + 1 }),
+    );
+    const answers = await askOverTcp(HOST, port, ...questions);
+    expect(answers.map((answer) => answer.readUInt16BE(0)).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 200 }, (_, i) => i + 1),
+    );
+  });
+
+  it.each([
+    ['two questions', (wire: Buffer) => set(wire, 5, 2), RCODE.FORMERR],
+    ['a name that never ends', (wire: Buffer) => set(wire, 12, 63), RCODE.FORMERR],
+    ['an operation other than a query', (wire: Buffer) => set(wire, 2, 0x28), RCODE.NOTIMP],
+    ['a later EDNS version', (wire: Buffer) => set(wire, wire.length - 5, 1), 0],
+  ])('%s gets its code', async (_, spoil, rcode) => {
+    const { port } = await listening(sized);
+    const answer = await askOverUdp(HOST, port, spoil(queryWire('1.example', 'TXT')));
+    expect((answer[3] ?? 0) & 15).toBe(rcode);
+    expect(answer.readUInt16BE(0)).toBe(4242);
+  });
+
+  it('a response is never answered, so that two servers cannot keep each other busy', async () => {
+    const { port, reception } = await listening(sized);
+    const response = set(queryWire('1.example', 'TXT', { id: 1 }), 2, 0x81);
+    const question = queryWire('1.example', 'TXT', { id: 2 });
+    expect((await askOverUdp(HOST, port, response, question)).readUInt16BE(0)).toBe(2);
+    expect(reception.traffic).toMatchObject({ queries: 2, malformed: 1 });
+  });
+
+  it('a connection that sends garbage is closed', async () => {
+    const { port } = await listening(sized);
+    const socket = connect({ host: HOST, port });
+    socket.write(Buffer.from([0, 3, 1, 2, 3]));
+    await new Promise((resolve) => socket.once('close', resolve));
+  });
+
+  it('a second listener on the same address is refused, and the first goes on', async () => {
+    const { port } = await listening(sized);
+    const other = new Reception(sized, recordingLog());
+    await expect(listenBoth({ host: HOST, port, service: 'full' }, other)).rejects.toMatchObject({
+      code: 'IO',
+    });
+    expect((await askOverUdp(HOST, port, queryWire('1.example', 'TXT'))).length).toBeGreaterThan(100);
+  });
+});
+
+describe('bounds', () => {
+  const message = queryWire('1.example', 'TXT');
+  const never: Answerer = () => new Promise(() => {});
+
+  it('one client that asks too much is told so, and others are served', () => {
+    const reception = new Reception(never, recordingLog());
+    const replies: Buffer[] = [];
+    const take = (client: string): void =>
+      reception.take(message, 'udp', 'full', client, (reply) => void replies.push(reply));
+    for (let i = 0; i < MOST_QUERIES.perClient; i++) take('a');
+    expect(replies).toEqual([]);
+    take('a');
+    expect(replies.map((reply) => (reply[3] ?? 0) & 15)).toEqual([RCODE.SERVFAIL]);
+    take('b');
+    expect(replies.length).toBe(1);
+    expect(reception.traffic).toMatchObject({ inFlight: MOST_QUERIES.perClient + 1, overBound: 1 });
+  });
+
+  it('all clients together have a bound too', () => {
+    const reception = new Reception(never, recordingLog());
+    let refused = 0;
+    for (let i = 0; i < MOST_QUERIES.all + 10; i++)
+      reception.take(message, 'udp', 'full', `client ${i}`, () => void refused++);
+    expect(refused).toBe(10);
+  });
+
+  it('what is answered makes room', async () => {
+    const reception = new Reception(sized, recordingLog());
+    for (let round = 0; round < 5; round++) {
+      let answered = 0;
+      for (let i = 0; i < MOST_QUERIES.perClient; i++)
+        reception.take(message, 'udp', 'full', 'a', () => void answered++);
+      await until(() => answered === MOST_QUERIES.perClient, 'all are answered');
+    }
+    await until(() => reception.traffic.inFlight === 0, 'nothing is under way');
+    expect(reception.traffic.overBound).toBe(0);
+  });
+
+  it('a stage that throws is a SERVFAIL and a line in the log', async () => {
+    const log = recordingLog();
+    const reception = new Reception(() => Promise.reject(new Error('a fault of ours')), log);
+    const reply = await new Promise<Buffer>((resolve) =>
+      reception.take(message, 'udp', 'full', 'a', resolve),
+    );
+    expect((reply[3] ?? 0) & 15).toBe(RCODE.SERVFAIL);
+    expect(log.lines.at(-1)).toMatchObject({ level: 'error' });
+  });
+});
+
+async function listening(
+  answer: Answerer,
+): Promise<{ readonly port: number; readonly reception: Reception }> {
+  const reception = new Reception(answer, recordingLog());
+  const listeners = await listenBoth({ host: HOST, port: 0, service: 'full' }, reception);
+  onTestFinished(async () => {
+    reception.close();
+    await Promise.all(listeners.map((listener) => listener.close()));
+  });
+  return { port: listeners[0]?.at.port ?? 0, reception };
+}
+
+function set(wire: Buffer, at: number, value: number): Buffer {
+  const copy = Buffer.from(wire);
+  copy[at] = value;
+  return copy;
+}

@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import { type Address, parseAddress } from '../../src/core/address.ts';
+import { hostsFile, parseHosts } from '../../src/resolver/hosts.ts';
+import { type LocalFacts, localNames } from '../../src/resolver/local.ts';
+import type { Answerer, Query } from '../../src/resolver/query.ts';
+import { RCODE } from '../../src/resolver/wire.ts';
+import { type AskOptions, queryOf, readAnswer } from '../support/ask.ts';
+import { must } from '../support/sample-status.ts';
+
+const address = (text: string): Address => must(parseAddress(text));
+
+const facts: LocalFacts = {
+  hostName: 'laptop.home.example' as never,
+  addresses: ['192.168.1.7', '2001:db8::7'].map(address),
+  gateways: [address('192.168.1.1')],
+  outbound: [address('192.168.1.7')],
+};
+
+/** The stages above the cache; whatever passes them is told as "asked". */
+const asked: Answerer = () => Promise.reject(new Error('asked'));
+
+describe('names of this machine', () => {
+  it.each([
+    ['localhost', 'A', '127.0.0.1'],
+    ['localhost', 'AAAA', '::1'],
+    ['LOCALHOST', 'A', '127.0.0.1'],
+    ['x.y.localhost', 'A', '127.0.0.1'],
+    ['localhost.localdomain', 'A', '127.0.0.1'],
+    ['localhost', 'MX', ''],
+    ['laptop.home.example', 'A', '192.168.1.7'],
+    ['laptop.home.example', 'AAAA', '2001:db8::7'],
+    ['_gateway', 'A', '192.168.1.1'],
+    ['_gateway', 'AAAA', ''],
+    ['_outbound', 'A', '192.168.1.7'],
+    ['_localdnsstub', 'A', '127.0.0.53'],
+    ['_localdnsproxy', 'A', '127.0.0.54'],
+    ['1.0.0.127.in-addr.arpa', 'PTR', 'localhost'],
+    ['9.8.7.127.in-addr.arpa', 'PTR', 'localhost'],
+    ['2.0.0.127.in-addr.arpa', 'PTR', 'laptop.home.example localhost'],
+    ['53.0.0.127.in-addr.arpa', 'PTR', '_localdnsstub'],
+    ['54.0.0.127.in-addr.arpa', 'PTR', '_localdnsproxy'],
+    [`1.${'0.'.repeat(31)}ip6.arpa`, 'PTR', 'localhost'],
+    ['0.127.in-addr.arpa', 'PTR', ''],
+  ])('%s %s is "%s"', async (name, type, wanted) => {
+    const answer = await ask(name, type);
+    expect(answer.rcode).toBe('NOERROR');
+    expect(answer.answers.map((record) => record.split(' ')[2]).join(' ')).toBe(wanted);
+    expect(answer.by).toBe('local');
+  });
+
+  it('an unset gateway does not exist, and a machine without network is 127.0.0.2', async () => {
+    const lonely = { ...facts, addresses: [], gateways: [] };
+    expect((await ask('_gateway', 'A', {}, lonely)).rcode).toBe('NXDOMAIN');
+    expect((await ask('laptop.home.example', 'A', {}, lonely)).answers).toEqual([
+      'laptop.home.example A 127.0.0.2',
+    ]);
+  });
+
+  it('a query that only reads AD is told that it is certain', async () => {
+    expect((await ask('localhost', 'A', { flags: 0x0120 })).authentic).toBe(true);
+  });
+});
+
+describe('names that nobody is asked for', () => {
+  it.each([
+    'x.invalid',
+    'alt',
+    'x.alt',
+    '1.2.3.0.in-addr.arpa',
+    '255.255.255.255.in-addr.arpa',
+    `${'0.'.repeat(32)}ip6.arpa`,
+    'resolver.arpa',
+    'x.resolver.arpa',
+  ])('%s does not exist', async (name) => {
+    expect(await ask(name)).toMatchObject({ rcode: 'NXDOMAIN', by: 'local' });
+  });
+
+  it('but servers are asked about themselves', async () => {
+    await expect(ask('_dns.resolver.arpa', 'UNKNOWN_64')).rejects.toThrow('asked');
+  });
+
+  it('the proxy knows no local names and still asks nobody', async () => {
+    expect((await ask('localhost', 'A', { service: 'proxy' })).rcode).toBe('NXDOMAIN');
+  });
+});
+
+describe('what is refused', () => {
+  it.each([
+    ['recursion not desired', 'www.example.com', 'A', { flags: 0 }, RCODE.REFUSED],
+    ['a zone transfer', 'example.com', 'AXFR', {}, RCODE.REFUSED],
+    ['an incremental one', 'example.com', 'IXFR', {}, RCODE.REFUSED],
+    ['an obsolete type', 'example.com', 'UNKNOWN_38', {}, RCODE.REFUSED],
+    ['the root as a host', '.', 'A', {}, RCODE.REFUSED],
+  ] as const)('%s', async (_, name, type, options, rcode) => {
+    const query = queryOf(name, type, options);
+    const { wire, origin } = await localNames(() => facts)(asked)(query, AbortSignal.timeout(1000));
+    expect(wire.readUInt16BE(2) & 15).toBe(rcode);
+    expect(origin.kind).toBe('refused');
+  });
+
+  it('another class than the Internet is not implemented', async () => {
+    const query: Query = { ...queryOf('version.bind', 'TXT'), class: 3 };
+    const { wire } = await localNames(() => facts)(asked)(query, AbortSignal.timeout(1000));
+    expect(wire.readUInt16BE(2) & 15).toBe(RCODE.NOTIMP);
+  });
+});
+
+describe('a hosts file', () => {
+  const hosts = parseHosts(`
+127.0.0.1 localhost
+127.0.1.1 laptop.home.example laptop
+192.0.2.7\tnas.home.example nas files # the box
+2001:db8::7 nas.home.example
+0.0.0.0 ads.example tracker.example
+192.0.2.8 printer.home.example
+300.1.2.3 wrong.example
+192.0.2.9 bad..name also-good.example
+::1 ip6-localhost ip6-loopback
+`);
+  it.each([
+    ['nas.home.example', 'A', 'nas.home.example A 192.0.2.7'],
+    ['NAS.home.example', 'AAAA', 'NAS.home.example AAAA 2001:db8::7'],
+    ['nas', 'A', 'nas CNAME nas.home.example; nas.home.example A 192.0.2.7'],
+    ['files', 'CNAME', 'files CNAME nas.home.example'],
+    ['nas.home.example', 'MX', ''],
+    ['ads.example', 'A', ''],
+    ['also-good.example', 'A', 'also-good.example A 192.0.2.9'],
+    [
+      '7.2.0.192.in-addr.arpa',
+      'PTR',
+      '7.2.0.192.in-addr.arpa PTR nas.home.example; 7.2.0.192.in-addr.arpa PTR nas; 7.2.0.192.in-addr.arpa PTR files',
+    ],
+    ['ip6-localhost', 'AAAA', 'ip6-localhost AAAA ::1'],
+  ])('%s %s is "%s"', async (name, type, wanted) => {
+    const stage = hostsFile(() => hosts)(asked);
+    const { wire, origin } = await stage(queryOf(name, type), AbortSignal.timeout(1000));
+    expect(readAnswer(wire)).toMatchObject({
+      rcode: 'NOERROR',
+      answers: wanted === '' ? [] : wanted.split('; '),
+    });
+    expect(origin.kind).toBe('hosts');
+  });
+
+  it.each([
+    ['localhost', 'A', 'full'],
+    ['wrong.example', 'A', 'full'],
+    ['other.home.example', 'A', 'full'],
+    ['9.9.9.9.in-addr.arpa', 'PTR', 'full'],
+    ['nas.home.example', 'A', 'proxy'],
+  ] as const)('does not answer %s %s over %s', async (name, type, service) => {
+    const stage = hostsFile(() => hosts)(asked);
+    await expect(stage(queryOf(name, type, { service }), AbortSignal.timeout(1000))).rejects.toThrow('asked');
+  });
+
+  it('of 200,000 lines is looked up, not searched', () => {
+    const lines = Array.from({ length: 200_000 }, (_, i) => `0.0.0.0 host${i}.ads.example`);
+    expect(parseHosts(lines.join('\n')).names.size).toBe(200_000);
+  });
+});
+
+async function ask(
+  name: string,
+  type = 'A',
+  options: AskOptions & { service?: Query['service'] } = {},
+  about: LocalFacts = facts,
+) {
+  const stage = localNames(() => about)(asked);
+  const { wire, origin } = await stage(queryOf(name, type, options), AbortSignal.timeout(1000));
+  return { ...readAnswer(wire), by: origin.kind };
+}

@@ -1,0 +1,93 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { DEFAULT_CONFIG } from '../../src/core/config.ts';
+import type { Domain } from '../../src/core/domain.ts';
+import { makePlan } from '../../src/core/policy.ts';
+import type { LinkDns } from '../../src/core/snapshot.ts';
+import { openResolver } from '../../src/resolver/open.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { loadLibc } from '../../src/system/libc.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { link, snapshotOf, vpn } from '../support/links.ts';
+import { addressAnswer, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { until } from '../support/until.ts';
+
+/** A resolver on a port of the loopback, with the C library or without. */
+async function open(withLibc: boolean, ...links: readonly LinkDns[]) {
+  const hostsFile = join(temporaryFolder('etc'), 'hosts');
+  const live = openResolver({
+    hostsFile,
+    clock: systemClock,
+    log: silentLog,
+    libc: withLibc ? loadLibc() : undefined,
+    settings: () => DEFAULT_CONFIG,
+    isOwn: () => false,
+  });
+  const plan = (said: readonly LinkDns[]): void =>
+    live.resolver.apply(makePlan(snapshotOf(said), DEFAULT_CONFIG));
+  plan(links);
+  const listeners = await live.listen({ host: '127.0.0.1', port: 0, service: 'full' });
+  const port = listeners[0]?.at.port ?? 0;
+  onTestFinished(async () => {
+    await Promise.all(listeners.map((listener) => listener.close()));
+    await live.close();
+  });
+  const ask = async (name: string): Promise<readonly string[]> =>
+    readAnswer(await askOverUdp('127.0.0.1', port, queryWire(name))).answers;
+  return { live, plan, ask, hostsFile };
+}
+
+const saying = (address: string): Promise<ScriptedServer> =>
+  scriptedServer((question) => addressAnswer(question, address));
+const at = ({ host, port }: ScriptedServer): string => `dns+udp://${host}:${port}`;
+
+describe.each([
+  ['with the C library', true],
+  ['without', false],
+])('a live resolver %s', (_, withLibc) => {
+  it('asks once and remembers', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, live } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    for (let i = 0; i < 5; i++) expect(await ask('www.example.com')).toEqual(['www.example.com A 192.0.2.7']);
+    expect(server.asked).toHaveLength(1);
+    await until(() => live.reception.traffic.queries === 5, 'all are counted');
+  });
+
+  it('gives no answer of a network that another one now answers for', async () => {
+    const [isp, office] = [await saying('192.0.2.7'), await saying('10.0.0.7')];
+    const home = link({ interface: 'lo', servers: [at(isp)] });
+    const { ask, plan } = await open(withLibc, home);
+    for (let i = 0; i < 5; i++)
+      expect(await ask('wiki.corp.example')).toEqual(['wiki.corp.example A 192.0.2.7']);
+    plan([home, vpn({ interface: 'lo', servers: [at(office)], domains: ['corp.example'] as never })]);
+    for (let i = 0; i < 5; i++)
+      expect(await ask('wiki.corp.example')).toEqual(['wiki.corp.example A 10.0.0.7']);
+    plan([home]);
+    for (let i = 0; i < 5; i++)
+      expect(await ask('wiki.corp.example')).toEqual(['wiki.corp.example A 192.0.2.7']);
+    expect(office.asked).toHaveLength(1);
+  });
+
+  it('follows the hosts file at once, though the name was remembered', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, hostsFile } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    for (let i = 0; i < 5; i++) await ask('www.example.com');
+    await writeFile(hostsFile, '192.0.2.99 www.example.com\n');
+    await until(
+      async () => (await ask('www.example.com')).join() === 'www.example.com A 192.0.2.99',
+      'it follows',
+    );
+  });
+
+  it('forgets when it is told to flush', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, live } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    for (let i = 0; i < 5; i++) await ask('www.example.com');
+    live.cache.flush('example.com' as Domain);
+    await ask('www.example.com');
+    expect(server.asked).toHaveLength(2);
+  });
+});

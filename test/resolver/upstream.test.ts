@@ -1,0 +1,242 @@
+import { createSocket } from 'node:dgram';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseServer, type Server } from '../../src/core/server.ts';
+import type { Knob } from '../../src/core/snapshot.ts';
+import { readResponse } from '../../src/resolver/message-read.ts';
+import type { RouteLink } from '../../src/resolver/routing.ts';
+import { Upstream, type UpstreamNeeds } from '../../src/resolver/upstream.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { queryOf, readAnswer } from '../support/ask.ts';
+import { certificateFor } from '../support/certificate.ts';
+import { must } from '../support/sample-status.ts';
+import {
+  type AskedQuestion,
+  addressAnswer,
+  answerTo,
+  type ScriptedServer,
+  scriptedServer,
+} from '../support/scripted-server.ts';
+
+const FORMERR = 1;
+
+describe('over UDP', () => {
+  it('every question has its own port, id and spelling', async () => {
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'));
+    const { ask } = upstreamOf();
+    for (let i = 0; i < 20; i++) await ask(plain(server), 'a-name-with-many-letters.example.com');
+    const ids = new Set(server.asked.map(({ wire }) => wire.readUInt16BE(0)));
+    const spellings = new Set(server.asked.map(({ wire }) => wire.toString('latin1', 12)));
+    expect(ids.size).toBeGreaterThan(15);
+    expect(spellings.size).toBeGreaterThan(15);
+  });
+
+  it('AD is asked for, the size is 1232, and nothing of the client goes along', async () => {
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'));
+    await upstreamOf().ask(plain(server), 'www.example.com');
+    const { wire } = server.asked[0] as AskedQuestion;
+    expect(wire.readUInt16BE(2)).toBe(0x0120);
+    expect(wire.subarray(-11).toString('hex')).toBe('00002904d0000000000000');
+  });
+
+  it.each([
+    ['another id', (good: Buffer) => patched(good, 1, 1)],
+    ['another name', (good: Buffer) => patched(good, 13, 1)],
+    ['another type', (good: Buffer) => patched(good, 12 + 17 + 1, 3)],
+    ['a query instead of a response', (good: Buffer) => patched(good, 2, 0x80)],
+    ['fewer bytes than a header', (good: Buffer) => good.subarray(0, 7)],
+    ['nothing', () => Buffer.alloc(0)],
+  ])('a message with %s is passed over, and the right answer after it is taken', async (_, forge) => {
+    const server = await scriptedServer((question) => [
+      forge(addressAnswer(question, '6.6.6.6')),
+      addressAnswer(question, '192.0.2.1'),
+    ]);
+    const { answers } = await upstreamOf().ask(plain(server), 'www.example.com');
+    expect(answers).toEqual(['www.example.com A 192.0.2.1']);
+  });
+
+  it('a perfect forgery from another port is not even seen', async () => {
+    const forger = createSocket('udp4');
+    onTestFinished(() => void forger.close());
+    const server = await scriptedServer(() => undefined);
+    server.script = (question) => {
+      forger.send(addressAnswer(question, '6.6.6.6'), question.port, '127.0.0.1', () =>
+        server.send(addressAnswer(question, '192.0.2.1'), question.port),
+      );
+      return undefined;
+    };
+    const { answers } = await upstreamOf().ask(plain(server), 'www.example.com');
+    expect(answers).toEqual(['www.example.com A 192.0.2.1']);
+  });
+
+  it('garbage behind the right question is a failure, not a crash', async () => {
+    const server = await scriptedServer((question) => patched(addressAnswer(question, '192.0.2.1'), 7, 200));
+    await expect(upstreamOf().ask(plain(server), 'www.example.com')).rejects.toMatchObject({
+      code: 'PROTOCOL',
+    });
+  });
+
+  it('a flood of wrong answers ends the attempt', async () => {
+    const server = await scriptedServer((question) =>
+      Array.from({ length: 64 }, (_, i) => patched(addressAnswer(question, '6.6.6.6'), 0, i + 1)),
+    );
+    await expect(upstreamOf().ask(plain(server), 'www.example.com')).rejects.toMatchObject({
+      code: 'PROTOCOL',
+    });
+  });
+
+  it('a truncated answer is asked for again over TCP', async () => {
+    const server = await scriptedServer((question) =>
+      question.transport === 'udp'
+        ? answerTo(question, { truncated: true })
+        : addressAnswer(question, '192.0.2.1'),
+    );
+    const { answers } = await upstreamOf().ask(plain(server), 'big.example.com');
+    expect(answers).toEqual(['big.example.com A 192.0.2.1']);
+    expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp']);
+  });
+
+  it('a server that does not keep the spelling is asked over TCP once, and without mixed case from then on', async () => {
+    const server = await scriptedServer((question) => {
+      const lower = Buffer.from(question.wire.toString('latin1').toLowerCase(), 'latin1');
+      question.wire.copy(lower, 0, 0, 12);
+      question.wire.copy(lower, lower.length - 11, lower.length - 11);
+      return addressAnswer({ ...question, wire: lower }, '192.0.2.1');
+    });
+    const { ask } = upstreamOf();
+    const name = 'a-name-with-many-letters.example.com';
+    for (let i = 0; i < 3; i++)
+      expect((await ask(plain(server), name)).answers).toEqual([`${name} A 192.0.2.1`]);
+    expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp', 'udp', 'udp']);
+  });
+
+  it('a server from before EDNS is asked without it, and that is remembered', async () => {
+    const server = await scriptedServer((question) =>
+      question.wire.readUInt16BE(10) > 0
+        ? answerTo(question, { rcode: FORMERR, noEdns: true })
+        : addressAnswer(question, '192.0.2.1'),
+    );
+    const { ask } = upstreamOf();
+    for (let i = 0; i < 2; i++) await ask(plain(server), 'www.example.com');
+    expect(server.asked.map(({ wire }) => wire.readUInt16BE(10))).toEqual([1, 0, 0]);
+  });
+
+  it('nobody at the port is told at once', async () => {
+    const server = await scriptedServer(() => undefined);
+    await server.close();
+    await expect(upstreamOf().ask(plain(server), 'www.example.com')).rejects.toMatchObject({ code: 'IO' });
+  });
+
+  it('a question that is given up leaves nothing behind', async () => {
+    const server = await scriptedServer(() => undefined);
+    const stop = new AbortController();
+    const asked = upstreamOf().ask(plain(server), 'www.example.com', stop.signal);
+    stop.abort();
+    await expect(asked).rejects.toMatchObject({ code: 'DEADLINE' });
+  });
+
+  it('our own address is refused as a circle', async () => {
+    const server = await scriptedServer(() => undefined);
+    const { ask } = upstreamOf({ isOwn: (_, port) => port === server.port });
+    await expect(ask(plain(server), 'www.example.com')).rejects.toThrow('circles');
+    expect(server.asked).toEqual([]);
+  });
+});
+
+describe('over TLS', () => {
+  const trusting = (cert: string): Partial<UpstreamNeeds> => ({ authorities: [cert] });
+
+  it('strict: the name is checked, one connection serves many questions, padded to 128', async () => {
+    const tls = certificateFor('DNS:dns.example');
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'), { tls });
+    const { ask } = upstreamOf(trusting(tls.cert));
+    const target = encrypted(server, '#dns.example');
+    const names = Array.from({ length: 10 }, (_, i) => `host${'x'.repeat(i)}.example.com`);
+    await Promise.all(names.map((name) => ask(target, name)));
+    expect(server.connections).toBe(1);
+    expect(new Set(server.asked.map(({ transport }) => transport))).toEqual(new Set(['tls']));
+    expect(new Set(server.asked.map(({ wire }) => wire.length % 128))).toEqual(new Set([0]));
+  });
+
+  it('strict: without a name the address has to be in the certificate', async () => {
+    const tls = certificateFor('IP:127.0.0.1');
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'), { tls });
+    const { answers } = await upstreamOf(trusting(tls.cert)).ask(encrypted(server), 'www.example.com');
+    expect(answers).toEqual(['www.example.com A 192.0.2.1']);
+  });
+
+  it.each([
+    ['another name', 'DNS:other.example', '#dns.example'],
+    ['another address', 'IP:127.0.0.9', ''],
+  ])(
+    'strict: a certificate for %s is refused, and nothing is asked in the open',
+    async (_, subject, name) => {
+      const tls = certificateFor(subject);
+      const server = await scriptedServer((question) => addressAnswer(question, '6.6.6.6'), { tls });
+      await expect(
+        upstreamOf(trusting(tls.cert)).ask(encrypted(server, name), 'www.example.com'),
+      ).rejects.toMatchObject({ code: 'IO' });
+      expect(server.asked).toEqual([]);
+    },
+  );
+
+  it('strict: an authority that nobody trusts is refused', async () => {
+    const tls = certificateFor('IP:127.0.0.1');
+    const server = await scriptedServer((question) => addressAnswer(question, '6.6.6.6'), { tls });
+    const { ask } = upstreamOf(trusting(certificateFor('IP:127.0.0.1').cert));
+    await expect(ask(encrypted(server), 'www.example.com')).rejects.toMatchObject({ code: 'IO' });
+  });
+
+  it('opportunistic: whoever is there is taken', async () => {
+    const tls = certificateFor('DNS:whoever.example');
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'), { tls });
+    const { ask } = upstreamOf({}, 'opportunistic');
+    await ask({ ...plain(server), port: server.tlsPort }, 'www.example.com');
+    expect(server.asked.map(({ transport }) => transport)).toEqual(['tls']);
+  });
+
+  it('opportunistic: where a handshake hangs the server is asked in the open, and TLS is not tried again at once', async () => {
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'));
+    const { ask } = upstreamOf({}, 'opportunistic');
+    for (let i = 0; i < 3; i++) await ask(plain(server), 'www.example.com');
+    expect(server.asked.filter(({ transport }) => transport === 'udp').length).toBe(3);
+    expect(server.connections).toBeLessThanOrEqual(1);
+  });
+
+  it('a connection that the server closed is made anew without anybody noticing', async () => {
+    const tls = certificateFor('IP:127.0.0.1');
+    const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'), { tls });
+    const { ask } = upstreamOf(trusting(tls.cert));
+    await ask(encrypted(server), 'one.example.com');
+    server.dropConnections();
+    await ask(encrypted(server), 'two.example.com');
+    expect(server.connections).toBe(2);
+  });
+});
+
+function upstreamOf(needs: Partial<UpstreamNeeds> = {}, dnsOverTls: Knob = 'default') {
+  const upstream = new Upstream({ clock: systemClock, isOwn: () => false, dnsOverTls: () => 'no', ...needs });
+  onTestFinished(() => upstream.close());
+  return {
+    async ask(server: Server, name: string, signal: AbortSignal = AbortSignal.timeout(8000)) {
+      const link: RouteLink = { key: 'eth0', interface: 'eth0', servers: [server], dnsOverTls };
+      const { wire } = await upstream.ask(server, link, queryOf(name), signal);
+      expect(readResponse(wire).ok).toBe(true);
+      const read = readAnswer(wire);
+      return { ...read, answers: read.answers.map(withSmallName) };
+    },
+  };
+}
+
+/** The spelling is given back to the client further up. */
+const withSmallName = (answer: string): string => answer.replace(/^\S+/, (name) => name.toLowerCase());
+
+const plain = ({ host, port }: ScriptedServer): Server => must(parseServer(`dns+udp://${host}:${port}`));
+
+const encrypted = ({ host, tlsPort }: ScriptedServer, name = ''): Server =>
+  must(parseServer(`dns+tls://${host}:${tlsPort}${name}`));
+
+function patched(message: Buffer, at: number, change: number): Buffer {
+  const copy = Buffer.from(message);
+  copy[at] = (copy[at] ?? 0) ^ change;
+  return copy;
+}
