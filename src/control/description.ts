@@ -15,7 +15,8 @@ interface io.dnskeeper
 type Connection (
   id: string,
   uuid: string,
-  type: string
+  type: string,
+  activation: ?string
 )
 
 # Where a value came from.

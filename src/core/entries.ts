@@ -145,6 +145,9 @@ function readOrigin(source: SourceName, link: LinkDns): Origin {
             id: printable(link.connection.id, 60),
             uuid: ascii(link.connection.uuid, 36),
             type: ascii(link.connection.type, 32),
+            ...(link.connection.activation === undefined
+              ? {}
+              : { activation: ascii(link.connection.activation, 80) }),
           },
         }),
   };

@@ -86,7 +86,7 @@ const LINK: Shape = {
   interface: may(text),
   ifindex: may(number),
   family: must(is((value) => value === 4 || value === 6, '4 or 6')),
-  connection: may(object({ id: must(text), uuid: must(text), type: must(text) })),
+  connection: may(object({ id: must(text), uuid: must(text), type: must(text), activation: may(text) })),
   vpn: must(flag),
   priority: must(number),
   servers: must(list(text)),

@@ -31,6 +31,8 @@ export interface Connection {
   readonly uuid: string;
   /** NetworkManager's type: `802-3-ethernet`, `802-11-wireless`, `wireguard`, `vpn`, … */
   readonly type: string;
+  /** Which activation of it: the next one may be another network with the same addresses. */
+  readonly activation?: string;
 }
 
 /** What a link's profile says of protocols beyond plain DNS. */

@@ -94,7 +94,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
 /** Keys of links that came, went, or ask other servers now. */
 function changedLinks(before: readonly RouteLink[], after: readonly RouteLink[]): ReadonlySet<string> {
   const text = (link: RouteLink): string =>
-    `${link.interface} ${link.dnsOverTls} ${link.servers.map(formatServer).join(' ')}`;
+    `${link.interface} ${link.network} ${link.dnsOverTls} ${link.servers.map(formatServer).join(' ')}`;
   const old = new Map(before.map((link) => [link.key, text(link)]));
   const changed = new Set(before.map((link) => link.key));
   for (const link of after) {

@@ -14,6 +14,8 @@ export interface RouteLink {
   /** In the order of the plan; never empty. */
   readonly servers: readonly Server[];
   readonly dnsOverTls: Knob;
+  /** Which network it leads to, as far as the source tells: two may have the same link and server addresses. */
+  readonly network: string;
 }
 
 /** Where a name goes: all its links are asked together. */
@@ -123,13 +125,18 @@ function routeLink(link: PlanLink): RouteLink | undefined {
     ...(name === undefined ? {} : { interface: name }),
     servers: uniqueServers(link.servers.map((choice) => choice.value)),
     dnsOverTls: link.dnsOverTls,
+    network: networkOf(link),
   };
 }
+
+/** Profile, activation, Wi-Fi name and gateways: what differs between two networks that look alike. */
+const networkOf = ({ origin: { connection }, ssid, gateways }: PlanLink): string =>
+  JSON.stringify([connection?.uuid, connection?.activation, ssid, gateways]);
 
 function fallbackRoute(plan: Plan): Route | undefined {
   const servers = uniqueServers(plan.upstream.map((choice) => choice.value));
   if (servers.length === 0) return undefined;
-  return makeRoute(ROOT, [{ key: FALLBACK, servers, dnsOverTls: 'default' }]);
+  return makeRoute(ROOT, [{ key: FALLBACK, servers, dnsOverTls: 'default', network: '' }]);
 }
 
 const makeRoute = (domain: Domain, links: readonly RouteLink[]): Route => ({

@@ -97,6 +97,7 @@ interface Owner {
   readonly inForce: boolean;
   readonly pluginVpn: boolean;
   readonly devicePath: string | undefined;
+  readonly activePath: string | undefined;
   readonly active: Properties;
   readonly configPaths: { readonly 4: unknown; readonly 6: unknown };
 }
@@ -142,6 +143,7 @@ function ownersOf(tree: NetworkManagerTree): readonly Owner[] {
       inForce: state >= IP_CONFIG && state <= ACTIVATED,
       pluginVpn: false,
       devicePath: path,
+      activePath: nonEmptyOf(device['ActiveConnection']),
       active: tree.get(device['ActiveConnection'], ACTIVE),
       configPaths: { 4: device['Ip4Config'], 6: device['Ip6Config'] },
     };
@@ -159,6 +161,7 @@ function ownersOf(tree: NetworkManagerTree): readonly Owner[] {
         inForce: active['State'] === ACTIVE_ACTIVATED,
         pluginVpn: true,
         devicePath: undefined,
+        activePath: path,
         active,
         configPaths,
       },
@@ -226,7 +229,7 @@ function linkDnsOf(link: Contribution, tree: NetworkManagerTree, surroundings: S
   const config = owner === undefined ? {} : configOf(owner, family, tree);
   const device = tree.get(owner?.devicePath, DEVICE);
   const ifindex = link.interface === undefined ? undefined : surroundings.ifindexOf(link.interface);
-  const connection = connectionOf(owner?.active);
+  const connection = connectionOf(owner);
   const profile = owner?.active['Connection'];
   const settings = (typeof profile === 'string' && surroundings.settings.get(profile)) || DEFAULT_SETTINGS;
   const ssid = ssidFor(owner, tree);
@@ -292,11 +295,14 @@ function routingOf(config: Properties): Pick<LinkDns, 'routes' | 'gateway' | 'de
   };
 }
 
-function connectionOf(active: Properties | undefined): Connection | undefined {
-  const id = nonEmptyOf(active?.['Id']);
-  const uuid = nonEmptyOf(active?.['Uuid']);
-  const type = nonEmptyOf(active?.['Type']);
-  return id === undefined || uuid === undefined || type === undefined ? undefined : { id, uuid, type };
+function connectionOf(owner: Owner | undefined): Connection | undefined {
+  const id = nonEmptyOf(owner?.active['Id']);
+  const uuid = nonEmptyOf(owner?.active['Uuid']);
+  const type = nonEmptyOf(owner?.active['Type']);
+  if (id === undefined || uuid === undefined || type === undefined) return undefined;
+  // NetworkManager counts them up and never gives a number twice.
+  const activation = owner?.activePath?.split('/').at(-1);
+  return { id, uuid, type, ...(activation === undefined ? {} : { activation }) };
 }
 
 function ssidFor(owner: Owner | undefined, tree: NetworkManagerTree): string | undefined {

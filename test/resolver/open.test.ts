@@ -71,6 +71,34 @@ describe.each([
     expect(office.asked).toHaveLength(1);
   });
 
+  // Half the home networks of the world have their server at 192.168.1.1.
+  it.each([
+    ['another profile', { connection: { id: 'Cafe', uuid: 'b', type: '802-11-wireless', activation: '3' } }],
+    [
+      'another activation of the profile',
+      { connection: { id: 'Home', uuid: 'a', type: '802-11-wireless', activation: '4' } },
+    ],
+    ['another Wi-Fi', { ssid: 'Cafe' }],
+    ['another gateway', { gateway: '192.0.2.254' }],
+  ])('takes nothing along into a network with the same server address: %s', async (_, differs) => {
+    const server = await saying('192.0.2.7');
+    const home = link({
+      interface: 'lo',
+      servers: [at(server)],
+      ssid: 'Home',
+      gateway: '192.0.2.1',
+      connection: { id: 'Home', uuid: 'a', type: '802-11-wireless', activation: '3' },
+    });
+    const { ask, plan } = await open(withLibc, home);
+    await ask('www.example.com');
+    plan([{ ...home, metric: 7 }]);
+    await ask('www.example.com');
+    expect(server.asked).toHaveLength(1);
+    plan([{ ...home, ...differs }]);
+    await ask('www.example.com');
+    expect(server.asked).toHaveLength(2);
+  });
+
   it('follows the hosts file at once, though the name was remembered', async () => {
     const server = await saying('192.0.2.7');
     const { ask, hostsFile } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));

@@ -218,7 +218,7 @@ function upstreamOf(needs: Partial<UpstreamNeeds> = {}, dnsOverTls: Knob = 'defa
   onTestFinished(() => upstream.close());
   return {
     async ask(server: Server, name: string, signal: AbortSignal = AbortSignal.timeout(8000)) {
-      const link: RouteLink = { key: 'eth0', interface: 'eth0', servers: [server], dnsOverTls };
+      const link: RouteLink = { key: 'eth0', interface: 'eth0', servers: [server], dnsOverTls, network: '' };
       const { wire } = await upstream.ask(server, link, queryOf(name), signal);
       expect(readResponse(wire).ok).toBe(true);
       const read = readAnswer(wire);

@@ -66,7 +66,7 @@ test('one DHCP network gives all that later decisions need', () => {
         interface: 'eth-a',
         ifindex: 2,
         family: 4,
-        connection: { id: 'Cafe', uuid: uuid(2), type: '802-3-ethernet' },
+        connection: { id: 'Cafe', uuid: uuid(2), type: '802-3-ethernet', activation: '2' },
         vpn: false,
         priority: 100,
         servers: ['192.0.2.1'],
