@@ -111,7 +111,7 @@ async function putBack(
   return { told: '' };
 }
 
-/** The service cannot set the mode of what is not root's (no CAP_FOWNER); the words matter more than whose they are. */
+/** Who may not give files away (a confined container) still puts the words back; they matter more than whose they are. */
 async function putFileBack(
   at: string,
   files: Files,

@@ -16,10 +16,11 @@ const situations: readonly Situation[] = [
   { name: 'systemd-resolved running', prepare: 'systemctl is-active systemd-resolved', ours: false },
   {
     name: 'systemd-resolved disabled and a hand-written resolv.conf',
-    // No newline at the end and an own group: both have to survive.
+    // No newline at the end, and of a user who keeps it to himself: all of it has to survive.
     prepare:
       'systemctl disable --now systemd-resolved && rm -f /etc/resolv.conf && ' +
-      'printf "# by hand\\nnameserver 10.20.0.2" > /etc/resolv.conf && chgrp adm /etc/resolv.conf && ' +
+      'printf "# by hand\\nnameserver 10.20.0.2" > /etc/resolv.conf && chown nobody:adm /etc/resolv.conf && ' +
+      'chmod 0600 /etc/resolv.conf && ' +
       'systemctl restart NetworkManager',
     ours: true,
   },
