@@ -1,0 +1,223 @@
+import type { ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundle } from '../scripts/bundle.ts';
+import { end, hold } from '../test/lab/processes.ts';
+
+/** A server that runs for a measurement, on loopback. */
+export interface Program {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  close(): Promise<void>;
+}
+
+/** Names of the forwarding servers that can be started here. */
+export const FORWARDERS = ['dnskeeper', 'dnsmasq', 'unbound'] as const;
+
+/** One of them. */
+export type Forwarder = (typeof FORWARDERS)[number];
+
+/** What is under measurement has the first core for itself, those who ask and answer it share the second. */
+const CORE = { measured: '0', others: '1' };
+
+/** Run a program on the core of those who ask. */
+export const besideMeasured = (command: readonly string[]): readonly string[] => [
+  'taskset',
+  '-c',
+  CORE.others,
+  ...command,
+];
+
+/** The zone that `startAuthority` serves; every name below it has one address, good for a day. */
+export const ZONE = 'bench.example';
+
+/** An authoritative server in C that knows every name below the zone, so that it is never what is waited for. */
+export async function startAuthority(folder: string): Promise<Program> {
+  const port = await freePort();
+  const own = join(folder, `knot-${port}`);
+  mkdirSync(own);
+  const soa = `@ 86400 SOA ns.${ZONE}. hostmaster.${ZONE}. 1 3600 600 86400 300`;
+  const records = [soa, `@ 86400 NS ns.${ZONE}.`, 'ns 86400 A 127.0.0.1', '* 86400 A 192.0.2.1'];
+  writeFileSync(join(own, 'zone'), `$ORIGIN ${ZONE}.\n${records.join('\n')}\n`);
+  writeFileSync(join(own, 'knot.conf'), knotConfiguration(own, port));
+  return start('knot', port, besideMeasured(['knotd', '-c', join(own, 'knot.conf')]), own);
+}
+
+/** A forwarding server that asks the servers on these ports of 127.0.0.1, in their order where it can be told one. */
+export async function startForwarder(
+  name: Forwarder,
+  folder: string,
+  servers: readonly number[],
+): Promise<Program> {
+  const port = await freePort();
+  const own = join(folder, `${name}-${port}`);
+  mkdirSync(own);
+  const command = await COMMANDS[name](own, port, servers);
+  return start(name, port, ['taskset', '-c', CORE.measured, ...command], own);
+}
+
+/** A UDP port of 127.0.0.1 that nobody has now. */
+export async function freePort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
+}
+
+/** A query for an address (RFC 1035 section 4), as bytes. */
+export function addressQuery(id: number, name: string): Buffer {
+  const labels = name.split('.').flatMap((label) => [Buffer.of(label.length), Buffer.from(label, 'latin1')]);
+  const head = Buffer.from('000001000001000000000000', 'hex');
+  head.writeUInt16BE(id, 0);
+  return Buffer.concat([head, ...labels, Buffer.from('0000010001', 'hex')]);
+}
+
+type CommandMaker = (
+  folder: string,
+  port: number,
+  servers: readonly number[],
+) => Promise<readonly string[]> | readonly string[];
+
+const COMMANDS: Readonly<Record<Forwarder, CommandMaker>> = {
+  dnskeeper: async (folder, port, servers) => [
+    await daemonLauncher(),
+    '--root',
+    daemonRoot(folder, `127.0.0.1:${port}`, servers),
+  ],
+  dnsmasq: (_, port, servers) => [
+    'dnsmasq',
+    ...['--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--pid-file='],
+    ...['--bind-interfaces', '--listen-address=127.0.0.1', '--cache-size=10000', '--user=root'],
+    ...[`--port=${port}`, ...servers.map((server) => `--server=127.0.0.1#${server}`)],
+  ],
+  unbound: (folder, port, servers) => {
+    const file = join(folder, 'unbound.conf');
+    writeFileSync(file, unboundConfiguration(folder, port, servers));
+    return ['unbound', '-d', '-p', '-c', file];
+  },
+};
+
+let launcher: Promise<string> | undefined;
+
+/** The daemon as the package has it: bundled, and started by the package's launcher with nothing changed but its folder. */
+export function daemonLauncher(): Promise<string> {
+  launcher ??= makeLauncher();
+  return launcher;
+}
+
+async function makeLauncher(): Promise<string> {
+  const root = join(import.meta.dirname, '..');
+  const folder = join(root, 'dist/bench');
+  await bundle(root, folder);
+  const shipped = readFileSync(join(root, 'packaging/dnskeeperd'), 'utf8');
+  const here = shipped
+    .replaceAll('/usr/lib/dnskeeper/node ', `${process.execPath} `)
+    .replaceAll('/usr/lib/dnskeeper/', `${folder}/`);
+  if (here.includes('/usr/lib')) throw new Error('wanted a launcher whose folder can be replaced');
+  const path = join(folder, 'dnskeeperd');
+  writeFileSync(path, here);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** A root folder for the daemon, with a configuration that listens at `listen` and asks those servers. */
+export function daemonRoot(folder: string, listen: string, servers: readonly number[]): string {
+  mkdirSync(join(folder, 'etc/dnskeeper'), { recursive: true });
+  const list = servers.map((port) => `"dns+udp://127.0.0.1:${port}"`).join(', ');
+  const text = `[resolver]
+listen = ["dns+udp://${listen}"]
+[dns]
+servers = [${list}]
+[networkmanager]
+enabled = false
+[log]
+level = "warn"
+`;
+  writeFileSync(join(folder, 'etc/dnskeeper/config.toml'), text);
+  return folder;
+}
+
+function knotConfiguration(folder: string, port: number): string {
+  return `server:
+  rundir: "${folder}"
+  listen: 127.0.0.1@${port}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+log:
+- target: stderr
+  any: error
+database:
+  storage: "${folder}"
+control:
+  listen: "${folder}/knot.sock"
+zone:
+- domain: ${ZONE}
+  file: "${folder}/zone"
+  zonefile-sync: -1
+  journal-content: none
+`;
+}
+
+function unboundConfiguration(folder: string, port: number, servers: readonly number[]): string {
+  return `server:
+  interface: 127.0.0.1@${port}
+  num-threads: 1
+  do-daemonize: no
+  chroot: ""
+  username: ""
+  directory: "${folder}"
+  use-syslog: no
+  verbosity: 0
+  module-config: "iterator"
+  do-not-query-localhost: no
+  msg-cache-size: 64m
+  rrset-cache-size: 64m
+remote-control:
+  control-enable: no
+forward-zone:
+  name: "."
+${servers.map((server) => `  forward-addr: 127.0.0.1@${server}`).join('\n')}
+`;
+}
+
+/** How often and how long each time a started server is asked whether it is there. */
+const TRIES = 100;
+const TRY_MS = 100;
+
+async function start(
+  name: string,
+  port: number,
+  [program = '', ...words]: readonly string[],
+  folder: string,
+): Promise<Program> {
+  const log = join(folder, 'log');
+  const child = hold(program, words, log);
+  for (let tries = 0; !(await answers(port)); tries++)
+    if (tries > TRIES || child.exitCode !== null) {
+      await end(child);
+      throw new Error(`${name} does not answer; is it installed? ${readFileSync(log, 'utf8')}`);
+    }
+  return { name, port, pid: pidOf(child), close: () => end(child) };
+}
+
+const pidOf = (child: ChildProcess): number => child.pid ?? 0;
+
+/** Whether somebody answers at the port. The name is one that nobody keeps for the measurement. */
+async function answers(port: number): Promise<boolean> {
+  const socket = createSocket('udp4');
+  try {
+    socket.send(addressQuery(1, `ready.${ZONE}`), port, '127.0.0.1');
+    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(TRY_MS) })) as [Buffer];
+    return ((answer[3] ?? 0) & 15) === 0 && answer.readUInt16BE(6) > 0;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
+}
