@@ -57,16 +57,17 @@ export const DNSCTL: ProgramEntry = {
       name: 'query',
       text: 'Ask the local resolver for a name, and show who answered and how long it took',
       detail: [
-        'TYPE is a record type such as A, AAAA, MX, TXT or TYPE65; A unless given. The resolver answers as it would a program, from its cache too, also while /etc/resolv.conf does not lead to it.',
+        'NAME is a host or domain name, or an address, which is asked for by its reverse name. TYPE is a record type such as A, AAAA, MX, TXT or TYPE65; A unless given, PTR for an address. The resolver answers as it would a program, from its cache too, also while /etc/resolv.conf does not lead to it.',
+        'It shows the records, extended errors (RFC 8914), who was asked over which link and route or where else the answer came from, the time it took, and whether the server validated it (the AD bit).',
       ],
       arguments: [
-        { name: 'NAME', text: 'A host or domain name' },
+        { name: 'NAME', text: 'A host or domain name, or an address' },
         { name: 'TYPE', text: 'A record type', optional: true },
       ],
       options: [JSON_OPTION],
       exits: [
-        { code: 0, text: 'The name exists.' },
-        { code: 1, text: 'It does not, or nobody could tell.' },
+        { code: 0, text: 'The name exists, though it may have no record of this type.' },
+        { code: 1, text: 'The name does not exist, or nobody could tell.' },
       ],
     },
     {

@@ -1,3 +1,5 @@
+import { domainToASCII } from 'node:url';
+import { parseAddress, reverseName } from '../core/address.ts';
 import { type Domain, parseDomain } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { DaemonPresence, MachineFacts } from '../core/machine-facts.ts';
@@ -115,7 +117,8 @@ async function showExplanation(context: CommandContext): Promise<number> {
 }
 
 async function showQuery(context: CommandContext): Promise<number> {
-  const report = await context.client.query(domainOf(context), context.arguments['TYPE'] ?? 'A');
+  const { name, type } = questionOf(context);
+  const report = await context.client.query(name, context.arguments['TYPE'] ?? type);
   if (isJson(context)) context.print(json(report, 2));
   else {
     const { formatQuery } = await import('./format-query.ts');
@@ -124,8 +127,17 @@ async function showQuery(context: CommandContext): Promise<number> {
   return report.rcode === 'NOERROR' ? EXIT.done : EXIT.problem;
 }
 
+/** An address is asked for by its reverse name, as host(1) does. */
+function questionOf(context: CommandContext): { readonly name: Domain; readonly type: string } {
+  const address = parseAddress(context.arguments['NAME'] ?? '');
+  if (address.ok) return { name: reverseName(address.value), type: 'PTR' };
+  return { name: domainOf(context), type: 'A' };
+}
+
 function domainOf(context: CommandContext, otherwise = ''): Domain {
-  const parsed = parseDomain((context.arguments['NAME'] ?? otherwise).toLowerCase());
+  const text = context.arguments['NAME'] ?? otherwise;
+  // Names in other scripts are asked for as A-labels (RFC 5891), as browsers do.
+  const parsed = parseDomain(/^[ -~]*$/.test(text) ? text.toLowerCase() : domainToASCII(text));
   if (parsed.ok) return parsed.value;
   throw new DnskeeperError('USAGE', `wanted a host or domain name, got ${parsed.reason}`);
 }

@@ -203,6 +203,7 @@ type Explanation (
 )
 
 # What the local resolver answered, and how it came about. "route" names the links asked, "server" who answered just now.
+# flags: those of AA, TC, RA, AD and CD that are set
 # from: local, hosts, refused, cache, "cache (stale)", upstream or failure
 type QueryReport (
   name: string,
@@ -210,6 +211,7 @@ type QueryReport (
   rcode: string,
   answers: []string,
   errors: []string,
+  flags: []string,
   authentic: bool,
   from: string,
   route: ?string,

@@ -1,7 +1,7 @@
 import type { QueryReport } from '../core/query-report.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { newPage } from './page.ts';
-import { durationText } from './time-text.ts';
+import { durationText, groupedText } from './time-text.ts';
 
 /** An answer of the local resolver for people: what it says, then how it came about. */
 export function formatQuery(report: QueryReport, terminal: Terminal): string {
@@ -10,20 +10,30 @@ export function formatQuery(report: QueryReport, terminal: Terminal): string {
   page.text(`${report.name} ${report.type}: ${report.rcode}`, { style: good ? 'strong' : 'bad' });
   if (good && report.answers.length === 0)
     page.text('The name exists, but has no record of this type.', { indent: 2 });
-  for (const answer of report.answers) page.text(answer, { indent: 2 });
+  for (const answer of report.answers.slice(0, MOST_RECORDS)) page.text(answer, { indent: 2 });
+  const more = report.answers.length - MOST_RECORDS;
+  if (more > 0) page.text(`and ${groupedText(more)} more records, which --json shows`, { indent: 2 });
   for (const error of report.errors) page.text(`extended error ${error}`, { indent: 2, style: 'notice' });
-  page.text(
-    `${wayOf(report)}, ${durationText(report.tookMs)}${report.authentic ? ', validated by the server' : ''}`,
-    {
-      indent: 2,
-    },
-  );
+  const validated = report.authentic ? ', validated by the server' : '';
+  page.text(`${wayOf(report)}, ${durationText(report.tookMs)}${validated}`, { indent: 2 });
+  const flags = report.flags.filter((flag) => flag !== 'RA').map((flag) => `${flag} (${FLAGS[flag] ?? '?'})`);
+  if (flags.length > 0) page.text(`flags ${flags.join(', ')}`, { indent: 2, style: 'faint' });
   return page.end();
 }
 
+const MOST_RECORDS = 100;
+
+/** All but RA, which every answer of a resolver has. */
+const FLAGS: Readonly<Record<string, string>> = {
+  AA: 'from the owner of the name',
+  TC: 'cut off',
+  AD: 'authentic data',
+  CD: 'not checked',
+};
+
 function wayOf({ from, server, route }: QueryReport): string {
-  if (server !== undefined) return `from ${server}`;
   const over = route === undefined ? '' : `, route ${route}`;
+  if (server !== undefined) return `asked ${server}${over}, not cached before`;
   return `from ${WAYS[from] ?? from}${over}`;
 }
 
@@ -33,5 +43,5 @@ const WAYS: Readonly<Record<string, string>> = {
   refused: 'nobody: such questions are refused',
   cache: 'the cache',
   'cache (stale)': 'the cache, past its time because no server answered',
-  failure: 'nobody',
+  failure: 'nobody: no server gave an answer',
 };

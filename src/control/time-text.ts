@@ -31,4 +31,12 @@ export function sizeText(bytes: number): string {
   return bytes < 10_000_000 ? `${Math.round(bytes / 1000)} kB` : `${Math.round(bytes / 1_000_000)} MB`;
 }
 
+/** A whole number with its thousands parted: `12,345`. */
+export const groupedText = (count: number): string =>
+  String(Math.round(count)).replace(/\B(?=([0-9]{3})+$)/g, ',');
+
+/** `1 failure`, `12,345 failures`; for words whose plural ends in s alone. */
+export const countText = (count: number, what: string): string =>
+  `${groupedText(count)} ${what}${count === 1 ? '' : 's'}`;
+
 const two = (value: number): string => String(value).padStart(2, '0');

@@ -1,3 +1,4 @@
+import type { Domain } from './domain.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 
 /** An IP address as bytes, 4 or 16 of them. IPv4-mapped IPv6 addresses are stored as the IPv4 address they mean. */
@@ -38,6 +39,13 @@ export function parsePrefix(text: string): Parsed<Prefix> {
 /** Canonical text: dotted decimal, or RFC 5952 for IPv6. */
 export function formatAddress(address: Address): string {
   return address.family === 4 ? address.bytes.join('.') : formatSix(address.bytes);
+}
+
+/** The name under which an address's names are found (RFC 1035 section 3.5, RFC 3596 section 2.5). */
+export function reverseName({ family, bytes }: Address): Domain {
+  const labels =
+    family === 4 ? bytes.map(String) : bytes.flatMap((b) => [(b >> 4).toString(16), (b & 15).toString(16)]);
+  return `${labels.reverse().join('.')}.${family === 4 ? 'in-addr' : 'ip6'}.arpa` as Domain;
 }
 
 /** Whether `address` lies within `prefix`. */

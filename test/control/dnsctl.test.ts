@@ -7,7 +7,7 @@ import { controlInterface } from '../../src/control/service.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
 import { type FakeControl, fakeControl } from '../support/fake-control.ts';
-import { degradedStatus, sampleHistory, sampleStatus } from '../support/sample-status.ts';
+import { degradedStatus, sampleHistory, sampleQuery, sampleStatus } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
 
 const program = join(import.meta.dirname, '../../src/dnsctl.ts');
@@ -152,6 +152,34 @@ describe('dnsctl', () => {
       code: 2,
       err: expect.stringContaining('empty label'),
     });
+  });
+
+  test.each([
+    [['git.office.example'], 'git.office.example A'],
+    [['Git.Office.Example.', 'https'], 'git.office.example https'],
+    [['192.0.2.7'], '7.2.0.192.in-addr.arpa PTR'],
+    [['2001:db8::1'], `1.${'0.'.repeat(23)}8.b.d.0.1.0.0.2.ip6.arpa PTR`],
+    [['bücher.example', 'AAAA'], 'xn--bcher-kva.example AAAA'],
+  ])('query %j asks for %s', async (argv, asked) => {
+    await serve();
+    expect(await dnsctl('query', ...argv)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('host7.office.example 60 A 10.8.3.7'),
+    });
+    expect(control.asked).toEqual([`query ${asked}`]);
+  });
+
+  test('query exits 1 for a name that does not exist, and 2 for what is no name', async () => {
+    await serve();
+    control.query = async () => ({ ...sampleQuery, rcode: 'NXDOMAIN', answers: [] });
+    expect(await dnsctl('query', 'a.example')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('NXDOMAIN'),
+    });
+    expect(JSON.parse((await dnsctl('query', 'a.example', '--json')).out)).toMatchObject({
+      rcode: 'NXDOMAIN',
+    });
+    expect(await dnsctl('query', 'a..b')).toMatchObject({ code: 2 });
   });
 
   test('history shows the last changes, as many as asked for', async () => {
