@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { DnskeeperError } from '../core/errors.ts';
 import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
+import { bindSockets, type SocketCalls } from './libc-sockets.ts';
 
 /** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
 export interface PeerCredentials {
@@ -18,12 +19,17 @@ export interface Libc {
   peerCredentials(fd: number): PeerCredentials;
   /** Whether a file or folder carries the immutable flag (`chattr +i`); undefined where nobody can tell, as for links. */
   isImmutable(path: string): boolean | undefined;
-  /** Send one datagram to a Unix socket; a leading `@` means the abstract name space (sd_notify(3)). */
-  notify(socketPath: string, text: string): void;
+  /**
+   * Send one datagram to a Unix socket, with copies of descriptors beside it where some are given; a leading `@` in the
+   * path means the abstract name space (sd_notify(3)).
+   */
+  notify(socketPath: string, text: string, descriptors?: readonly number[]): void;
   /** A TCP socket that only ever uses one link (socket(7), SO_BINDTODEVICE), not connected yet. */
   tcpSocketOnLink(family: 4 | 6, link: string): number;
   /** UDP in batches. */
   readonly datagrams: DatagramCalls;
+  /** Listening sockets by their descriptors. */
+  readonly sockets: SocketCalls;
 }
 
 /**
@@ -73,6 +79,7 @@ function bind(koffi: typeof import('koffi')): Libc {
     'long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t addressSize)',
   );
   const failed = (what: string): DnskeeperError => systemError(what, koffi.errno(), koffi.os.errno);
+  const sockets = bindSockets(library, koffi, failed);
 
   return {
     lockExclusive(fd) {
@@ -97,14 +104,17 @@ function bind(koffi: typeof import('koffi')): Libc {
         closeSync(fd);
       }
     },
-    notify(socketPath, text) {
+    notify(socketPath, text, descriptors = []) {
       const address = unixAddress(socketPath);
       const fd: number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
       if (fd < 0) throw failed('open a datagram socket');
       try {
         const bytes = Buffer.from(text);
-        const sent: number = sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length);
-        if (sent !== bytes.length) throw failed(`send to ${socketPath}`);
+        const sent =
+          descriptors.length > 0
+            ? sockets.sendDescriptors(fd, bytes, address, descriptors)
+            : sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length) === bytes.length;
+        if (!sent) throw failed(`send to ${socketPath}`);
       } finally {
         closeSync(fd);
       }
@@ -120,6 +130,7 @@ function bind(koffi: typeof import('koffi')): Libc {
       throw error;
     },
     datagrams: bindDatagrams(library, koffi, failed),
+    sockets,
   };
 }
 

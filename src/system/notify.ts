@@ -12,6 +12,10 @@ export interface ServiceNotifier {
   stopping(): void;
   /** One line for `systemctl status`. */
   status(text: string): void;
+  /** Have the service manager keep a copy of a descriptor and give it to the next process (FileDescriptorStoreMax=). */
+  store(name: string, fd: number): void;
+  /** Have it close all copies that it keeps under a name. */
+  unstore(name: string): void;
   /** Ping the watchdog until the returned function is called, where the service manager wants pings. */
   watchdog(clock: Clock): () => void;
 }
@@ -27,12 +31,19 @@ export function serviceNotifier(
     ready: () => send('READY=1'),
     reloading: () => send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send('STOPPING=1'),
+    // FDPOLL=0, or an error on the socket would have the copy closed.
+    store: (name, fd) => send(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, [fd]),
+    unstore: (name) => send(`FDSTOREREMOVE=1\nFDNAME=${name}`),
     status: (text) => send(`STATUS=${text.replace(/[^\x20-\x7e]/g, ' ').slice(0, 400)}`),
     watchdog: (clock) => ping(clock, watchdogMs(env), () => send('WATCHDOG=1')),
   };
 }
 
-function sender(socket: string | undefined, libc: Libc | undefined, log: Log): (text: string) => void {
+function sender(
+  socket: string | undefined,
+  libc: Libc | undefined,
+  log: Log,
+): (text: string, descriptors?: readonly number[]) => void {
   if (socket === undefined || socket === '') return () => {};
   if (libc === undefined) {
     log.warn(
@@ -42,9 +53,9 @@ function sender(socket: string | undefined, libc: Libc | undefined, log: Log): (
     return () => {};
   }
   let failed = false;
-  return (text) => {
+  return (text, descriptors) => {
     try {
-      libc.notify(socket, text);
+      libc.notify(socket, text, descriptors);
       failed = false;
     } catch (error) {
       if (!failed) log.warn({ socket, error: messageOf(error) }, 'a message to systemd was not sent');

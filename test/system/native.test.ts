@@ -181,6 +181,49 @@ describe.skipIf(noPython !== undefined)(unless(noPython, 'messages to systemd'),
   });
 });
 
+/** The same for descriptors: prints the text, and for each descriptor that came along the port its socket is bound to. */
+const TAKER = `
+import array, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print('listening', flush=True)
+while True:
+    text, control, _, _ = s.recvmsg(4096, socket.CMSG_LEN(4 * 8))
+    fds = array.array('i')
+    for level, kind, data in control:
+        assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        fds.frombytes(data[:len(data) - len(data) % fds.itemsize])
+    ports = [str(socket.socket(fileno=fd).getsockname()[1]) for fd in fds]
+    print(text.decode().replace('\\n', '|'), *ports, flush=True)
+`;
+
+describe.skipIf(noPython !== undefined)(unless(noPython, 'descriptors for systemd'), () => {
+  it('arrive as copies of what was sent, beside the text', async () => {
+    const path = join(temporaryFolder(), 'notify');
+    const child = spawn('python3', ['-c', TAKER, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let said = '';
+    child.stdout.on('data', (data) => {
+      said += String(data);
+    });
+    await until(() => said.includes('listening'), 'the service manager listens');
+    const loopback = { family: 4, bytes: [127, 0, 0, 1], kind: 'loopback' } as const;
+    const descriptors = [libc.datagrams.bindUdp(loopback, 0), libc.sockets.listenTcp(loopback, 0)];
+    onTestFinished(() => descriptors.forEach((fd) => void closeSync(fd)));
+    const [udp, tcp] = descriptors.map((fd) => libc.sockets.describe(fd)?.port);
+    const notifier = serviceNotifier({ NOTIFY_SOCKET: path }, libc, silentLog);
+    notifier.store('udp-a', descriptors[0] as number);
+    libc.notify(path, 'both', descriptors);
+    notifier.unstore('udp-a');
+    await until(() => said.split('\n').length >= 5, 'all three messages came');
+    expect(said.split('\n').slice(1, 4)).toEqual([
+      `FDSTORE=1|FDNAME=udp-a|FDPOLL=0 ${udp}`,
+      `both ${udp} ${tcp}`,
+      'FDSTOREREMOVE=1|FDNAME=udp-a',
+    ]);
+  });
+});
+
 describe('the notifier', () => {
   const sent = (): { libc: Libc; texts: string[] } => {
     const texts: string[] = [];
