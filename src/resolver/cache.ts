@@ -1,7 +1,9 @@
+import type { CacheEntryReport, CacheReport, CacheStatistics } from '../core/cache-report.ts';
 import { type Domain, isWithin, parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import { cacheKey, nameInKey, sharedForm } from './cache-key.ts';
+import { entryReport } from './cache-report.ts';
 import { type CacheBounds, cacheStore } from './cache-store.ts';
 import {
   answerBytes,
@@ -9,7 +11,6 @@ import {
   glanceOf,
   type PackedAnswer,
   pack,
-  rcodeOf,
   withOption,
   withTtl,
 } from './fast-path-answer.ts';
@@ -30,31 +31,8 @@ export interface Cache {
   /** Keep only this part (0 to 1): memory is short. */
   shrink(factor: number): void;
   statistics(): CacheStatistics;
-  /** What is known now, for `dnsctl cache`. */
-  list(name?: Domain): CachedAnswer[];
-}
-
-/** Counts since the start, and sizes now. */
-export interface CacheStatistics {
-  readonly hits: number;
-  readonly staleHits: number;
-  readonly misses: number;
-  readonly prefetches: number;
-  readonly evicted: number;
-  readonly entries: number;
-  readonly bytes: number;
-}
-
-/** One remembered answer, for people. */
-export interface CachedAnswer {
-  readonly name: string;
-  readonly type: number;
-  readonly route: string;
-  readonly kind: ResponseFacts['kind'];
-  readonly rcode: number;
-  readonly ageSeconds: number;
-  /** Below zero: expired, kept in case no server answers. */
-  readonly leftSeconds: number;
+  /** What is remembered now of all names, or of one name and what is below it; at most so many answers. */
+  cacheReport(name?: Domain, most?: number): CacheReport;
 }
 
 /** What a cache is made with. */
@@ -95,6 +73,9 @@ const LAST_PART = 0.1;
 const POPULAR_HITS = 3;
 const MOST_PREFETCHES = 64;
 
+/** A listing is for eyes. */
+const MOST_REPORTED = 200;
+
 /** What an entry costs beside its bytes: key, object and map slot. */
 const ENTRY_BYTES = 400;
 
@@ -119,7 +100,7 @@ export function makeCache(options: CacheOptions): Cache {
   const { clock, routeKeyOf, nsid, onRepeated } = options;
   const limits = { ...LIMITS, ...options.limits };
   const store = cacheStore<Entry>(options.bounds ?? BOUNDS);
-  const counts = { hits: 0, staleHits: 0, misses: 0, prefetches: 0 };
+  const counts = { hits: 0, staleServed: 0, misses: 0, prefetched: 0, shrunkByPressure: 0 };
   let refreshing = 0;
   /** Grows with every flush: an answer asked for before it must not come in after it. */
   let epoch = 0;
@@ -178,7 +159,7 @@ export function makeCache(options: CacheOptions): Cache {
     if (entry.refreshing || entry.kind === 'failure' || refreshing >= MOST_PREFETCHES) return;
     entry.refreshing = true;
     refreshing++;
-    counts.prefetches++;
+    counts.prefetched++;
     ask(next, shared, key, new AbortController().signal)
       .then(() => {
         const renewed = store.peek(key);
@@ -203,7 +184,7 @@ export function makeCache(options: CacheOptions): Cache {
     entry: Entry,
   ): Promise<Answer> {
     const old = (): Answer => {
-      counts.staleHits++;
+      counts.staleServed++;
       return answerFrom(query, entry, 0, true);
     };
     if (clock.now() < entry.retryAt) return old();
@@ -228,6 +209,13 @@ export function makeCache(options: CacheOptions): Cache {
       origin: { kind: 'cache', route: entry.route, stale },
     };
   }
+
+  const statistics = (): CacheStatistics => ({
+    ...counts,
+    evictions: store.evicted,
+    entries: store.count,
+    bytes: store.bytes,
+  });
 
   let inner: Answerer | undefined;
 
@@ -270,12 +258,22 @@ export function makeCache(options: CacheOptions): Cache {
       epoch++;
       return store.prune((entry) => entry.route === route || entry.via === route);
     },
-    shrink: (factor) => store.shrink(factor),
-    statistics: () => ({ ...counts, evicted: store.evicted, entries: store.count, bytes: store.bytes }),
-    list: (name) =>
-      [...store.entries()]
-        .filter(([key]) => name === undefined || isBelow(nameInKey(key), name))
-        .map(([key, entry]) => shown(key, entry, clock.now())),
+    shrink(factor) {
+      counts.shrunkByPressure++;
+      store.shrink(factor);
+    },
+    statistics,
+    cacheReport(name, most = MOST_REPORTED) {
+      const found = [...store.entries()].filter(
+        ([key]) => name === undefined || isBelow(nameInKey(key), name),
+      );
+      const best = found.toReversed().toSorted(([, a], [, b]) => b.hits - a.hits);
+      return {
+        entries: best.slice(0, most).map(([key, entry]) => shown(key, entry, clock.now())),
+        matching: found.length,
+        statistics: statistics(),
+      };
+    },
   };
 }
 
@@ -326,14 +324,8 @@ function answerTo(query: Query, packed: PackedAnswer, elapsed: number): Buffer {
   return wire.subarray(0, answerInPlace(wire, 0, glance, packed, 0, elapsed));
 }
 
-function shown(key: string, entry: Entry, now: number): CachedAnswer {
-  return {
-    name: readName(nameInKey(key)),
-    type: entry.type,
-    route: entry.route,
-    kind: entry.kind,
-    rcode: rcodeOf(packedIn(entry)),
-    ageSeconds: Math.floor((now - entry.storedAt) / 1000),
-    leftSeconds: Math.ceil((entry.expiresAt - now) / 1000),
-  };
+function shown(key: string, entry: Entry, now: number): CacheEntryReport {
+  const name = nameInKey(key);
+  const bytes = entry.packed.length + key.length + ENTRY_BYTES;
+  return entryReport({ ...entry, name, packed: packedIn(entry), bytes }, now);
 }

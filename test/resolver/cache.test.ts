@@ -1,5 +1,6 @@
 import { decode } from 'dns-packet';
 import { describe, expect, it } from 'vitest';
+import type { CacheReport } from '../../src/core/cache-report.ts';
 import type { Domain } from '../../src/core/domain.ts';
 import { type CacheOptions, makeCache } from '../../src/resolver/cache.ts';
 import { responseTo } from '../../src/resolver/message.ts';
@@ -27,6 +28,8 @@ function underTest(options: Partial<CacheOptions> = {}) {
     stage(queryOf(wish, transport), nobody);
   return { clock, servers, cache, ask, repeated };
 }
+
+const names = ({ entries }: CacheReport): readonly string[] => entries.map(({ name }) => name).toSorted();
 
 const ttlOf = ({ wire }: Answer): number | undefined => decode(wire).answers?.[0]?.ttl;
 
@@ -138,10 +141,36 @@ describe('the cache', () => {
     const { servers, ask, cache } = underTest();
     servers.answerAlways(addresses(60, 1));
     for (const name of ['a.example', 'www.a.example', 'b.example', 'xa.example']) await ask({ name });
-    expect(cache.list('a.example' as Domain).map(({ name }) => name)).toEqual(['a.example', 'www.a.example']);
+    expect(names(cache.cacheReport('a.example' as Domain))).toEqual(['a.example', 'www.a.example']);
     expect(cache.flush('a.example' as Domain)).toBe(2);
-    expect(cache.list().map(({ name }) => name)).toEqual(['b.example', 'xa.example']);
+    expect(names(cache.cacheReport())).toEqual(['b.example', 'xa.example']);
     expect(cache.flush()).toBe(2);
+  });
+
+  it('lists what it holds, those asked for most first, and no more than is wanted', async () => {
+    const { servers, ask, cache, clock } = underTest();
+    servers.answerAlways(addresses(60, 1, 2));
+    for (const name of ['a.example', 'b.example', 'b.example', 'c.example']) await ask({ name });
+    clock.advance(10_000);
+    expect(cache.cacheReport(undefined, 2)).toMatchObject({
+      matching: 3,
+      statistics: { entries: 3, hits: 1, misses: 3, staleServed: 0, prefetched: 0, evictions: 0 },
+      entries: [
+        {
+          name: 'b.example',
+          type: 'A',
+          rcode: 'NOERROR',
+          records: ['b.example 50 A 192.0.2.1', 'b.example 50 A 192.0.2.2'],
+          recordCount: 2,
+          secondsLeft: 50,
+          route: 'home',
+          hits: 1,
+        },
+        { name: 'c.example', hits: 0 },
+      ],
+    });
+    clock.advance(55_000);
+    expect(cache.cacheReport('c.example' as Domain).entries).toMatchObject([{ secondsLeft: -5 }]);
   });
 
   it.each<[string, (query: Query) => Buffer, Answer['origin'] | undefined, number]>([
@@ -190,7 +219,7 @@ describe('the cache', () => {
     const { servers, ask, cache } = underTest({ bounds: { entries: 10, bytes: 1_000_000 } });
     servers.answerAlways(addresses(60, 1));
     for (let i = 0; i < 30; i++) await ask({ name: `host${i}.example` });
-    expect(cache.statistics()).toMatchObject({ entries: 10, evicted: 20 });
+    expect(cache.statistics()).toMatchObject({ entries: 10, evictions: 20 });
     cache.shrink(0.5);
     expect(cache.statistics().entries).toBe(5);
   });
@@ -222,7 +251,7 @@ describe('prefetching', () => {
     await servers.answer(addresses(100, 2));
     expect(repeated).toHaveLength(before + 1);
     expect(ttlOf(await ask())).toBe(100);
-    expect(cache.statistics().prefetches).toBe(1);
+    expect(cache.statistics().prefetched).toBe(1);
   });
 
   it('does so when the fast path says that a name is popular', async () => {
@@ -263,7 +292,7 @@ describe('old data', () => {
     const again = ask();
     await servers.answer(addresses(60, 2));
     expect((await again).origin.kind).toBe('upstream');
-    expect(cache.statistics()).toMatchObject({ staleHits: 2 });
+    expect(cache.statistics()).toMatchObject({ staleServed: 2 });
   });
 
   it('is given when the servers take long, whose answer is kept all the same', async () => {
