@@ -3,6 +3,7 @@ import { parseAddress } from '../core/address.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
+import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import { type FastPath, type FastSocket, startFastPath } from './fast-path.ts';
 import type { ListenAt, Listener, Reception } from './listener.ts';
@@ -25,13 +26,16 @@ export interface FastUdpNeeds {
   readonly reception: Reception;
   /** Ask anew for a popular answer that is about to expire: the cache's `refresh`. */
   readonly refresh: (query: Query) => void;
+  /** Where sockets wait that an earlier process had. */
+  readonly sockets?: SocketStore;
 }
 
 /** Bursts of this size wait in the kernel rather than being lost while the worker is replaced. */
 const RECEIVE_BYTES = 1 << 20;
 
 /** A fast path whose misses go the way of all other queries. */
-export function fastUdp({ libc, clock, log, reception, refresh }: FastUdpNeeds): FastUdp {
+export function fastUdp(needs: FastUdpNeeds): FastUdp {
+  const { libc, clock, log, reception, refresh, sockets = NO_STORE } = needs;
   const path = startFastPath({
     libc,
     clock,
@@ -50,6 +54,7 @@ export function fastUdp({ libc, clock, log, reception, refresh }: FastUdpNeeds):
       path.add(socket);
       return {
         at,
+        pause: () => path.pause(socket),
         async close() {
           await path.remove(socket);
           closeSync(socket.fd);
@@ -60,12 +65,17 @@ export function fastUdp({ libc, clock, log, reception, refresh }: FastUdpNeeds):
   };
 
   function bind(at: ListenAt): number {
+    const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port };
+    const waiting = sockets.take(place);
+    if (waiting !== undefined) return waiting;
     const address = parseAddress(at.host);
     if (!address.ok || at.port === 0)
       throw new DnskeeperError('USAGE', `wanted an address and a port, got ${at.host} port ${at.port}`);
-    return libc.datagrams.bindUdp(address.value, at.port, {
+    const fd = libc.datagrams.bindUdp(address.value, at.port, {
       reuseAddress: true,
       receiveBytes: RECEIVE_BYTES,
     });
+    sockets.keep(place, fd);
+    return fd;
   }
 }

@@ -23,6 +23,8 @@ import type { Query } from './query.ts';
 export interface FastPath extends FastTableKeeper {
   /** Serve a socket, bound and non-blocking, which stays its opener's to close, but not before `remove`. */
   add(socket: FastSocket): void;
+  /** Take no more packets from it; what is asked already can still be answered. */
+  pause(socket: FastSocket): Promise<void>;
   /** Serve it no more; resolves when nothing of ours touches it. */
   remove(socket: FastSocket): Promise<void>;
   close(): Promise<void>;
@@ -98,6 +100,7 @@ const SOUND_AFTER_MS = 60_000;
 export function startFastPath(options: FastPathOptions): FastPath {
   const { libc, clock, log } = options;
   const sockets = new Map<number, FastSocket>();
+  const paused = new Set<FastSocket>();
   const listed = new Map<number, () => void>();
   const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.size));
   const counters = new Float64Array(new SharedArrayBuffer(8 * COUNTERS.size));
@@ -165,7 +168,9 @@ export function startFastPath(options: FastPathOptions): FastPath {
   }
 
   function workerSockets(): WorkerSocket[] {
-    return [...sockets].map(([id, { fd, service }]) => ({ id, fd, proxy: service === 'proxy' }));
+    return [...sockets]
+      .filter(([, socket]) => !paused.has(socket))
+      .map(([id, { fd, service }]) => ({ id, fd, proxy: service === 'proxy' }));
   }
 
   /** Tell the worker which sockets to serve; resolves when it serves no others. */
@@ -213,7 +218,12 @@ export function startFastPath(options: FastPathOptions): FastPath {
       nextId = (nextId + 1) % ID_END;
       void list();
     },
+    pause(socket) {
+      paused.add(socket);
+      return list();
+    },
     async remove(socket) {
+      paused.delete(socket);
       for (const [id, known] of sockets) if (known === socket) sockets.delete(id);
       await list();
     },

@@ -10,8 +10,9 @@ export async function listenBoth(
   at: ListenAt,
   reception: Reception,
   overUdp: (at: ListenAt, reception: Reception) => Promise<Listener> = listenUdp,
+  overTcp: (at: ListenAt, reception: Reception) => Promise<Listener> = listenTcp,
 ): Promise<readonly Listener[]> {
-  const tcp = await listenTcp(at, reception);
+  const tcp = await overTcp(at, reception);
   try {
     return [await overUdp(tcp.at, reception), tcp];
   } catch (error) {

@@ -8,8 +8,11 @@ const MOST_PIPELINED = 64;
 /** The same as resolved: a client that says nothing for so long is let go. */
 const IDLE_MS = 30_000;
 
-/** Take queries over TCP, several at once on each connection (RFC 7766). Rejects when the address cannot be had. */
-export function listenTcp(at: ListenAt, reception: Reception): Promise<Listener> {
+/**
+ * Take queries over TCP, several at once on each connection (RFC 7766). Rejects when the address cannot be had.
+ * `fd` is a socket that listens there already and is ours from now on.
+ */
+export function listenTcp(at: ListenAt, reception: Reception, fd?: number): Promise<Listener> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -23,11 +26,14 @@ export function listenTcp(at: ListenAt, reception: Reception): Promise<Listener>
         new DnskeeperError('IO', `${at.host} port ${at.port} (TCP) cannot be had: ${error.message}`, error),
       );
     });
-    server.listen({ host: at.host, port: at.port, exclusive: true }, () => {
+    server.listen(fd === undefined ? { host: at.host, port: at.port, exclusive: true } : { fd }, () => {
       const bound = server.address();
       server.on('error', () => {}); // accept(2) ran out of something; the next connection may do better
       resolve({
         at: { ...at, port: typeof bound === 'object' && bound !== null ? bound.port : at.port },
+        async pause() {
+          server.close();
+        },
         close: () =>
           new Promise((closed) => {
             server.close(() => closed());

@@ -15,7 +15,9 @@ export interface ListenAt {
 /** Something that takes queries on one address; the fast path's worker is another one than the sockets of Node. */
 export interface Listener {
   readonly at: ListenAt;
-  /** Take no more queries; those in flight are answered or given up. */
+  /** Take no more queries and go on answering those in flight, where one can be had without the other. */
+  pause?(): Promise<void>;
+  /** Take no more queries; those in flight are given up. */
   close(): Promise<void>;
 }
 
@@ -37,6 +39,8 @@ export class Reception {
   readonly #log: Log;
   readonly #stop = new AbortController();
   readonly #clients = new Map<string, number>();
+  /** Those who wait until nothing is in flight. */
+  readonly #empty = new Set<() => void>();
   #inFlight = 0;
   #queries = 0;
   #malformed = 0;
@@ -94,6 +98,20 @@ export class Reception {
       .finally(() => this.#release(client));
   }
 
+  /** Wait until nothing is in flight, or `signal` aborts. */
+  drained(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#empty.delete(done);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      if (this.#inFlight === 0 || signal.aborted) return resolve();
+      this.#empty.add(done);
+      signal.addEventListener('abort', done);
+    });
+  }
+
   /** Give up what is in flight. */
   close(): void {
     this.#stop.abort();
@@ -101,6 +119,7 @@ export class Reception {
 
   #release(client: string): void {
     this.#inFlight--;
+    if (this.#inFlight === 0) for (const done of this.#empty) done();
     const left = (this.#clients.get(client) ?? 1) - 1;
     if (left === 0) this.#clients.delete(client);
     else this.#clients.set(client, left);

@@ -1,7 +1,10 @@
+import { parseAddress } from '../core/address.ts';
 import type { Domain } from '../core/domain.ts';
+import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { QueryReport } from '../core/query-report.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
+import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import { type Cache, makeCache } from './cache.ts';
 import { coalesce } from './coalesce.ts';
@@ -9,7 +12,7 @@ import { type FastUdp, fastUdp } from './fast-path-listener.ts';
 import { watchHosts } from './hosts-watch.ts';
 import { type ListenAt, type Listener, Reception } from './listener.ts';
 import { listenBoth } from './listener-both.ts';
-import { listenUdp } from './listener-udp.ts';
+import { listenTcp } from './listener-tcp.ts';
 import { allAddresses, machineFacts } from './machine.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
@@ -21,6 +24,8 @@ export interface LiveNeeds {
   readonly clock: Clock;
   readonly log: Log;
   readonly libc: Libc | undefined;
+  /** Where sockets wait that an earlier process had. */
+  readonly sockets?: SocketStore;
   readonly settings: () => ResolverSettings;
   /** Whether our own sockets stand at an address. */
   readonly isOwn: (host: string, port: number) => boolean;
@@ -41,7 +46,7 @@ export interface LiveResolver {
 
 /** Put a resolver together on the machine itself. */
 export function openResolver(needs: LiveNeeds): LiveResolver {
-  const { clock, log, libc, settings, isOwn } = needs;
+  const { clock, log, libc, settings, isOwn, sockets = NO_STORE } = needs;
   let fast: FastUdp | undefined;
   // The hosts stage stands above the cache, so that a changed file holds from the next query on.
   const hosts = watchHosts(needs.hostsFile, () => fast?.path.invalidate(), log);
@@ -72,7 +77,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   };
   const reception = new Reception(resolver.answer, log, () => fast?.path.statistics().hits ?? 0);
   const startFast = (calls: Libc): FastUdp =>
-    fastUdp({ libc: calls, clock, log, reception, refresh: (query) => cache.refresh(query) });
+    fastUdp({ libc: calls, clock, log, reception, refresh: (query) => cache.refresh(query), sockets });
   return {
     resolver,
     cache,
@@ -81,7 +86,10 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       // Not before it is needed: where systemd-resolved answers, no worker costs memory.
       if (libc !== undefined) fast ??= startFast(libc);
       const started = fast;
-      return listenBoth(at, reception, started === undefined ? listenUdp : (place) => started.listen(place));
+      if (libc === undefined || started === undefined) return listenBoth(at, reception);
+      return listenBoth(at, reception, started.listen, async (place) =>
+        listenTcp(place, reception, tcpSocket(libc, sockets, place)),
+      );
     },
     query: (name, type, signal) => reportQuery(resolver.answer, name, type, signal),
     get problem() {
@@ -92,6 +100,22 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       await fast?.close();
     },
   };
+}
+
+/** The listening socket that waits for us there, or a new one, which is kept from now on. */
+function tcpSocket(libc: Libc, sockets: SocketStore, { host, port }: ListenAt): number {
+  const place: SocketPlace = { kind: 'tcp', host, port };
+  const waiting = sockets.take(place);
+  if (waiting !== undefined) return waiting;
+  const address = parseAddress(host);
+  if (!address.ok) throw new DnskeeperError('USAGE', `wanted an IP address to listen on, got ${host}`);
+  try {
+    const fd = libc.sockets.listenTcp(address.value, port);
+    sockets.keep(place, fd);
+    return fd;
+  } catch (error) {
+    throw new DnskeeperError('IO', `${host} port ${port} (TCP) cannot be had: ${messageOf(error)}`, error);
+  }
 }
 
 /** A cache that has the fast path forget whenever it forgets itself. */
