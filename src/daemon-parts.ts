@@ -49,6 +49,8 @@ export interface LinkKeeper extends Output {
 export interface NameService extends Output {
   status(): ResolverStatus;
   onStatus(listener: (status: ResolverStatus) => void): () => void;
+  /** The files are written, and list this address of the resolver's or none. */
+  filesName(nameserver: string | undefined): void;
   /** From now on no file may name it; it goes on answering until it is closed. */
   standDown(): void;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;

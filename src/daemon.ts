@@ -241,11 +241,12 @@ class Loop implements Daemon {
   /** Nobody answers behind our address once we are gone, so the file goes back to the servers while we still do. */
   async #leaveRealServers(): Promise<void> {
     this.#parts.resolver.standDown();
-    if (this.#fileMode.mode !== 'stub') return;
+    if (this.#fileMode.mode !== 'stub') return this.#parts.resolver.filesName(undefined);
     const decision = this.#decisionFor('dnskeeperd ends');
     try {
       await this.#files.apply(decision, AbortSignal.timeout(APPLY_DEADLINE_MS));
       await this.#parts.link.apply(decision, AbortSignal.timeout(APPLY_DEADLINE_MS));
+      this.#parts.resolver.filesName(decision.nameserver);
     } catch (error) {
       this.#parts.log.error({}, `The real servers could not be written at the end: ${messageOf(error)}`);
     }
@@ -275,7 +276,11 @@ class Loop implements Daemon {
     this.#publish();
     if (this.#stop.signal.aborted || this.#planText === '') return;
     const next = this.#chooseMode();
-    if (next.mode === this.#fileMode.mode && nameserverOf(next) === nameserverOf(this.#fileMode)) return;
+    if (next.mode === this.#fileMode.mode && nameserverOf(next) === nameserverOf(this.#fileMode)) {
+      // While a run is under way only its end tells what the files say.
+      if (this.#running === undefined) this.#parts.resolver.filesName(nameserverOf(next));
+      return;
+    }
     this.#force = true;
     this.#planTime = this.#parts.clock.now();
     this.#wake(cause, 'dnskeeper');
@@ -366,10 +371,13 @@ class Loop implements Daemon {
   async #apply(pending: Pending): Promise<void> {
     this.#applying = pending;
     this.#failures.clear();
+    let written: string | undefined;
     for (const output of [this.#parts.resolver, this.#files, this.#parts.link] satisfies readonly Output[]) {
+      const decision = this.#decisionFor(pending.cause);
+      if (output === this.#files) written = decision.nameserver;
       try {
         await output.apply(
-          this.#decisionFor(pending.cause),
+          decision,
           AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]),
         );
       } catch (error) {
@@ -378,7 +386,9 @@ class Loop implements Daemon {
       }
       if (output === this.#files) this.#ready.resolve();
     }
-    if (this.#failures.size === 0) this.#attempt = 0;
+    if (this.#failures.size > 0 || this.#stop.signal.aborted) return;
+    this.#attempt = 0;
+    this.#parts.resolver.filesName(written);
   }
 
   #fail(name: string, message: string): void {

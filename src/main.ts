@@ -32,10 +32,11 @@ import { type Files, openFiles } from './system/files.ts';
 import { ifindexOf } from './system/ifindex.ts';
 import { selinuxLabels } from './system/labels.ts';
 import { type Libc, loadLibc } from './system/libc.ts';
+import { NO_STORE, type SocketStore, socketStore } from './system/listen-fds.ts';
 import { takeLock } from './system/lock.ts';
 import type { Log } from './system/log.ts';
 import { type LeveledLog, type LogLevel, openLog } from './system/log-pino.ts';
-import { serviceNotifier } from './system/notify.ts';
+import { type ServiceNotifier, serviceNotifier } from './system/notify.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { runningWriters } from './system/processes.ts';
 import { openRecording } from './system/recording-file.ts';
@@ -44,7 +45,10 @@ import { type Watch, watchFile, watchFolders } from './system/watch.ts';
 
 type Options = Readonly<Record<string, string>>;
 
-/** How long the files of an earlier run stay while the sources have not all spoken or name no server. */
+/**
+ * How long the files of an earlier run stay, and queries wait in its sockets or those of a socket unit, while the sources
+ * have not all spoken or name no server.
+ */
 const HOLD_FIRST_MS = 2000;
 
 /** How long --once waits for the link to be decided. */
@@ -116,6 +120,9 @@ interface Ground {
   readonly configuration: ConfigFiles;
   readonly log: LeveledLog;
   readonly libc: Libc | undefined;
+  readonly notifier: ServiceNotifier;
+  /** Listening sockets of the process before us. */
+  readonly sockets: SocketStore;
   readonly files: Files;
   readonly clock: Clock;
   /** Set while a recording is replayed at speed: the clock that the replay moves. */
@@ -191,11 +198,17 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
   });
   const labelProblem = (): string | undefined => labels.problem;
   const settings = (): ConfigFiles['current']['config'] => configuration.current.config;
+  const notifier = serviceNotifier(process.env, libc, log);
+  const sockets =
+    libc === undefined
+      ? NO_STORE
+      : socketStore({ env: process.env, pid: process.pid, libc, notifier, log: log.child('sockets') });
   const live = openResolver({
     hostsFile: paths.hosts,
     clock: systemClock,
     log: log.child('resolver'),
     libc,
+    sockets,
     settings,
     isOwn: (host, port) => resolver.isOwn(host, port),
   });
@@ -206,6 +219,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     places: () => placesToListen(paths, options, settings()),
     sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
     listen: (at) => live.listen(at),
+    sockets,
     clock: systemClock,
     log: log.child('resolver'),
   });
@@ -217,6 +231,8 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     configuration,
     log,
     libc,
+    notifier,
+    sockets,
     files,
     clock,
     moved,
@@ -262,7 +278,8 @@ function placesToListen(
 }
 
 async function startOn(ground: Ground): Promise<Daemon> {
-  const { paths, options, files, link, live, resolver, configuration, clock, log, bus, held } = ground;
+  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus, held } =
+    ground;
   const record =
     options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
@@ -285,7 +302,7 @@ async function startOn(ground: Ground): Promise<Daemon> {
       residentBytes: () => process.memoryUsage.rss(),
       onEvent: (event) => record?.append(formatRecordedEvent(event, clock.now())),
     },
-    existed && bus !== undefined ? HOLD_FIRST_MS : 0,
+    (existed || sockets.waiting > 0) && bus !== undefined ? HOLD_FIRST_MS : 0,
   );
 }
 
@@ -382,8 +399,7 @@ function followOutside(
 }
 
 /** Tell the service manager: ready once the first file is written, what we do, that we live, that we end. */
-function announce({ libc, log, held }: Ground, daemon: Daemon, stop: AbortSignal): void {
-  const notifier = serviceNotifier(process.env, libc, log);
+function announce({ notifier, held }: Ground, daemon: Daemon, stop: AbortSignal): void {
   held.defer(notifier.watchdog(systemClock));
   held.defer(daemon.onStatus((status) => notifier.status(status.link.reason)));
   stop.addEventListener('abort', () => notifier.stopping(), { once: true });

@@ -278,7 +278,11 @@ function start({ holdFirst = 0 } = {}): {
   applied: string[];
   texts: string[];
   trouble: { message: string };
-  resolver: { status: ResolverStatus; listeners: ((status: ResolverStatus) => void)[] };
+  resolver: {
+    status: ResolverStatus;
+    listeners: ((status: ResolverStatus) => void)[];
+    named: (string | undefined)[];
+  };
   loaded: { -readonly [K in keyof LoadedConfig]: LoadedConfig[K] };
   file: () => ReturnType<typeof parseResolvConf>;
 } {
@@ -286,7 +290,11 @@ function start({ holdFirst = 0 } = {}): {
   const applied: string[] = [];
   const texts: string[] = [];
   const trouble = { message: '' };
-  const resolver = { status: OFF, listeners: [] as ((status: ResolverStatus) => void)[] };
+  const resolver = {
+    status: OFF,
+    listeners: [] as ((status: ResolverStatus) => void)[],
+    named: [] as (string | undefined)[],
+  };
   const loaded = { config: DEFAULT_CONFIG, files: [], problems: [] } as {
     -readonly [K in keyof LoadedConfig]: LoadedConfig[K];
   };
@@ -330,6 +338,7 @@ function start({ holdFirst = 0 } = {}): {
       standDown: () => {
         resolver.status = { ...OFF, reason: 'ends' };
       },
+      filesName: (nameserver) => void resolver.named.push(nameserver),
       apply: async () => {},
       query: () => Promise.reject(new Error('not asked in these tests')),
       flush: () => 0,

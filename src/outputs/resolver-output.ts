@@ -5,6 +5,7 @@ import type { ResolvedPresence } from '../core/takeover.ts';
 import type { ListenAt, Listener, Reception } from '../resolver/listener.ts';
 import type { Resolver } from '../resolver/resolver.ts';
 import type { Clock } from '../system/clock.ts';
+import { NO_STORE, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import type { Output } from './output.ts';
 
@@ -15,6 +16,10 @@ export interface ResolverOutput extends Output {
   onStatus(listener: (status: ResolverStatus) => void): () => void;
   /** What the bus tells about systemd-resolved, which has the addresses before us. */
   resolved(presence: ResolvedPresence): Promise<void>;
+  /** systemd-resolved is about to start: free its addresses, for a while; resolves when they are free. */
+  giveWay(): Promise<void>;
+  /** The files are written, and list this address of ours or none. Sockets close only after that. */
+  filesName(nameserver: string | undefined): void;
   /** We end: from now on no file may name the resolver, which goes on answering until `close`. */
   standDown(): void;
   /** Whether our own sockets stand at an address. */
@@ -26,28 +31,61 @@ export interface ResolverOutputNeeds {
   readonly resolver: Resolver;
   readonly reception: Reception;
   /** Where to listen now; empty with the reason where it must not. */
-  readonly places: () => { readonly at: readonly ListenAt[]; readonly whyNone: string };
+  readonly places: () => Wanted;
   /** Whether systemd-resolved's running stands in the way: not where the addresses are others than its own. */
   readonly sharesAddresses: () => boolean;
   /** Open one address, UDP and TCP; rejects with a DnskeeperError when it cannot be had. */
   readonly listen: (at: ListenAt, reception: Reception) => Promise<readonly Listener[]>;
+  /** Where sockets wait that an earlier process had. */
+  readonly sockets?: SocketStore;
   readonly clock: Clock;
   readonly log: Log;
+  /** How long a socket stays open after the files have ceased to name it. */
+  readonly lingerMs?: number;
 }
 
-/** The resolver's output. Everything it does runs one after the other. */
+/** Where to listen, and why nowhere. */
+export interface Wanted {
+  readonly at: readonly ListenAt[];
+  readonly whyNone: string;
+}
+
+/** Who has read the file just before it changed still asks. */
+const LINGER_MS = 100;
+/** Files that cannot be written must not keep systemd-resolved from its addresses. */
+const UNNAMED_DEADLINE_MS = 500;
+/** What is in flight when a socket closes gets so long to be answered. */
+const DRAIN_MS = 300;
+/** A systemd-resolved that we gave way to and that is not there by then does not come. */
+const GIVE_WAY_MS = 10_000;
+
+/** An address we listen on. */
+interface Place {
+  readonly at: ListenAt;
+  readonly listeners: readonly Listener[];
+}
+
+/** The resolver's output. Everything it does runs one after the other, but for closing, which takes its time. */
 export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
-  const { resolver, reception, clock, log } = needs;
+  const { resolver, reception, clock, log, sockets = NO_STORE, lingerMs = LINGER_MS } = needs;
   const listeners = new Set<(status: ResolverStatus) => void>();
   let presence: ResolvedPresence = 'unknown';
-  let open: readonly Listener[] = [];
-  let wantedText = '';
+  let open: readonly Place[] = [];
+  const closing = new Map<Place, Promise<void>>();
+  /** Hosts that a file may name, because status did and no file has been written since that does not. */
+  const offered = new Set<string>();
+  /** Hosts that a file has named in this run. */
+  const named = new Set<string>();
+  const unnamedListeners = new Set<() => void>();
   let state: ResolverStatus['state'] = 'off';
   let reason = 'dnskeeperd has just started.';
+  /** Without a plan there is nobody to ask; what is asked until then waits in sockets that an earlier process had. */
+  let planned = false;
   let leaving = false;
   let closed = false;
   let attempt = 0;
   let cancelRetry = (): void => {};
+  let cancelGiveWay: (() => void) | undefined;
   let queue: Promise<unknown> = Promise.resolve();
 
   function enqueue<T>(task: () => Promise<T>): Promise<T> {
@@ -60,17 +98,21 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     if (next === state && why === reason) return;
     state = next;
     reason = why;
+    const { nameserver } = status();
+    if (nameserver !== undefined) offered.add(nameserver);
     log[next === 'failed' ? 'warn' : 'info']({ state }, why);
     for (const listener of listeners) listener(status());
   }
 
-  const wanted = (): { readonly at: readonly ListenAt[]; readonly whyNone: string } => {
+  /** Undefined while it cannot be known yet. */
+  const wanted = (): Wanted | undefined => {
     if (closed) return { at: [], whyNone: 'dnskeeperd ends.' };
+    if (!planned) return undefined;
     if (needs.sharesAddresses()) {
+      if (cancelGiveWay !== undefined) return { at: [], whyNone: 'systemd-resolved is about to start.' };
       if (presence === 'running')
         return { at: [], whyNone: 'systemd-resolved runs and answers on these addresses.' };
-      if (presence === 'unknown')
-        return { at: [], whyNone: 'The bus has not told yet whether systemd-resolved runs.' };
+      if (presence === 'unknown') return undefined;
     }
     return needs.places();
   };
@@ -78,26 +120,22 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   /** Bring the sockets in line with what is wanted. Never rejects: what went wrong is a state. */
   async function settle(): Promise<void> {
     cancelRetry();
-    const { at, whyNone } = wanted();
-    const text = JSON.stringify(at);
-    if (text === wantedText && state !== 'failed') {
-      if (at.length === 0) tell('off', whyNone);
+    const now = wanted();
+    if (now === undefined) {
+      if (open.length === 0) tell('off', 'The bus has not told yet whether systemd-resolved runs.');
       return;
     }
-    // First the word that nobody is to be sent here any more, then the sockets.
-    if (open.length > 0) tell('off', at.length === 0 ? whyNone : 'The addresses to listen on have changed.');
-    await release();
-    wantedText = text;
-    if (at.length === 0) {
-      tell('off', whyNone);
-      return;
-    }
+    const { at, whyNone } = now;
+    const gone = open.filter((place) => !at.some((each) => isSame(each, place.at)));
+    open = open.filter((place) => !gone.includes(place));
     try {
-      for (const each of at) open = [...open, ...(await needs.listen(each, reception))];
+      for (const each of at) if (!open.some((place) => isSame(each, place.at))) await add(each, gone);
       attempt = 0;
-      tell('bound', `It answers on ${addresses().join(', ')}.`);
+      if (at.length === 0) tell('off', whyNone);
+      else tell('bound', `It answers on ${addresses().join(', ')}.`);
     } catch (error) {
-      await release();
+      gone.push(...open);
+      open = [];
       attempt++;
       tell(
         'failed',
@@ -105,12 +143,61 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       );
       cancelRetry = clock.after(retryPause(attempt), () => void enqueue(settle));
     }
+    for (const place of gone) void close(place);
+    if (state === 'bound') sockets.closeRest();
   }
 
-  async function release(): Promise<void> {
-    const old = open;
-    open = [];
+  /** New sockets come before old ones go, unless they stand at the same place. */
+  async function add(at: ListenAt, gone: readonly Place[]): Promise<void> {
+    for (const place of gone) if (isSamePlace(at, place.at)) await close(place);
+    for (const [place, done] of closing) if (isSamePlace(at, place.at)) await done;
+    open = [...open, { at, listeners: await needs.listen(at, reception) }];
+  }
+
+  /** Close an address without losing what is asked there; once for each place. */
+  function close(place: Place): Promise<void> {
+    const running = closing.get(place);
+    if (running !== undefined) return running;
+    const done = retire(place)
+      .catch((error: unknown) =>
+        log.error({ host: place.at.host }, `A socket was not closed: ${messageOf(error)}`),
+      )
+      .finally(() => closing.delete(place));
+    closing.set(place, done);
+    return done;
+  }
+
+  /** First no file may send anybody here, then those go who have read it before, then what is in flight is answered. */
+  async function retire({ at, listeners: old }: Place): Promise<void> {
+    await unnamed(at.host);
+    if (named.has(at.host) && lingerMs > 0)
+      await new Promise<void>((done) => void clock.after(lingerMs, done));
+    await Promise.all(old.map((listener) => listener.pause?.()));
+    await reception.drained(AbortSignal.timeout(DRAIN_MS));
     await Promise.all(old.map((listener) => listener.close()));
+    // At our end the service manager decides: a restart keeps the sockets, a stop closes them.
+    if (!closed) sockets.forget(at.host, at.port);
+  }
+
+  function unnamed(host: string): Promise<void> {
+    return new Promise((resolve) => {
+      if (!offered.has(host)) return resolve();
+      const done = (): void => {
+        unnamedListeners.delete(look);
+        cancel();
+        resolve();
+      };
+      const look = (): void => {
+        if (!offered.has(host)) done();
+      };
+      const cancel = clock.after(UNNAMED_DEADLINE_MS, done);
+      unnamedListeners.add(look);
+    });
+  }
+
+  /** All that were on their way out. */
+  async function allClosed(): Promise<void> {
+    await Promise.all(closing.values());
   }
 
   const addresses = (): readonly string[] => [
@@ -120,21 +207,26 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   ];
 
   function status(): ResolverStatus {
-    const named = open.find(({ at }) => at.port === 53 && at.service === 'full')?.at.host;
-    const usable = state === 'bound' && !leaving && named !== undefined;
-    const unnamed = state === 'bound' && !leaving && named === undefined;
+    const host = open.find(({ at }) => at.port === 53 && at.service === 'full')?.at.host;
+    const usable = state === 'bound' && !leaving && host !== undefined;
+    const unnameable = state === 'bound' && !leaving && host === undefined;
     return {
       state,
       reason: leaving
         ? 'dnskeeperd ends.'
-        : unnamed
+        : unnameable
           ? `${reason} A resolv.conf can name none of these, because it cannot say a port.`
           : reason,
       addresses: addresses(),
-      ...(usable ? { nameserver: named } : {}),
+      ...(usable ? { nameserver: host } : {}),
       servers: resolver.servers(),
       ...reception.traffic,
     };
+  }
+
+  function endGiveWay(): void {
+    cancelGiveWay?.();
+    cancelGiveWay = undefined;
   }
 
   return {
@@ -143,6 +235,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       await enqueue(async () => {
         if (signal.aborted || closed) return;
         resolver.apply(plan);
+        planned = true;
         await settle();
       });
     },
@@ -154,20 +247,48 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     resolved: (told) =>
       enqueue(async () => {
         presence = told;
+        if (told === 'running') endGiveWay();
         if (!closed) await settle();
       }),
+    async giveWay() {
+      await enqueue(async () => {
+        if (closed || !needs.sharesAddresses()) return;
+        endGiveWay();
+        cancelGiveWay = clock.after(GIVE_WAY_MS, () => {
+          endGiveWay();
+          void enqueue(settle);
+        });
+        await settle();
+      });
+      await allClosed();
+    },
+    filesName(nameserver) {
+      if (nameserver !== undefined) named.add(nameserver);
+      for (const host of offered)
+        if (host !== nameserver && host !== status().nameserver) offered.delete(host);
+      for (const look of unnamedListeners) look();
+      // What an earlier process left may be named by its file until ours is written.
+      if (state === 'off' && wanted()?.at.length === 0) sockets.closeRest();
+    },
     standDown() {
       leaving = true;
     },
-    isOwn: (host, port) => open.some(({ at }) => at.port === port && at.host === host),
+    isOwn: (host, port) =>
+      [...open, ...closing.keys()].some(({ at }) => at.port === port && at.host === host),
     async close() {
       cancelRetry();
+      endGiveWay();
       await enqueue(async () => {
         closed = true;
         await settle();
-        reception.close();
-        resolver.close();
       });
+      await allClosed();
+      reception.close();
+      resolver.close();
     },
   };
 }
+
+const isSamePlace = (a: ListenAt, b: ListenAt): boolean => a.host === b.host && a.port === b.port;
+
+const isSame = (a: ListenAt, b: ListenAt): boolean => isSamePlace(a, b) && a.service === b.service;

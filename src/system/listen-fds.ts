@@ -20,6 +20,8 @@ export interface SocketPlace {
  * so that what is asked in between waits in the socket. Sockets of a socket unit come the same way and stay the unit's.
  */
 export interface SocketStore {
+  /** How many came and were neither taken nor closed yet. */
+  readonly waiting: number;
   /** A socket that waits for us at this place, from now on its taker's to close. */
   take(place: SocketPlace): number | undefined;
   /** Have a socket kept from now on. */
@@ -68,6 +70,9 @@ export function socketStore(needs: SocketStoreNeeds): SocketStore {
   }
 
   return {
+    get waiting() {
+      return waiting.size;
+    },
     take(place) {
       for (const [fd, { facts }] of waiting) {
         if (!isAt(facts, place) || facts.reusePort !== (place.reusePort ?? false)) continue;
@@ -97,6 +102,7 @@ export function socketStore(needs: SocketStoreNeeds): SocketStore {
 
 /** A store that keeps nothing, where there is no service manager or no C library. */
 export const NO_STORE: SocketStore = {
+  waiting: 0,
   take: () => undefined,
   keep: () => {},
   forget: () => {},

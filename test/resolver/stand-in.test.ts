@@ -173,6 +173,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
     },
     clock,
     log,
+    lingerMs: 0,
   });
   const daemon: Daemon = startDaemon(
     {
