@@ -52,7 +52,10 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     { to: 'etc/dnskeeper/conf.d', folder: true },
     { to: 'usr/sbin/dnskeeperd', content: from('packaging/dnskeeperd'), mode: 0o755 },
     { to: 'usr/bin/dnsctl', content: from('packaging/dnsctl'), mode: 0o755 },
-    { to: 'usr/lib/systemd/system/dnskeeper.service', content: from('systemd/dnskeeper.service') },
+    ...['dnskeeper.service', 'dnskeeper.socket'].map((name) => ({
+      to: `usr/lib/systemd/system/${name}`,
+      content: from(`systemd/${name}`),
+    })),
     ...['nameservice.d', 'nameservice-strict.d'].map((folder) => ({
       to: `etc/apparmor.d/abstractions/${folder}/dnskeeper`,
       content: from('packaging/apparmor/dnskeeper'),

@@ -33,6 +33,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/index.cjs
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/src/static.cjs
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
+-rw-r--r-- usr/lib/systemd/system/dnskeeper.socket
 -rwxr-xr-x usr/sbin/dnskeeperd
 -rw-r--r-- usr/share/bash-completion/completions/dnsctl
 -rw-r--r-- usr/share/bash-completion/completions/dnskeeperd

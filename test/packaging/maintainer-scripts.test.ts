@@ -127,7 +127,11 @@ describe('removal', () => {
   test('stops the daemon before anything is put back', () => {
     const root = machine({ before: OURS, release: { file: 'nameserver 10.0.0.1\n' } });
     run(root, 'prerm', 'remove');
-    expect(calls(root)).toEqual(['deb-systemd-invoke stop dnskeeper.service', 'dnsctl release']);
+    // The socket before the service, which a query would otherwise start again.
+    expect(calls(root)).toEqual([
+      'deb-systemd-invoke stop dnskeeper.socket dnskeeper.service',
+      'dnsctl release',
+    ]);
   });
 
   test.each(['upgrade', 'failed-upgrade', 'deconfigure'])('touches nothing on %s', (action) => {

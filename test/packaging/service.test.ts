@@ -42,9 +42,44 @@ describe('dnskeeper.service', () => {
     expect(text).toMatch(line);
   });
 
+  test('keeps its sockets with systemd over restarts', () => {
+    expect(Number(directives('FileDescriptorStoreMax')[0])).toBeGreaterThanOrEqual(4);
+    // Kept over a stop, they would go on taking queries that nobody answers.
+    expect(directives('FileDescriptorStorePreserve')).toEqual([]);
+  });
+
   test('waits for nothing that needs the system bus', () => {
     expect(directives('After')).toEqual(['local-fs.target', 'systemd-resolved.service']);
     expect([...directives('Requires'), ...directives('BindsTo'), ...directives('Requisite')]).toEqual([]);
+  });
+});
+
+describe('dnskeeper.socket', () => {
+  const socket = readFileSync(join(import.meta.dirname, '../../systemd/dnskeeper.socket'), 'utf8');
+
+  test('is understood by systemd without a complaint', () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'dnskeeper.service'), text.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true'));
+    writeFileSync(join(folder, 'dnskeeper.socket'), socket);
+    expect(systemdAnalyze('verify', '--man=no', join(folder, 'dnskeeper.socket'))).toEqual({
+      status: 0,
+      output: '',
+    });
+  });
+
+  test('listens where the resolver does, over UDP and TCP', () => {
+    const listens = [...socket.matchAll(/^Listen(\w+)=(.*)$/gm)].map(([, kind, at]) => `${kind} ${at}`);
+    expect(listens.sort()).toEqual([
+      'Datagram 127.0.0.53:53',
+      'Datagram 127.0.0.54:53',
+      'Stream 127.0.0.53:53',
+      'Stream 127.0.0.54:53',
+    ]);
+  });
+
+  test('gives way to systemd-resolved', () => {
+    expect(socket).toMatch(/^Conflicts=systemd-resolved\.service$/m);
+    expect(socket).toMatch(/^After=systemd-resolved\.service$/m);
   });
 });
 
