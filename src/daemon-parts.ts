@@ -2,6 +2,7 @@ import type { DaemonControl, Outcome } from './control/daemon-control.ts';
 import type { Config } from './core/config.ts';
 import type { Domain } from './core/domain.ts';
 import type { QueryReport } from './core/query-report.ts';
+import type { ResolverView } from './core/resolver-view.ts';
 import type { SourceEvent } from './core/snapshot.ts';
 import type {
   ConfigProblem,
@@ -56,6 +57,7 @@ export interface NameService extends Output {
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
   /** Forget remembered answers; how many. */
   flush(name?: Domain): number;
+  readonly view: ResolverView;
 }
 
 /** Everything a daemon is made of; main.ts builds the real ones, tests their own. */

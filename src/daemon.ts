@@ -10,6 +10,7 @@ import type { Plan } from './core/plan.ts';
 import { makePlan } from './core/policy.ts';
 import type { QueryReport } from './core/query-report.ts';
 import { lineReasons } from './core/resolv-conf.ts';
+import type { ResolverView } from './core/resolver-view.ts';
 import {
   fold,
   type Snapshot,
@@ -162,6 +163,10 @@ class Loop implements Daemon {
       findings,
       configuration: { files: configFiles, problems },
     };
+  }
+
+  get resolver(): ResolverView {
+    return this.#parts.resolver.view;
   }
 
   history(): readonly Change[] {

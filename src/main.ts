@@ -293,6 +293,7 @@ async function startOn(ground: Ground): Promise<Daemon> {
         ...resolver,
         query: (name, type, signal) => live.query(name, type, signal),
         flush: (name) => live.cache.flush(name),
+        view: live.view,
       },
       configuration,
       clock,

@@ -12,6 +12,7 @@ import { link, vpn } from './support/links.ts';
 import { type ManualClock, manualClock } from './support/manual-clock.ts';
 import { parseResolvConf } from './support/parse-resolv-conf.ts';
 import { recordingLog } from './support/recording-log.ts';
+import { sampleView } from './support/sample-view.ts';
 
 const home = link({ servers: ['192.168.1.1'] });
 const work = vpn({ servers: ['10.99.0.1'], searches: ['corp.example'] });
@@ -342,6 +343,7 @@ function start({ holdFirst = 0 } = {}): {
       apply: async () => {},
       query: () => Promise.reject(new Error('not asked in these tests')),
       flush: () => 0,
+      view: sampleView,
       close: async () => void applied.push('resolver closed'),
     },
     configuration: {

@@ -1,6 +1,9 @@
+import type { CacheReport } from '../core/cache-report.ts';
 import { DnskeeperError, type ErrorCode } from '../core/errors.ts';
 import type { Explanation } from '../core/explain.ts';
+import type { NamesReport } from '../core/names-report.ts';
 import type { QueryReport } from '../core/query-report.ts';
+import type { StatisticsReport } from '../core/statistics.ts';
 import type { Change } from '../core/status.ts';
 import { callVarlink, streamVarlink } from '../system/varlink-client.ts';
 import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
@@ -9,12 +12,24 @@ import { CONTROL_INTERFACE } from './description.ts';
 import type { MonitorReply } from './format-monitor.ts';
 import type { StatusReport } from './report.ts';
 
+/** One reply of io.dnskeeper.Top. */
+export interface TopReply {
+  readonly statistics: StatisticsReport;
+  /** Absent where the caller may not see names. */
+  readonly names?: NamesReport;
+}
+
 /** A running daemon as dnsctl sees it. Every method rejects with a DnskeeperError, `NOT_RUNNING` when nobody answers. */
 export interface ControlClient {
   status(): Promise<StatusReport>;
   history(): Promise<readonly Change[]>;
   explain(name: string): Promise<Explanation>;
   query(name: string, type: string): Promise<QueryReport>;
+  statistics(): Promise<StatisticsReport>;
+  /** Remembered answers for one name and below; `.` is everything. */
+  cache(name: string): Promise<CacheReport>;
+  /** The statistics every second, beginning now. */
+  top(): AsyncIterable<TopReply>;
   /** Forget what is remembered for one name and below; `.` is everything. */
   flush(name: string): Promise<Outcome>;
   /** Every status, beginning with the present one. */
@@ -40,6 +55,15 @@ export function controlClient(path: string, signal: AbortSignal): ControlClient 
     history: async () => field<readonly Change[]>(await call('GetHistory'), 'changes'),
     explain: async (name) => field<Explanation>(await call('Explain', { name }), 'explanation'),
     query: async (name, type) => field<QueryReport>(await call('Query', { name, type }), 'query'),
+    statistics: async () => field<StatisticsReport>(await call('GetStatistics'), 'statistics'),
+    cache: async (name) => field<CacheReport>(await call('GetCache', { name }), 'cache'),
+    async *top() {
+      for await (const reply of stream('Top')) {
+        const statistics = field<StatisticsReport>(reply, 'statistics');
+        const names = reply['names'] as NamesReport | undefined;
+        yield names === undefined ? { statistics } : { statistics, names };
+      }
+    },
     async flush(name) {
       const reply = await call('Flush', { name });
       return { ok: reply['ok'] === true, text: String(reply['text']) };

@@ -1,5 +1,6 @@
 import type { Domain } from '../core/domain.ts';
 import type { QueryReport } from '../core/query-report.ts';
+import type { ResolverView } from '../core/resolver-view.ts';
 import type { Change, Status } from '../core/status.ts';
 
 /** What dnsctl may ask of a running daemon, free of any transport. Reading is free; changing needs root. */
@@ -17,6 +18,8 @@ export interface DaemonControl {
   takeover(): Promise<Outcome>;
   /** Ask the local resolver as a client would; it need not listen for that. */
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
+  /** What the local resolver tells about itself. */
+  readonly resolver: ResolverView;
   /** Forget remembered answers: all, or those for one name and what is below it. */
   flush(name?: Domain): Promise<Outcome>;
   /** Put the saved original back, byte for byte, and leave /etc/resolv.conf alone until `takeover`. */

@@ -135,15 +135,24 @@ type ConfigProblem (
   got: string
 )
 
-# How one server did. "roundTripMs" is smoothed and absent before the first answer.
+# How one server did. "roundTripMs" is smoothed and absent before the first answer; "patienceMs" is how long it is waited
+# for before the next one is asked too; "failures" are timeouts, unreachable and malformed together.
 # state: new, good or late (others are asked first until it answers again)
 type ServerReport (
   link: string,
   server: string,
   state: string,
   roundTripMs: ?float,
+  patienceMs: float,
+  asked: int,
   answers: int,
-  failures: int
+  refusals: int,
+  hedgesWon: int,
+  failures: int,
+  timeouts: int,
+  unreachable: int,
+  malformed: int,
+  lastFailure: ?(time: int, text: string)
 )
 
 # The local resolver. "nameserver" is the address that a resolv.conf may name, "overBound" counts refusals for want of room.
@@ -194,12 +203,23 @@ type Change (
   reasons: [](line: string, reason: string)
 )
 
-# Where a name goes, and every rule that was looked at.
+# Where a name goes, and every rule that was looked at. "live" is absent while the local resolver answers nobody.
 type Explanation (
   name: string,
   servers: [](server: string, link: ?string, reason: string),
   rules: [](rule: string, matched: bool, reason: string),
-  file: string
+  file: string,
+  live: ?Outlook
+)
+
+# What a question for a name would meet now. "own" says what answers before any server; "servers" stand in the order in
+# which those of one link are asked; "used" answers are remembered for the route that the name goes now.
+type Outlook (
+  own: ?string,
+  route: ?string,
+  exclusive: bool,
+  servers: [](link: string, server: string, reason: string),
+  cached: [](type: string, rcode: string, secondsLeft: int, route: string, used: bool)
 )
 
 # What the local resolver answered, and how it came about. "route" names the links asked, "server" who answered just now.
@@ -219,6 +239,77 @@ type QueryReport (
   tookMs: float
 )
 
+# The cache of answers. "hits" are those that the fast path did not answer by itself.
+type CacheStatistics (
+  entries: int,
+  bytes: int,
+  hits: int,
+  misses: int,
+  staleServed: int,
+  prefetched: int,
+  evictions: int,
+  shrunkByPressure: int
+)
+
+# Remembered answers, those asked for most often first; "matching" counts those that are left out too.
+# "secondsLeft" is below zero for one that is only kept in case no server answers.
+type Cache (
+  entries: [](
+    name: string,
+    type: string,
+    rcode: string,
+    records: []string,
+    recordCount: int,
+    secondsLeft: int,
+    route: string,
+    hits: int,
+    bytes: int
+  ),
+  matching: int,
+  statistics: CacheStatistics
+)
+
+# What the local resolver did since it started. Types, outcomes and the latency do not tell what the fast path answered.
+# The last count of the latency is of those that took longer than every bound.
+type Statistics (
+  since: int,
+  time: int,
+  clients: (udp: int, tcp: int, malformed: int, inFlight: int),
+  types: [](type: string, queries: int),
+  outcomes: [](rcode: string, answers: int),
+  origins: (
+    fastPath: int,
+    cache: int,
+    stale: int,
+    local: int,
+    hosts: int,
+    refused: int,
+    upstream: int,
+    failure: int
+  ),
+  cache: CacheStatistics,
+  fastPath: ?(
+    hits: int,
+    misses: int,
+    oversized: int,
+    refused: int,
+    unsent: int,
+    entries: int,
+    restarts: int
+  ),
+  servers: []ServerReport,
+  connections: (tcpOpened: int, tlsOpened: int, tlsResumed: int, reused: int, failed: int),
+  bounds: [](bound: string, reached: int),
+  latency: (boundsMs: []float, counts: []int, sumMs: float)
+)
+
+# Names that clients asked for since somebody watches, but for those that the fast path answered.
+type Names (
+  since: int,
+  asked: [](name: string, count: int, countedTooHigh: int),
+  slowest: [](name: string, type: string, tookMs: float, by: string, time: int)
+)
+
 # The status now; with "more" also every later one.
 method GetStatus() -> (status: Status)
 
@@ -233,6 +324,15 @@ method Explain(name: string) -> (explanation: Explanation)
 
 # Ask the local resolver; the type is a name such as AAAA, or TYPE65.
 method Query(name: string, type: string) -> (query: QueryReport)
+
+# What the local resolver did so far.
+method GetStatistics() -> (statistics: Statistics)
+
+# Remembered answers for a name and what is below it; "." is everything. Names are private: root only.
+method GetCache(name: string) -> (cache: Cache)
+
+# With "more" only: the statistics every second. Names come along for root only, and are kept only while somebody watches.
+method Top() -> (statistics: Statistics, names: ?Names)
 
 # Forget remembered answers for a name and what is below it; "." is everything. Root only.
 method Flush(name: string) -> (ok: bool, text: string)

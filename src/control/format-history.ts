@@ -1,8 +1,9 @@
+import { durationText } from '../core/duration.ts';
 import type { Change } from '../core/status.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { unifiedDiff } from '../system/text-diff.ts';
 import { newPage, type Page } from './page.ts';
-import { durationText, timeText } from './time-text.ts';
+import { timeText } from './time-text.ts';
 
 /** The changes for people, oldest first: when and why, what changed in the file, and how long it took. */
 export function formatHistory(changes: readonly Change[], now: number, terminal: Terminal): string {

@@ -1,7 +1,8 @@
+import { durationText } from '../core/duration.ts';
 import type { QueryReport } from '../core/query-report.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { newPage } from './page.ts';
-import { durationText, groupedText } from './time-text.ts';
+import { groupedText } from './time-text.ts';
 
 /** An answer of the local resolver for people: what it says, then how it came about. */
 export function formatQuery(report: QueryReport, terminal: Terminal): string {

@@ -1,10 +1,11 @@
+import { durationText } from '../core/duration.ts';
 import type { Choice, Origin } from '../core/plan.ts';
 import { isInForce } from '../core/status.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { newPage, type Page, type Row } from './page.ts';
 import { type Problem, problemsOf } from './problems.ts';
 import type { LinkReport, StatusReport } from './report.ts';
-import { agoText, durationText, sizeText } from './time-text.ts';
+import { agoText, sizeText } from './time-text.ts';
 
 /** The status for people: what is wrong first, then what is in force and why, then how the daemon is. */
 export function formatStatus(report: StatusReport, now: number, terminal: Terminal): string {

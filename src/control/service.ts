@@ -1,6 +1,9 @@
 import { type Domain, parseDomain, ROOT } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import { explain } from '../core/explain.ts';
+import type { NamesWatch } from '../core/names-report.ts';
+import type { ResolverView } from '../core/resolver-view.ts';
+import { type Clock, systemClock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
 import type { Peer, VarlinkInterface } from '../system/varlink-interface.ts';
@@ -14,10 +17,17 @@ export interface ControlOptions {
   /** Who may change things beside root: the daemon's own user when it does not run as root. */
   readonly ownUid: number;
   readonly log: Log;
+  /** The machine's unless told. */
+  readonly clock?: Clock;
 }
 
-/** The varlink interface io.dnskeeper over a daemon. Reading is free, changing needs root. */
-export function controlInterface({ control, ownUid, log }: ControlOptions): VarlinkInterface {
+/** The varlink interface io.dnskeeper over a daemon. Reading is free but for names; changing needs root. */
+export function controlInterface({
+  control,
+  ownUid,
+  log,
+  clock = systemClock,
+}: ControlOptions): VarlinkInterface {
   const changing = (name: string, command: () => Promise<Outcome>) => ({
     answer: async ({ peer }: { readonly peer: Peer | undefined }): Promise<VarlinkParameters> => {
       permit(peer, ownUid);
@@ -55,7 +65,7 @@ export function controlInterface({ control, ownUid, log }: ControlOptions): Varl
       },
       Explain: {
         takes: ['name'],
-        answer: ({ parameters }) => explanation(String(parameters['name']), control),
+        answer: async ({ parameters }) => explanation(nameOf(parameters['name']), control),
       },
       Query: {
         takes: ['name', 'type'],
@@ -64,6 +74,25 @@ export function controlInterface({ control, ownUid, log }: ControlOptions): Varl
             .query(nameOf(parameters['name']), String(parameters['type']), signal)
             .catch(failed),
         }),
+      },
+      GetStatistics: { answer: () => ({ statistics: control.resolver.statistics() }) },
+      GetCache: {
+        takes: ['name'],
+        answer: ({ parameters, peer }) => {
+          permit(peer, ownUid);
+          const name = nameOf(parameters['name']);
+          return { cache: control.resolver.cache(name === ROOT ? undefined : name, MOST_CACHED) };
+        },
+      },
+      Top: {
+        stream: ({ peer, signal }, send) => {
+          const names = mayChange(peer, ownUid) ? control.resolver.watchNames() : undefined;
+          until(
+            signal,
+            everySecond(clock, () => send(topReply(control.resolver, names))),
+          );
+          until(signal, () => names?.close());
+        },
       },
       Flush: {
         takes: ['name'],
@@ -85,9 +114,32 @@ function until(signal: AbortSignal, stop: () => void): void {
   else signal.addEventListener('abort', stop, { once: true });
 }
 
-function explanation(text: string, control: DaemonControl): VarlinkParameters {
-  const { plan, link, resolvConf } = control.status();
-  return { explanation: explain(nameOf(text), plan, link, resolvConf.mode) };
+/** So many remembered answers are sent; what is left out is counted. */
+const MOST_CACHED = 1000;
+
+const SECOND_MS = 1000;
+
+/** Do it now and every second, until the returned function is called. */
+function everySecond(clock: Clock, task: () => void): () => void {
+  let cancel = clock.after(SECOND_MS, repeat);
+  function repeat(): void {
+    cancel = clock.after(SECOND_MS, repeat);
+    task();
+  }
+  task();
+  return () => cancel();
+}
+
+function topReply(resolver: ResolverView, names: NamesWatch | undefined): VarlinkParameters {
+  const statistics = resolver.statistics();
+  return names === undefined ? { statistics } : { statistics, names: names.report() };
+}
+
+async function explanation(name: Domain, control: DaemonControl): Promise<VarlinkParameters> {
+  const { plan, link, resolvConf, resolver } = control.status();
+  const explained = explain(name, plan, link, resolvConf.mode);
+  if (resolver.state !== 'bound') return { explanation: explained };
+  return { explanation: { ...explained, live: await control.resolver.outlook(name) } };
 }
 
 function nameOf(value: unknown): Domain {
@@ -96,8 +148,11 @@ function nameOf(value: unknown): Domain {
   throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'name' });
 }
 
+const mayChange = (peer: Peer | undefined, ownUid: number): boolean =>
+  peer?.uid === 0 || peer?.uid === ownUid;
+
 function permit(peer: Peer | undefined, ownUid: number): void {
-  if (peer?.uid === 0 || peer?.uid === ownUid) return;
+  if (mayChange(peer, ownUid)) return;
   throw new VarlinkError(`${CONTROL_INTERFACE}.PermissionDenied`, {
     wanted: ownUid === 0 ? 'root (uid 0)' : `root (uid 0) or uid ${ownUid}`,
     got:

@@ -1,4 +1,5 @@
 import { type Domain, isWithin, labelCount } from './domain.ts';
+import type { Outlook } from './outlook.ts';
 import type { NameRoute, Plan } from './plan.ts';
 import { routesFor } from './routes.ts';
 import { formatHost, formatServer } from './server.ts';
@@ -11,6 +12,8 @@ export interface Explanation {
   readonly rules: readonly { readonly rule: string; readonly matched: boolean; readonly reason: string }[];
   /** How the plain file carries it out, one or two sentences. */
   readonly file: string;
+  /** What a question would meet at this moment; absent while the local resolver answers nobody. */
+  readonly live?: Outlook;
 }
 
 /**

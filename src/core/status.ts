@@ -69,6 +69,17 @@ export interface Finding {
 /** What resolv.conf lists. */
 export type FileMode = 'file' | 'stub';
 
+/** What is wrong with a server beyond being slow or silent. */
+export interface ServerTrouble {
+  /**
+   * `certificate`: who answers cannot prove to be it; `handshake`: it takes connections but speaks no TLS, though it has
+   * to; `circle`: it sends our own questions back to us.
+   */
+  readonly kind: 'certificate' | 'handshake' | 'circle';
+  /** One sentence for status. */
+  readonly text: string;
+}
+
 /** How one server did. */
 export interface ServerReport {
   /** Key of the link that it belongs to. */
@@ -79,8 +90,24 @@ export interface ServerReport {
   readonly state: 'new' | 'good' | 'late';
   /** Smoothed, in milliseconds; absent before the first answer. */
   readonly roundTripMs?: number;
+  /** How long it is waited for before the next server is asked too. */
+  readonly patienceMs: number;
+  /** Questions sent to it. */
+  readonly asked: number;
   readonly answers: number;
+  /** Of the answers, those that refused or failed, so that the next server was asked. */
+  readonly refusals: number;
+  /** Answers that came before those of a server that was asked earlier. */
+  readonly hedgesWon: number;
+  /** Questions without a usable answer: the three kinds that follow, together. */
   readonly failures: number;
+  readonly timeouts: number;
+  /** It could not be reached, or no safe connection to it made. */
+  readonly unreachable: number;
+  /** What it sent was no answer. */
+  readonly malformed: number;
+  readonly lastFailure?: { readonly time: number; readonly text: string };
+  readonly trouble?: ServerTrouble;
 }
 
 /** What status says about the local resolver. */
@@ -94,6 +121,8 @@ export interface ResolverStatus {
   /** The address that a resolv.conf may name; absent where there is none on port 53. */
   readonly nameserver?: string;
   readonly servers: readonly ServerReport[];
+  /** Keys of links behind a captive portal whose strict encryption is relaxed for as long as that lasts; absent for none. */
+  readonly relaxed?: readonly string[];
   readonly queries: number;
   readonly malformed: number;
   /** Answered with SERVFAIL because a bound was reached. */

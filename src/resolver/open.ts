@@ -2,6 +2,7 @@ import { parseAddress } from '../core/address.ts';
 import type { Domain } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { QueryReport } from '../core/query-report.ts';
+import type { ResolverView } from '../core/resolver-view.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
 import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
@@ -14,8 +15,12 @@ import { type ListenAt, type Listener, Reception } from './listener.ts';
 import { listenBoth } from './listener-both.ts';
 import { listenTcp } from './listener-tcp.ts';
 import { allAddresses, machineFacts } from './machine.ts';
+import { watchedNames } from './names.ts';
+import { cachedFor } from './outlook.ts';
+import type { Query } from './query.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
+import { Counters, counting } from './statistics.ts';
 import type { BindToLink } from './upstream-udp.ts';
 
 /** What a live resolver stands on. */
@@ -39,15 +44,22 @@ export interface LiveResolver {
   /** Take queries on one address, over TCP and UDP; UDP on the fast path where the C library can be reached. */
   listen(at: ListenAt): Promise<readonly Listener[]>;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
+  readonly view: ResolverView;
   /** Why the hosts file, or part of it, is not in force. */
   readonly problem: string | undefined;
   close(): Promise<void>;
 }
 
+/** So many answers below a name are looked through for those of the very name. */
+const MOST_BELOW = 5000;
+
 /** Put a resolver together on the machine itself. */
 export function openResolver(needs: LiveNeeds): LiveResolver {
   const { clock, log, libc, settings, isOwn, sockets = NO_STORE } = needs;
   let fast: FastUdp | undefined;
+  const counters = new Counters();
+  const names = watchedNames(clock);
+  const since = clock.now();
   // The hosts stage stands above the cache, so that a changed file holds from the next query on.
   const hosts = watchHosts(needs.hostsFile, () => fast?.path.invalidate(), log);
   const kept: Cache = makeCache({
@@ -66,6 +78,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     cache: cache.stage,
     coalesce: coalesce({ routeKeyOf: (query) => resolver.routeKeyOf(query) }),
     dropRoute: (route) => void cache.dropRoute(route),
+    counters,
     ...(libc === undefined ? {} : { bindToLink: linkBinder(libc) }),
   });
   const resolver: Resolver = {
@@ -75,7 +88,8 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       fast?.path.invalidate();
     },
   };
-  const reception = new Reception(resolver.answer, log, () => fast?.path.statistics().hits ?? 0);
+  const answer = counting(resolver.answer, counters, () => names.heard);
+  const reception = new Reception(answer, log, () => fast?.path.statistics().hits ?? 0);
   const startFast = (calls: Libc): FastUdp =>
     fastUdp({ libc: calls, clock, log, reception, refresh: (query) => cache.refresh(query), sockets });
   return {
@@ -90,6 +104,26 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       return listenBoth(at, reception, started.listen, async (place) =>
         listenTcp(place, reception, tcpSocket(libc, sockets, place)),
       );
+    },
+    view: {
+      statistics: () =>
+        counters.report({
+          since,
+          time: clock.now(),
+          traffic: reception.traffic,
+          cache: cache.statistics(),
+          fastPath: fast?.path.statistics(),
+          servers: resolver.servers(),
+        }),
+      cache: (name, most) => cache.cacheReport(name, most),
+      async outlook(name) {
+        const routeNow = (query: Query): string => resolver.routeKeyOf(query);
+        return {
+          ...(await resolver.outlook(name)),
+          cached: cachedFor(name, cache.cacheReport(name, MOST_BELOW), routeNow),
+        };
+      },
+      watchNames: () => names.watch(),
     },
     query: (name, type, signal) => reportQuery(resolver.answer, name, type, signal),
     get problem() {

@@ -1,3 +1,5 @@
+import type { Domain } from '../core/domain.ts';
+import type { Outlook } from '../core/outlook.ts';
 import type { Plan } from '../core/plan.ts';
 import { formatServer } from '../core/server.ts';
 import type { ServerReport } from '../core/status.ts';
@@ -5,6 +7,7 @@ import type { Clock } from '../system/clock.ts';
 import { forwarder } from './forward.ts';
 import { type Hosts, hostsFile } from './hosts.ts';
 import { type LocalFacts, localNames } from './local.ts';
+import { lookAhead } from './outlook.ts';
 import type { Answerer, Query, Stage } from './query.ts';
 import { makeRouting, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
@@ -40,6 +43,8 @@ export interface Resolver {
   /** The key of the route that a query goes by now. */
   routeKeyOf(query: Query): string;
   servers(): readonly ServerReport[];
+  /** What a question for a name would meet now, but for the cache. */
+  outlook(name: Domain): Promise<Omit<Outlook, 'cached'>>;
   /** The machine woke up, or its network changed in ways that the plan does not tell. */
   forgive(): void;
   close(): void;
@@ -63,8 +68,9 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   const { cache, coalesce } = needs;
   let plan: Plan | undefined;
   const local = localNames(() => needs.local(plan));
+  const hosts = hostsFile(needs.hosts);
   return {
-    answer: stack({ local, hosts: hostsFile(needs.hosts), cache, coalesce, forward }),
+    answer: stack({ local, hosts, cache, coalesce, forward }),
     apply(next) {
       const before = routing;
       plan = next;
@@ -83,6 +89,8 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       return typeof route === 'string' ? route : route.key;
     },
     servers: () => choice.report(routing.links),
+    outlook: (name) =>
+      lookAhead(name, { local, hosts, routing, choice, policy: needs.settings().choice, plan }),
     forgive() {
       choice.forgive();
       upstream.forget();

@@ -49,6 +49,14 @@ export class ServerChoice {
     return new Race(this.#clock, order, probes, attempt, signal).result;
   }
 
+  /** How the servers of one link did, in the order in which a query would ask them now. */
+  ranking(link: string, servers: readonly Server[]): readonly ServerReport[] {
+    const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
+    return arrange(entries, this.#policy()).map(({ server, health }) =>
+      health.report(link, formatServer(server)),
+    );
+  }
+
   /** How the servers of these links did; the others are forgotten. */
   report(
     links: readonly { readonly key: string; readonly servers: readonly Server[] }[],
@@ -161,6 +169,7 @@ class Race {
   #launch(entry: Entry): void {
     const started = this.#clock.now();
     this.#open++;
+    entry.health.asked();
     this.#attempt(entry.server, this.#signal).then(
       (response) => this.#heard(entry, response, started),
       (error: unknown) => this.#lost(entry, error),
@@ -172,8 +181,13 @@ class Race {
     this.#open--;
     entry.health.answered(now - started);
     const chosen = { response, server: entry.server, tookMs: now - this.#started };
-    if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) this.#finish(chosen);
-    else {
+    if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) {
+      const first = this.#order[0];
+      if (!this.#done && first !== undefined && first !== entry && !this.#out.has(first))
+        entry.health.overtook();
+      this.#finish(chosen);
+    } else {
+      entry.health.refused();
       // SERVFAIL says more than REFUSED: the server tried, and its extended error may tell why it failed.
       if (this.#refusal === undefined || response.rcode === RCODE.SERVFAIL) this.#refusal = chosen;
       this.#drop(entry);
@@ -184,7 +198,7 @@ class Race {
     this.#open--;
     if (this.#signal.aborted) return;
     this.#failure = error;
-    entry.health.failed(this.#clock.now());
+    entry.health.failed(this.#clock.now(), error);
     this.#drop(entry);
   }
 

@@ -1,4 +1,6 @@
+import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { ServerReport } from '../core/status.ts';
+import { printable } from '../core/text.ts';
 
 /** A server nobody knows yet gets this long before another is asked too. */
 const FIRST_PATIENCE_MS = 150;
@@ -17,8 +19,17 @@ export class ServerHealth {
   #suspect = false;
   #probeAt = 0;
   #probePause = FIRST_PROBE_MS;
-  #answers = 0;
-  #failures = 0;
+  readonly #counts = {
+    asked: 0,
+    answers: 0,
+    refusals: 0,
+    hedgesWon: 0,
+    failures: 0,
+    timeouts: 0,
+    unreachable: 0,
+    malformed: 0,
+  };
+  #lastFailure: ServerReport['lastFailure'];
 
   get suspect(): boolean {
     return this.#suspect;
@@ -35,8 +46,22 @@ export class ServerHealth {
     return Math.min(Math.max(this.#smoothed + 4 * this.#variation, LEAST_PATIENCE_MS), MOST_PATIENCE_MS);
   }
 
+  asked(): void {
+    this.#counts.asked++;
+  }
+
+  /** Its answer sends us to the next server. */
+  refused(): void {
+    this.#counts.refusals++;
+  }
+
+  /** Its answer came before that of a server that was asked earlier. */
+  overtook(): void {
+    this.#counts.hedgesWon++;
+  }
+
   answered(tookMs: number): void {
-    this.#answers++;
+    this.#counts.answers++;
     if (this.#smoothed === undefined) {
       this.#smoothed = tookMs;
       this.#variation = tookMs / 2;
@@ -55,8 +80,10 @@ export class ServerHealth {
   }
 
   /** It did not answer at all, or could not be reached. */
-  failed(now: number): void {
-    this.#failures++;
+  failed(now: number, error: unknown): void {
+    this.#counts.failures++;
+    this.#counts[kindOf(error)]++;
+    this.#lastFailure = { time: now, text: printable(messageOf(error), 200) };
     this.late(now);
   }
 
@@ -77,10 +104,19 @@ export class ServerHealth {
     return {
       link,
       server,
-      state: this.#suspect ? 'late' : this.#answers === 0 ? 'new' : 'good',
-      ...(this.#smoothed === undefined ? {} : { roundTripMs: Math.round(this.#smoothed * 100) / 100 }),
-      answers: this.#answers,
-      failures: this.#failures,
+      state: this.#suspect ? 'late' : this.#counts.answers === 0 ? 'new' : 'good',
+      ...(this.#smoothed === undefined ? {} : { roundTripMs: hundredths(this.#smoothed) }),
+      patienceMs: hundredths(this.patienceMs),
+      ...this.#counts,
+      ...(this.#lastFailure === undefined ? {} : { lastFailure: this.#lastFailure }),
     };
   }
+}
+
+const hundredths = (ms: number): number => Math.round(ms * 100) / 100;
+
+function kindOf(error: unknown): 'timeouts' | 'unreachable' | 'malformed' {
+  const code = error instanceof DnskeeperError ? error.code : 'IO';
+  if (code === 'DEADLINE') return 'timeouts';
+  return code === 'PROTOCOL' ? 'malformed' : 'unreachable';
 }

@@ -1,6 +1,7 @@
 import { connect, Socket } from 'node:net';
-import { connect as connectTls, getCACertificates, type TLSSocket } from 'node:tls';
+import { connect as connectTls, getCACertificates, TLSSocket } from 'node:tls';
 import { DnskeeperError } from '../core/errors.ts';
+import type { Counters } from './statistics.ts';
 import { type UpstreamStream, upstreamStream } from './upstream-stream.ts';
 import type { BindToLink, Endpoint } from './upstream-udp.ts';
 
@@ -17,6 +18,7 @@ export interface ConnectionNeeds {
   readonly bindToLink?: BindToLink;
   /** Authorities to trust instead of the system's, as PEM; for tests. */
   readonly authorities?: readonly string[];
+  readonly counters?: Counters;
 }
 
 const CONNECT_MS = 3000;
@@ -45,20 +47,26 @@ export class UpstreamConnections {
 
   /** The connection that is there, or a new one. Rejects with a DnskeeperError when it cannot be made in time. */
   async get(endpoint: Endpoint, kind: StreamKind): Promise<UpstreamStream> {
+    const { counters } = this.#needs;
     const key = JSON.stringify([endpoint, kind]);
     const held = this.#open.get(key);
     if (held !== undefined) {
       const stream = await held;
-      if (stream.usable) return stream;
+      if (stream.usable) {
+        if (counters !== undefined) counters.connections.reused++;
+        return stream;
+      }
     }
     if (this.#closed) throw new DnskeeperError('IO', 'the resolver is closing');
     const other = this.#open.get(key); // another query may have made one while this one waited
     if (other !== undefined && other !== held) return other;
-    if (this.#sockets.size >= MOST_CONNECTIONS)
+    if (this.#sockets.size >= MOST_CONNECTIONS) {
+      if (counters !== undefined) counters.bounds.connections++;
       throw new DnskeeperError(
         'IO',
         `${MOST_CONNECTIONS} connections to servers are open, which is the most`,
       );
+    }
     const making = this.#make(key, endpoint, kind);
     this.#open.set(key, making);
     const forget = (): void => {
@@ -81,6 +89,7 @@ export class UpstreamConnections {
       const fail = (error: Error): void => {
         clearTimeout(timer);
         socket.destroy();
+        if (this.#needs.counters !== undefined) this.#needs.counters.connections.failed++;
         reject(error);
       };
       const patience = kind.kind === 'tls' && !kind.verify ? HOPE_MS : CONNECT_MS;
@@ -95,6 +104,7 @@ export class UpstreamConnections {
       socket.once(kind.kind === 'tcp' ? 'connect' : 'secureConnect', () => {
         clearTimeout(timer);
         socket.off('error', refused);
+        this.#count(socket);
         const idle = kind.kind === 'tcp' ? TCP_IDLE_MS : TLS_IDLE_MS;
         const stream = upstreamStream(socket, endpoint.host, idle, () => {
           this.#open.delete(key);
@@ -102,6 +112,16 @@ export class UpstreamConnections {
         resolve(stream);
       });
     });
+  }
+
+  #count(socket: Socket): void {
+    const counts = this.#needs.counters?.connections;
+    if (counts === undefined) return;
+    if (!(socket instanceof TLSSocket)) counts.tcpOpened++;
+    else {
+      counts.tlsOpened++;
+      if (socket.isSessionReused()) counts.tlsResumed++;
+    }
   }
 
   #tcp({ host, port, family, interface: link }: Endpoint): Socket {

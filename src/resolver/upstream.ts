@@ -5,6 +5,7 @@ import { type ResponseFacts, readResponse } from './message-read.ts';
 import type { Query } from './query.ts';
 import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
+import type { Counters } from './statistics.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
 import { askUdp, type BindToLink, type Endpoint } from './upstream-udp.ts';
 import { RCODE } from './wire.ts';
@@ -23,6 +24,7 @@ export interface UpstreamNeeds {
   /** For tests: authorities instead of the system's, and the port of encrypted servers instead of 853. */
   readonly authorities?: readonly string[];
   readonly tlsPort?: number;
+  readonly counters?: Counters;
 }
 
 const UDP_MS = 2000;
@@ -133,8 +135,10 @@ export class Upstream {
     style: QuestionStyle,
     signal: AbortSignal,
   ): Promise<Buffer | 'other case'> {
-    if (this.#sockets >= MOST_SOCKETS)
+    if (this.#sockets >= MOST_SOCKETS) {
+      if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
       throw new DnskeeperError('IO', `${MOST_SOCKETS} questions are on their way, which is the most`);
+    }
     const question = writeQuestion(query, style);
     let otherCase = false;
     const accept = (message: Buffer): boolean => {

@@ -85,6 +85,8 @@ describe('the text of a record', () => {
   test('agrees with another encoder about names that are compressed', () => {
     const wire = encode({
       type: 'response',
+      id: 1,
+      flags: 0,
       questions: [{ type: 'MX', name: 'a.example' }],
       answers: [{ type: 'MX', name: 'a.example', ttl: 7, data: { preference: 5, exchange: 'mx.a.example' } }],
     });

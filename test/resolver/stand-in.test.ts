@@ -200,7 +200,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
         apply: async () => {},
         close: async () => {},
       },
-      resolver: { ...resolver, query: live.query, flush: (name) => live.cache.flush(name) },
+      resolver: { ...resolver, query: live.query, flush: (name) => live.cache.flush(name), view: live.view },
       configuration: {
         current: { config, files: [], problems: [] },
         reload: async () => ({ config, files: [], problems: [] }),

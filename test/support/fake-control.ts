@@ -1,9 +1,12 @@
 import type { DaemonControl, Outcome } from '../../src/control/daemon-control.ts';
+import type { ResolverView } from '../../src/core/resolver-view.ts';
 import type { Change, Status } from '../../src/core/status.ts';
 import { sampleHistory, sampleQuery, sampleStatus } from './sample-status.ts';
+import { sampleView } from './sample-view.ts';
 
 /** A daemon's control that holds what a test puts into it. */
 export interface FakeControl extends DaemonControl {
+  resolver: ResolverView;
   /** What changing commands were asked, in order. */
   readonly asked: string[];
   readonly listeners: number;
@@ -55,6 +58,7 @@ export function fakeControl(first: Status = sampleStatus): FakeControl {
       asked.push(`query ${name} ${type}`);
       return sampleQuery;
     },
+    resolver: sampleView,
     flush: (name) => ask(name === undefined ? 'flush' : `flush ${name}`),
   };
   return fake;

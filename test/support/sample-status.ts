@@ -4,7 +4,7 @@ import type { Choice, Origin, PlanLink } from '../../src/core/plan.ts';
 import type { QueryReport } from '../../src/core/query-report.ts';
 import { parseOption, type ResolvOption } from '../../src/core/resolv-option.ts';
 import { parseServer, type Server } from '../../src/core/server.ts';
-import type { Change, Status } from '../../src/core/status.ts';
+import type { Change, ServerReport, Status } from '../../src/core/status.ts';
 
 /** 2026-11-21 12:00:00 UTC: the "now" of every sample. */
 export const SAMPLE_NOW = Date.UTC(2026, 10, 21, 12, 0, 0);
@@ -78,6 +78,23 @@ const homeSix = choice(
   'This connection has the best default route (metric 600).',
 );
 
+/** How a server did, nothing where nothing is told. */
+export const serverReport = (link: string, address: string, told: Partial<ServerReport>): ServerReport => ({
+  link,
+  server: address,
+  state: 'new',
+  patienceMs: 150,
+  asked: 0,
+  answers: 0,
+  refusals: 0,
+  hedgesWon: 0,
+  failures: 0,
+  timeouts: 0,
+  unreachable: 0,
+  malformed: 0,
+  ...told,
+});
+
 /** A laptop on Wi-Fi with a split VPN and a cable that is not used: every optional field is there. */
 export const sampleStatus: Status = {
   version: '0.1.0',
@@ -101,9 +118,29 @@ export const sampleStatus: Status = {
     addresses: ['127.0.0.53:53', '127.0.0.54:53'],
     nameserver: '127.0.0.53',
     servers: [
-      { link: 'tun0', server: '10.8.0.1', state: 'good', roundTripMs: 21.4, answers: 812, failures: 1 },
-      { link: 'wlan0', server: '192.0.2.53', state: 'late', roundTripMs: 8.25, answers: 3120, failures: 14 },
-      { link: 'wlan0', server: '2001:db8::53', state: 'new', answers: 0, failures: 0 },
+      serverReport('tun0', '10.8.0.1', {
+        state: 'good',
+        roundTripMs: 21.4,
+        patienceMs: 44,
+        asked: 813,
+        answers: 812,
+        failures: 1,
+        timeouts: 1,
+        lastFailure: { time: SAMPLE_NOW - 600_000, text: '10.8.0.1 did not answer within 2000 ms' },
+      }),
+      serverReport('wlan0', '192.0.2.53', {
+        state: 'late',
+        roundTripMs: 8.25,
+        patienceMs: 30,
+        asked: 3134,
+        answers: 3120,
+        refusals: 3,
+        failures: 14,
+        timeouts: 12,
+        unreachable: 2,
+        lastFailure: { time: SAMPLE_NOW - 2000, text: '192.0.2.53 cannot be reached' },
+      }),
+      serverReport('wlan0', '2001:db8::53', { state: 'new' }),
     ],
     queries: 4711,
     malformed: 2,
