@@ -9,6 +9,12 @@ import type { Machine } from './machine.ts';
 /** Where /etc/resolv.conf leads while dnskeeper is in charge. */
 export const ourFile = '/run/dnskeeper/resolv.conf';
 
+/** Where the real servers stand, also while the file that everybody reads lists our resolver. */
+export const upstreamFile = '/run/dnskeeper/upstream.conf';
+
+/** What our file lists where a plain file cannot say it all. */
+export const stub = ['127.0.0.53'];
+
 /** What `dnsctl status --json` says, and its exit code. */
 export async function statusOf(
   machine: Machine,
@@ -41,7 +47,18 @@ export async function expectServersAsNetworkManager(
   servers: readonly string[],
 ): Promise<void> {
   await untilServers(machine, networkManagersFile, servers, 15_000);
+  await untilServers(machine, upstreamFile, servers, 5000);
   await untilServers(machine, ourFile, servers, 5000);
+}
+
+/** The same where a plain file cannot say it all: ours lists the resolver, and the servers stand in the file beside it. */
+export async function expectStubAsNetworkManager(
+  machine: Machine,
+  servers: readonly string[],
+): Promise<void> {
+  await untilServers(machine, networkManagersFile, servers, 15_000);
+  await untilServers(machine, upstreamFile, servers, 5000);
+  await untilServers(machine, ourFile, stub, 5000);
 }
 
 /** NetworkManager's own file, which always has the real servers. */

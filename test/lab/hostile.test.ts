@@ -98,7 +98,7 @@ describe('a network that lies', () => {
     const up = await machine.run('nmcli connection up lying');
     if (up.code === 0) {
       await machine.until(
-        `grep -q "^nameserver ${vpn.dns}" /run/dnskeeper/resolv.conf`,
+        `grep -q "^nameserver ${vpn.dns}" /run/dnskeeper/upstream.conf`,
         'the tunnel is in force',
       );
     }

@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
 import { end, hold, run, succeed } from './processes.ts';
+import { followQueryLog, type LoggedQuery } from './query-log.ts';
 
 /** What an internet provider hands out. */
 export interface NetworkOptions {
@@ -19,6 +20,8 @@ export interface NetworkOptions {
   readonly rawDhcp?: Readonly<Record<number, string>>;
   /** Names the provider's servers answer; all of them also answer `who.example` with the gateway's address. */
   readonly answers?: Readonly<Record<string, string>>;
+  /** More arguments of its dnsmasq: `--cname=…`. */
+  readonly dnsmasq?: readonly string[];
 }
 
 /** Addresses of one family. */
@@ -34,8 +37,10 @@ export interface Network {
   readonly link: string;
   /** The router's address: IPv4 where there is one. */
   readonly gateway: string;
-  /** Names that its servers were asked since the last call. */
-  takeQueries(): Promise<string[]>;
+  /** What its servers were asked since the last call. */
+  takeQueries(): readonly LoggedQuery[];
+  /** Host-side id of a process in the provider's network namespace. */
+  readonly pid: number;
   /** Run a program of the host on the provider's side. */
   run(command: string, ...arguments_: string[]): Promise<string>;
   /** Start a program of the host on the provider's side; it ends with the network. */
@@ -104,16 +109,12 @@ function networkAt(
 ): Network {
   const inside = (command: string, ...arguments_: string[]): Promise<string> =>
     succeed('nsenter', ['-t', String(pid), '-n', command, ...arguments_]);
-  let read = 0;
+  const log = followQueryLog(join(folder, 'queries.log'));
   return {
     link: options.link,
     gateway: gatewayOf(options.ipv4 ?? options.ipv6),
-    async takeQueries() {
-      const log = await readFile(join(folder, 'queries.log'), 'utf8');
-      const fresh = log.slice(read);
-      read = log.length;
-      return [...fresh.matchAll(/query\[[A-Z0-9=]+\] (\S+) from/g)].map((match) => match[1] ?? '');
-    },
+    takeQueries: () => log.take(),
+    pid,
     run: inside,
     hold(command, arguments_, logFile) {
       const child = hold('nsenter', ['-t', String(pid), '-n', ...bounded, command, ...arguments_], logFile);
@@ -160,7 +161,7 @@ function gatewayOf(family: AddressFamily | undefined): string {
 }
 
 function serverArguments(options: NetworkOptions, folder: string): string[] {
-  const { ipv4, ipv6, search = [], rawDhcp, answers = {} } = options;
+  const { ipv4, ipv6, search = [], rawDhcp, answers = {}, dnsmasq = [] } = options;
   const given = (option: string, values: readonly string[]): string[] =>
     values.length === 0 ? [] : [`--dhcp-option-force=${option},${values.join(',')}`];
   return [
@@ -174,7 +175,7 @@ function serverArguments(options: NetworkOptions, folder: string): string[] {
     ],
     ...['--interface=uplink', '--bind-dynamic', '--dhcp-authoritative', '--log-queries', '--local-ttl=3600'],
     ...[`--log-facility=${join(folder, 'queries.log')}`, `--dhcp-leasefile=${join(folder, 'leases')}`],
-    ...[`--pid-file=${join(folder, 'pid')}`],
+    ...[`--pid-file=${join(folder, 'pid')}`, ...dnsmasq],
     ...Object.entries({ 'who.example': gatewayOf(ipv4 ?? ipv6), ...answers }).map(
       ([name, address]) => `--address=/${name}/${address}`,
     ),

@@ -4,10 +4,11 @@ import {
   expectAlwaysServers,
   expectServers,
   expectServersAsNetworkManager,
+  expectStubAsNetworkManager,
   nameserversIn,
-  networkManagersFile,
   ourFile,
   statusOf,
+  upstreamFile,
   type Watch,
   watchFile,
   withoutAutomaticProfiles,
@@ -103,15 +104,19 @@ describe.each(suites)('switching networks and tunnels on %s', (suite) => {
     await machine.ok('nmcli connection delete fixed');
   });
 
-  test.each(['full', 'split'])(
-    'puts the servers of a %s tunnel first, and takes them out again',
-    async (name) => {
+  test.each([
+    { name: 'full', expectInForce: expectServersAsNetworkManager },
+    // Its names go to it alone, which a plain file cannot say.
+    { name: 'split', expectInForce: expectStubAsNetworkManager },
+  ])(
+    'puts the servers of a $name tunnel first, and takes them out again',
+    async ({ name, expectInForce }) => {
       await machine.ok(`nmcli connection up ${name}`);
-      await expectServersAsNetworkManager(machine, [vpn.dns, ...cafe]);
+      await expectInForce(machine, [vpn.dns, ...cafe]);
       expect(await machine.readFile(ourFile)).toMatch(/^search corp\.example cafe\.example$/m);
       expect(await machine.ok('getent hosts intranet.corp.example')).toContain('10.99.0.80');
       const { status } = await statusOf(machine);
-      expect(status.plan.nameservers[0]?.origin).toMatchObject({
+      expect(status.plan.upstream[0]?.origin).toMatchObject({
         vpn: true,
         priority: 50,
         connection: { id: name },
@@ -143,22 +148,28 @@ describe.each(suites)('switching networks and tunnels on %s', (suite) => {
     await expectServersAsNetworkManager(machine, servers);
   });
 
-  test('writes the three best of many servers and says which ones it left out', async () => {
+  test('lists our resolver for more servers than libc reads; the three best where only a file is wanted', async () => {
     const many = ['10.20.0.5', '10.20.0.6', '10.20.0.7', '10.20.0.8', '10.20.0.9'];
+    const configuration = '/etc/dnskeeper/conf.d/lab.toml';
     await machine.ok(`nmcli connection modify cafe ipv4.ignore-auto-dns yes ipv4.dns '${many.join(',')}'`);
     await using closing = new AsyncDisposableStack();
     closing.defer(async () => {
+      await machine.ok(`rm -f ${configuration} && dnsctl reload`);
       await machine.ok("nmcli connection modify cafe ipv4.ignore-auto-dns no ipv4.dns ''");
       await machine.ok('nmcli connection up cafe');
     });
     await machine.ok('nmcli device reapply eth-a');
+    await expectStubAsNetworkManager(machine, many);
+    expect((await statusOf(machine)).status.resolvConf.reason).toContain('libc reads 3');
+
+    await machine.writeFile(configuration, '[resolver]\nmode = "file"\n');
+    await machine.ok('dnsctl reload');
     await expectServers(machine, many.slice(0, 3));
-    expect(nameserversIn(machine, networkManagersFile), 'NetworkManager writes all').toEqual(many);
     const { status } = await statusOf(machine);
     const left = status.plan.leftOut.filter((entry) => entry.what === 'server').map((entry) => entry.text);
     expect(left).toEqual(many.slice(3));
     expect(await machine.readFile(ourFile)).toMatch(/^# Not used: server 10\.20\.0\.8 .*only 3 nameservers/m);
-    expect(await machine.ok("sed -n 's/^nameserver //p' /run/dnskeeper/upstream.conf")).toBe(many.join('\n'));
+    expect(nameserversIn(machine, upstreamFile)).toEqual(many);
   });
 
   test('works in a network that has only IPv6', async () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { makeCertificates } from './certificates.ts';
 import type { Machine } from './machine.ts';
 import type { Network } from './network.ts';
 import { end } from './processes.ts';
+import { followQueryLog, type LoggedQuery } from './query-log.ts';
 
 /** An OpenVPN server at the provider of a network, with a DNS server of its own behind the tunnel. */
 export interface VpnServer {
@@ -16,6 +17,8 @@ export interface VpnServer {
   readonly dns: string;
   /** Folder on the host with what a client needs: `ca.crt`, `client.crt`, `client.key`. */
   readonly certificates: string;
+  /** What that DNS server was asked since the last call. */
+  takeQueries(): readonly LoggedQuery[];
   close(): Promise<void>;
 }
 
@@ -25,12 +28,20 @@ export interface VpnOptions {
   readonly domains?: readonly string[];
   readonly device?: string;
   readonly port?: number;
+  /** More arguments of its dnsmasq: `--cname=…`. */
+  readonly dnsmasq?: readonly string[];
 }
 
 /** Start a VPN server reachable through `network`; its DNS answers `intranet.<domain>`. */
 export async function addVpnServer(
   network: Network,
-  { subnet = '10.99.0', domains = ['corp.example'], device = 'vpn', port = 1194 }: VpnOptions = {},
+  {
+    subnet = '10.99.0',
+    domains = ['corp.example'],
+    device = 'vpn',
+    port = 1194,
+    dnsmasq = [],
+  }: VpnOptions = {},
 ): Promise<VpnServer> {
   const folder = await mkdtemp(join(tmpdir(), `dk-${process.pid}-vpn-`));
   const at = (name: string): string => join(folder, name);
@@ -58,14 +69,21 @@ export async function addVpnServer(
       ...['--keep-in-foreground', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--user=root'],
       ...[`--interface=${device}`, '--except-interface=lo', '--bind-interfaces', '--local-ttl=3600'],
       ...[`--pid-file=${at('dns.pid')}`, `--address=/who.example/${dns}`],
+      ...['--log-queries', `--log-facility=${at('queries.log')}`, ...dnsmasq],
       ...domains.map((domain) => `--address=/intranet.${domain}/${subnet}.80`),
     ],
     at('dns.log'),
   );
+  await until(
+    () => existsSync(at('queries.log')) && readFileSync(at('queries.log'), 'utf8').includes('started'),
+    'dnsmasq serves behind the tunnel',
+  );
+  const log = followQueryLog(at('queries.log'));
   return {
     address: `${network.gateway}:${port}`,
     dns,
     certificates: folder,
+    takeQueries: () => log.take(),
     async close() {
       await end(names);
       await end(tunnel);
