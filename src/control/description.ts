@@ -152,10 +152,12 @@ type ServerReport (
   timeouts: int,
   unreachable: int,
   malformed: int,
-  lastFailure: ?(time: int, text: string)
+  lastFailure: ?(time: int, text: string),
+  trouble: ?(kind: string, text: string)
 )
 
-# The local resolver. "nameserver" is the address that a resolv.conf may name, "overBound" counts refusals for want of room.
+# The local resolver. "nameserver" is the address that a resolv.conf may name, "relaxed" names links behind a captive portal
+# whose strict encryption gives way, "overBound" counts refusals for want of room.
 # state: off, bound or failed
 type ResolverStatus (
   state: string,
@@ -163,6 +165,7 @@ type ResolverStatus (
   addresses: []string,
   nameserver: ?string,
   servers: []ServerReport,
+  relaxed: ?[]string,
   queries: int,
   malformed: int,
   overBound: int,

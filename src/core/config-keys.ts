@@ -60,6 +60,15 @@ export const CONFIG_KEYS = [
     parse: oneOf('no', 'opportunistic', 'yes'),
   },
   {
+    key: 'resolver.portal',
+    type: '"strict" | "relax"',
+    default: '"strict"',
+    why: 'Whether strict encryption gives way while a network has a captive portal, so that its login page can be reached.',
+    detail:
+      'With "relax" the servers of that network alone are asked as with "opportunistic" for as long as NetworkManager tells of a portal there; `dnsctl status` and the log say so. With "strict" names of that network do not resolve until somebody has logged in another way.',
+    parse: oneOf('strict', 'relax'),
+  },
+  {
     key: 'resolver.dnssec',
     type: '"no"',
     default: '"no"',

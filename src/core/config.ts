@@ -9,6 +9,7 @@ export interface Config {
   readonly choice: ConfigValue<'resolver.choice'>;
   /** For links that leave it open. */
   readonly dnsOverTls: ConfigValue<'resolver.dns-over-tls'>;
+  readonly portal: ConfigValue<'resolver.portal'>;
   readonly dnssec: ConfigValue<'resolver.dnssec'>;
   readonly singleLabels: ConfigValue<'resolver.single-labels'>;
   readonly listen: ConfigValue<'resolver.listen'>;
@@ -37,6 +38,7 @@ export const DEFAULT_CONFIG: Config = {
   mode: 'auto',
   choice: 'strict',
   dnsOverTls: 'no',
+  portal: 'strict',
   dnssec: 'no',
   singleLabels: false,
   listen: [],
@@ -56,6 +58,7 @@ const FIELD: Readonly<Record<string, keyof Config>> = {
   'resolver.mode': 'mode',
   'resolver.choice': 'choice',
   'resolver.dns-over-tls': 'dnsOverTls',
+  'resolver.portal': 'portal',
   'resolver.dnssec': 'dnssec',
   'resolver.single-labels': 'singleLabels',
   'resolver.listen': 'listen',

@@ -50,10 +50,26 @@ function linkFindings(link: LinkStatus): Finding[] {
   return [{ severity: 'warning', id: `link-${link.state}`, text: link.reason, mend: 'dnsctl doctor' }];
 }
 
-function resolverFindings({ state, reason }: ResolverStatus): Finding[] {
-  if (state !== 'failed') return [];
-  return [{ severity: 'warning', id: 'resolver-unbound', text: reason, mend: "ss -lnp 'sport = :53'" }];
+function resolverFindings({ state, reason, servers, relaxed = [] }: ResolverStatus): Finding[] {
+  const findings: Finding[] = [];
+  if (state === 'failed')
+    findings.push({
+      severity: 'warning',
+      id: 'resolver-unbound',
+      text: reason,
+      mend: "ss -lnp 'sport = :53'",
+    });
+  for (const { trouble } of servers)
+    if (trouble !== undefined)
+      findings.push({ severity: 'warning', id: `server-${trouble.kind}`, text: trouble.text });
+  for (const link of relaxed) {
+    const text = `${link} is behind a captive portal, so its servers may be asked without encryption until somebody has logged in (resolver.portal = "relax").`;
+    findings.push({ severity: 'warning', id: 'portal-relaxed', text });
+  }
+  return findings.slice(0, MOST_RESOLVER_FINDINGS);
 }
+
+const MOST_RESOLVER_FINDINGS = 16;
 
 function configFindings({ problems }: Condition): Finding[] {
   return problems.slice(0, 8).map((problem) => ({

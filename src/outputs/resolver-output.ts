@@ -79,6 +79,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   const unnamedListeners = new Set<() => void>();
   let state: ResolverStatus['state'] = 'off';
   let reason = 'dnskeeperd has just started.';
+  /** Links that may be asked in the open behind a captive portal. */
+  let relaxed: readonly string[] = [];
   /** Without a plan there is nobody to ask; what is asked until then waits in sockets that an earlier process had. */
   let planned = false;
   let leaving = false;
@@ -102,6 +104,15 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     if (nameserver !== undefined) offered.add(nameserver);
     log[next === 'failed' ? 'warn' : 'info']({ state }, why);
     for (const listener of listeners) listener(status());
+  }
+
+  function tellRelaxed(): void {
+    const before = relaxed;
+    relaxed = resolver.relaxed();
+    for (const link of relaxed.filter((each) => !before.includes(each)))
+      log.warn({ link }, 'A captive portal is in the way: its servers may be asked without encryption.');
+    for (const link of before.filter((each) => !relaxed.includes(each)))
+      log.info({ link }, 'The captive portal is no longer in the way: encryption is strict again.');
   }
 
   /** Undefined while it cannot be known yet. */
@@ -220,6 +231,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       addresses: addresses(),
       ...(usable ? { nameserver: host } : {}),
       servers: resolver.servers(),
+      ...(relaxed.length > 0 ? { relaxed } : {}),
       ...reception.traffic,
     };
   }
@@ -235,6 +247,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       await enqueue(async () => {
         if (signal.aborted || closed) return;
         resolver.apply(plan);
+        tellRelaxed();
         planned = true;
         await settle();
       });

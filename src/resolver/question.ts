@@ -11,10 +11,15 @@ export interface QuestionStyle {
   readonly mixCase: boolean;
   /** Make its length a multiple of 128 (RFC 8467), where the length is all that an onlooker sees. */
   readonly padded: boolean;
+  /** Data of a COOKIE option (RFC 7873). */
+  readonly cookie?: Buffer | undefined;
+  /** Ask how long the connection may stay open (RFC 7828); only over a connection. */
+  readonly keepalive?: boolean;
 }
 
 const PADDED_TO = 128;
 const OPT_BYTES = 11;
+const NO_DATA = Buffer.alloc(0);
 
 /**
  * The message that asks a server what a client asked us, with an id of its own. AD is always set, so that the server
@@ -37,6 +42,8 @@ export function writeQuestion(query: Query, style: QuestionStyle): Buffer {
   if (!style.edns) return head;
   head.writeUInt16BE(1, HEADER.additional);
   const options: EdnsOption[] = (query.edns?.options ?? []).filter(({ code }) => !HOP_BY_HOP.has(code));
+  if (style.cookie !== undefined) options.push({ code: OPTION.cookie, data: style.cookie });
+  if (style.keepalive === true) options.push({ code: OPTION.keepalive, data: NO_DATA });
   const bytes = end + OPT_BYTES + sizeOf(options);
   if (style.padded)
     options.push({

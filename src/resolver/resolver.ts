@@ -4,6 +4,8 @@ import type { Plan } from '../core/plan.ts';
 import { formatServer } from '../core/server.ts';
 import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
+import { circles } from './circles.ts';
+import { type Encryption, encryptionOf, isCutOff, type PortalPolicy } from './encryption.ts';
 import { forwarder } from './forward.ts';
 import { type Hosts, hostsFile } from './hosts.ts';
 import { type LocalFacts, localNames } from './local.ts';
@@ -17,13 +19,15 @@ import { Upstream, type UpstreamNeeds } from './upstream.ts';
 /** The settings that the resolver follows; read anew for every query. */
 export interface ResolverSettings {
   readonly choice: ChoicePolicy;
-  readonly dnsOverTls: 'no' | 'opportunistic' | 'yes';
+  readonly dnsOverTls: Encryption;
+  /** Whether strict encryption gives way to a captive portal. */
+  readonly portal: PortalPolicy;
   /** Whether single labels are asked for of servers that claim no such domain. */
   readonly singleLabels: boolean;
 }
 
 /** What a resolver is made of. */
-export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls'> {
+export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls' | 'portal'> {
   readonly clock: Clock;
   readonly settings: () => ResolverSettings;
   /** What the machine itself knows, under the plan in force. */
@@ -43,6 +47,8 @@ export interface Resolver {
   /** The key of the route that a query goes by now. */
   routeKeyOf(query: Query): string;
   servers(): readonly ServerReport[];
+  /** Keys of links behind a captive portal whose strict encryption is relaxed now. */
+  relaxed(): readonly string[];
   /** What a question for a name would meet now, but for the cache. */
   outlook(name: Domain): Promise<Omit<Outlook, 'cached'>>;
   /** The machine woke up, or its network changed in ways that the plan does not tell. */
@@ -52,7 +58,11 @@ export interface Resolver {
 
 /** A resolver that follows no plan yet: it answers local names and refuses the rest. */
 export function makeResolver(needs: ResolverNeeds): Resolver {
-  const upstream = new Upstream({ ...needs, dnsOverTls: () => needs.settings().dnsOverTls });
+  const upstream = new Upstream({
+    ...needs,
+    dnsOverTls: () => needs.settings().dnsOverTls,
+    portal: () => needs.settings().portal,
+  });
   const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
   const mixed = new Map<string, Set<string>>();
   let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false };
@@ -67,17 +77,28 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   });
   const { cache, coalesce } = needs;
   let plan: Plan | undefined;
+  let links: ReadonlyMap<string, string> = new Map();
   const local = localNames(() => needs.local(plan));
   const hosts = hostsFile(needs.hosts);
   return {
-    answer: stack({ local, hosts, cache, coalesce, forward }),
+    answer: stack({
+      local,
+      hosts,
+      circles: circles((query) => upstream.cameBack(query)),
+      cache,
+      coalesce,
+      forward,
+    }),
     apply(next) {
       const before = routing;
+      const { singleLabels } = needs.settings();
       plan = next;
-      routing = makeRouting(next, needs.settings().singleLabels);
-      const changed = changedLinks(before.links, routing.links);
-      upstream.forget();
+      routing = makeRouting(next, singleLabels);
+      const linksBefore = links;
+      links = describeLinks(routing.links, needs.settings());
+      const changed = changedLinks(linksBefore, links);
       if (changed.size === 0) return;
+      upstream.forget();
       for (const route of staleRoutes(before.keys, mixed, changed)) {
         needs.dropRoute(route);
         mixed.delete(route);
@@ -88,7 +109,17 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       const route = routing.routeOf(query.name, query.type);
       return typeof route === 'string' ? route : route.key;
     },
-    servers: () => choice.report(routing.links),
+    servers() {
+      return choice.report(routing.links).map((report) => {
+        const trouble = upstream.troubleOf(report.link, report.server);
+        return trouble === undefined ? report : { ...report, trouble };
+      });
+    },
+    relaxed() {
+      const { portal, dnsOverTls } = needs.settings();
+      if (portal !== 'relax') return [];
+      return routing.links.filter((link) => isCutOff(link, dnsOverTls)).map(({ key }) => key);
+    },
     outlook: (name) =>
       lookAhead(name, { local, hosts, routing, choice, policy: needs.settings().choice, plan }),
     forgive() {
@@ -99,17 +130,28 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   };
 }
 
-/** Keys of links that came, went, or ask other servers now. */
-function changedLinks(before: readonly RouteLink[], after: readonly RouteLink[]): ReadonlySet<string> {
-  const text = (link: RouteLink): string =>
-    `${link.interface} ${link.network} ${link.dnsOverTls} ${link.servers.map(formatServer).join(' ')}`;
-  const old = new Map(before.map((link) => [link.key, text(link)]));
-  const changed = new Set(before.map((link) => link.key));
-  for (const link of after) {
-    if (old.get(link.key) === text(link)) changed.delete(link.key);
-    else changed.add(link.key);
-  }
-  return changed;
+/** What makes answers of a link others than before, by its key: its network, whom it asks, and how safely. */
+function describeLinks(
+  links: readonly RouteLink[],
+  { dnsOverTls, portal }: ResolverSettings,
+): ReadonlyMap<string, string> {
+  return new Map(
+    links.map((link) => {
+      const servers = link.servers.map(
+        (server) => `${formatServer(server)} ${encryptionOf(server, link, dnsOverTls, portal)}`,
+      );
+      return [link.key, [link.interface, link.network, ...servers].join(' ')];
+    }),
+  );
+}
+
+/** Keys of links that came, went, or are others now. */
+function changedLinks(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): ReadonlySet<string> {
+  const keys = [...before.keys(), ...after.keys()];
+  return new Set(keys.filter((key) => before.get(key) !== after.get(key)));
 }
 
 /** Routes over those links, and routes whose answers hold what came over them. */

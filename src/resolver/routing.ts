@@ -14,6 +14,8 @@ export interface RouteLink {
   /** In the order of the plan; never empty. */
   readonly servers: readonly Server[];
   readonly dnsOverTls: Knob;
+  /** Its network lets nobody out before somebody has logged in. */
+  readonly behindPortal?: boolean;
   /** Which network it leads to, as far as the source tells: two may have the same link and server addresses. */
   readonly network: string;
 }
@@ -125,6 +127,7 @@ function routeLink(link: PlanLink): RouteLink | undefined {
     ...(name === undefined ? {} : { interface: name }),
     servers: uniqueServers(link.servers.map((choice) => choice.value)),
     dnsOverTls: link.dnsOverTls,
+    behindPortal: link.connectivity === 'portal',
     network: networkOf(link),
   };
 }

@@ -1,6 +1,13 @@
 import { connect, Socket } from 'node:net';
-import { connect as connectTls, getCACertificates, TLSSocket } from 'node:tls';
+import {
+  connect as connectTls,
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  TLSSocket,
+} from 'node:tls';
 import { DnskeeperError } from '../core/errors.ts';
+import { EncryptionError } from './encryption.ts';
 import type { Counters } from './statistics.ts';
 import { type UpstreamStream, upstreamStream } from './upstream-stream.ts';
 import type { BindToLink, Endpoint } from './upstream-udp.ts';
@@ -31,83 +38,124 @@ const TLS_IDLE_MS = 60_000;
 const MOST_CONNECTIONS = 64;
 const MOST_SESSIONS = 64;
 
-/** The kept connections to servers: one for each server and kind, made when first wanted. */
+/** A connection that is there or being made. */
+interface Kept {
+  readonly made: Promise<UpstreamStream>;
+  stream?: UpstreamStream;
+}
+
+/** The kept connections to servers: one for each server, link and kind, made when first wanted. */
 export class UpstreamConnections {
   readonly #needs: ConnectionNeeds;
-  readonly #open = new Map<string, Promise<UpstreamStream>>();
+  readonly #kept = new Map<string, Kept>();
   readonly #sessions = new Map<string, Buffer>();
   readonly #sockets = new Set<Socket>();
-  #authorities: readonly string[] | undefined;
+  readonly #contexts = new Map<boolean, SecureContext>();
   #closed = false;
 
   constructor(needs: ConnectionNeeds) {
     this.#needs = needs;
-    this.#authorities = needs.authorities;
   }
 
-  /** The connection that is there, or a new one. Rejects with a DnskeeperError when it cannot be made in time. */
-  async get(endpoint: Endpoint, kind: StreamKind): Promise<UpstreamStream> {
+  /**
+   * The connection that is there, or a new one. Rejects with a DnskeeperError when it cannot be made in time, and with an
+   * EncryptionError when the other end is not the server or speaks no TLS.
+   */
+  async get(endpoint: Endpoint, kind: StreamKind, signal: AbortSignal): Promise<UpstreamStream> {
     const { counters } = this.#needs;
     const key = JSON.stringify([endpoint, kind]);
-    const held = this.#open.get(key);
-    if (held !== undefined) {
-      const stream = await held;
-      if (stream.usable) {
-        if (counters !== undefined) counters.connections.reused++;
-        return stream;
-      }
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && kept.stream?.usable !== false) {
+      if (kept.stream !== undefined && counters !== undefined) counters.connections.reused++;
+      return unlessGivenUp(kept.made, signal);
     }
     if (this.#closed) throw new DnskeeperError('IO', 'the resolver is closing');
-    const other = this.#open.get(key); // another query may have made one while this one waited
-    if (other !== undefined && other !== held) return other;
-    if (this.#sockets.size >= MOST_CONNECTIONS) {
+    if (this.#sockets.size >= MOST_CONNECTIONS && !this.#closeIdle()) {
       if (counters !== undefined) counters.bounds.connections++;
       throw new DnskeeperError(
         'IO',
         `${MOST_CONNECTIONS} connections to servers are open, which is the most`,
       );
     }
-    const making = this.#make(key, endpoint, kind);
-    this.#open.set(key, making);
-    const forget = (): void => {
-      if (this.#open.get(key) === making) this.#open.delete(key);
-    };
-    making.catch(forget);
-    return making;
+    const making: Kept = { made: this.#make(key, endpoint, kind) };
+    this.#kept.set(key, making);
+    making.made.then(
+      (stream) => {
+        making.stream = stream;
+      },
+      () => this.#forget(key, making),
+    );
+    return unlessGivenUp(making.made, signal);
+  }
+
+  /** The network is another one: from now on new connections, by which no server knows us again. */
+  renew(): void {
+    for (const { made } of this.#kept.values())
+      made.then(
+        (stream) => stream.retire(),
+        () => {},
+      );
+    this.#kept.clear();
+    this.#sessions.clear();
   }
 
   close(): void {
     this.#closed = true;
     for (const socket of this.#sockets) socket.destroy();
-    this.#open.clear();
+    this.#kept.clear();
+  }
+
+  #forget(key: string, kept: Kept | undefined): void {
+    if (this.#kept.get(key) === kept) this.#kept.delete(key);
+  }
+
+  /** Make room by closing the connection that was made first of those that wait for nothing. */
+  #closeIdle(): boolean {
+    for (const { stream } of this.#kept.values()) {
+      if (stream?.idle !== true) continue;
+      stream.close();
+      return true;
+    }
+    return false;
   }
 
   #make(key: string, endpoint: Endpoint, kind: StreamKind): Promise<UpstreamStream> {
     return new Promise((resolve, reject) => {
-      const socket = kind.kind === 'tcp' ? this.#tcp(endpoint) : this.#tls(key, endpoint, kind);
+      const raw = this.#tcp(endpoint);
+      const socket = kind.kind === 'tcp' ? raw : this.#tls(raw, key, endpoint, kind);
+      let reached = false;
       this.#sockets.add(socket);
-      const fail = (error: Error): void => {
+      const fail = (error: DnskeeperError): void => {
         clearTimeout(timer);
         socket.destroy();
+        raw.destroy();
         if (this.#needs.counters !== undefined) this.#needs.counters.connections.failed++;
-        reject(error);
+        reject(reached && kind.kind === 'tls' ? new EncryptionError(endpoint.host, causeOf(error)) : error);
       };
       const patience = kind.kind === 'tls' && !kind.verify ? HOPE_MS : CONNECT_MS;
       const timer = setTimeout(
         () => fail(new DnskeeperError('DEADLINE', `no connection to ${endpoint.host} within ${patience} ms`)),
         patience,
       );
-      socket.once('close', () => this.#sockets.delete(socket));
       const refused = (error: Error): void =>
         fail(new DnskeeperError('IO', `no connection to ${endpoint.host}: ${error.message}`, error));
+      raw.once('connect', () => {
+        reached = true;
+      });
+      raw.on('error', () => {}); // told by the encrypted socket around it
       socket.once('error', refused);
+      socket.once('close', () => {
+        this.#sockets.delete(socket);
+        refused(new Error('it was closed'));
+      });
       socket.once(kind.kind === 'tcp' ? 'connect' : 'secureConnect', () => {
         clearTimeout(timer);
         socket.off('error', refused);
         this.#count(socket);
         const idle = kind.kind === 'tcp' ? TCP_IDLE_MS : TLS_IDLE_MS;
         const stream = upstreamStream(socket, endpoint.host, idle, () => {
-          this.#open.delete(key);
+          const kept = this.#kept.get(key);
+          if (kept?.stream === stream) this.#forget(key, kept);
         });
         resolve(stream);
       });
@@ -131,30 +179,51 @@ export class UpstreamConnections {
     return socket.connect({ host, port, family });
   }
 
-  #tls(key: string, endpoint: Endpoint, kind: StreamKind & { kind: 'tls' }): TLSSocket {
+  #tls(raw: Socket, key: string, endpoint: Endpoint, kind: StreamKind & { kind: 'tls' }): TLSSocket {
     const session = this.#sessions.get(key);
+    this.#sessions.delete(key); // a ticket that is used twice ties two connections together (RFC 8446 appendix C.4)
     const socket = connectTls({
-      socket: this.#tcp(endpoint),
+      socket: raw,
       host: endpoint.host.split('%', 1)[0] ?? endpoint.host, // what the certificate is held against without a name
-      minVersion: 'TLSv1.2',
+      secureContext: this.#context(kind.verify),
       rejectUnauthorized: kind.verify,
       ...(kind.name === undefined ? {} : { servername: kind.name }),
-      ...(kind.verify ? { ca: [...this.#trusted()] } : {}),
       ...(session === undefined ? {} : { session }),
     });
     socket.on('session', (ticket: Buffer) => {
+      if (socket.destroyed) return;
       if (this.#sessions.size >= MOST_SESSIONS) this.#sessions.clear();
       this.#sessions.set(key, ticket);
     });
     return socket;
   }
 
-  /** The system's own list, so that an authority an administrator added counts; Node's where there is none. */
-  #trusted(): readonly string[] {
-    if (this.#authorities === undefined) {
-      const system = getCACertificates('system');
-      this.#authorities = system.length > 0 ? system : getCACertificates('bundled');
-    }
-    return this.#authorities;
+  /** Made once, because reading all authorities takes longer than a handshake. */
+  #context(verify: boolean): SecureContext {
+    const held = this.#contexts.get(verify);
+    if (held !== undefined) return held;
+    const ca = verify ? { ca: [...(this.#needs.authorities ?? trusted())] } : {};
+    const context = createSecureContext({ minVersion: 'TLSv1.2', ...ca });
+    this.#contexts.set(verify, context);
+    return context;
   }
+}
+
+/** The system's own list, so that an authority an administrator added counts; Node's where there is none. */
+function trusted(): readonly string[] {
+  const system = getCACertificates('system');
+  return system.length > 0 ? system : getCACertificates('bundled');
+}
+
+/** What the socket said, rather than what we made of it. */
+const causeOf = (error: DnskeeperError): unknown => error.cause ?? error;
+
+/** The connection goes on being made: the next question will want it. */
+function unlessGivenUp<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new DnskeeperError('DEADLINE', 'the query was given up'));
+    if (signal.aborted) return stop();
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }

@@ -4,8 +4,10 @@ import { random16 } from './random.ts';
 
 /** A connection to a server over which messages go with their length in front (RFC 1035 section 4.2.2, RFC 7858). */
 export interface UpstreamStream {
-  /** Whether one more question may be put on it. */
+  /** Whether it takes questions; a bounded number at a time, and more are refused. */
   readonly usable: boolean;
+  /** Whether no answer is waited for. */
+  readonly idle: boolean;
   /** Put a question on the connection; answers may come in any order (RFC 7766 section 7). */
   ask(
     question: Buffer,
@@ -13,6 +15,10 @@ export interface UpstreamStream {
     deadlineMs: number,
     signal: AbortSignal,
   ): Promise<Buffer>;
+  /** The server keeps idle connections for so long; 0 means that it wants this one closed (RFC 7828). */
+  keep(ms: number): void;
+  /** Take no more questions, and close when those under way are answered or given up. */
+  retire(): void;
   close(): void;
 }
 
@@ -23,10 +29,14 @@ interface Pending {
 }
 
 const MOST_PENDING = 256;
+/** Messages that answer nothing which was asked; beyond these and what was given up the server is out of order. */
+const MOST_STRANGE = 32;
 /** A length in front and the longest message. */
 const MOST_BYTES = 2 + 0xffff;
+/** However long a server offers: sockets that nobody uses cost both sides. */
+const LONGEST_IDLE_MS = 120_000;
 
-/** Speak DNS over a socket that connects or is connected; `closed` is told once when it can no longer be used. */
+/** Speak DNS over a socket that is connected; `closed` is told once when it can no longer be used. */
 export function upstreamStream(
   socket: Socket,
   name: string,
@@ -36,6 +46,9 @@ export function upstreamStream(
   const pending = new Map<number, Pending>();
   let buffered: Buffer = Buffer.alloc(0);
   let open = true;
+  let retired = false;
+  let heard = 0;
+  let strange = MOST_STRANGE;
   socket.setNoDelay(true);
   socket.setTimeout(idleMs);
 
@@ -43,7 +56,7 @@ export function upstreamStream(
     if (!open) return;
     open = false;
     socket.destroy();
-    for (const one of pending.values()) one.reject(error);
+    for (const one of [...pending.values()]) one.reject(error);
     pending.clear();
     closed();
   };
@@ -56,6 +69,7 @@ export function upstreamStream(
     if (pending.size === 0) gone('was idle');
   });
   socket.on('data', (chunk) => {
+    heard++;
     buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
     while (open && buffered.length >= 2) {
       const length = buffered.readUInt16BE(0);
@@ -69,7 +83,10 @@ export function upstreamStream(
 
   function hear(message: Buffer): void {
     const one = message.length < 2 ? undefined : pending.get(message.readUInt16BE(0));
-    if (one === undefined) return; // the answer to a question that was given up
+    if (one === undefined) {
+      if (--strange < 0) gone('sent many answers to nothing');
+      return; // most likely the answer to a question that was given up
+    }
     if (one.accept(message)) one.resolve(message);
     else gone('sent an answer to another question');
   }
@@ -80,16 +97,28 @@ export function upstreamStream(
     return id;
   }
 
+  const endIfRetired = (): void => {
+    if (retired && pending.size === 0) gone('was given up for a new one');
+  };
+
   return {
     get usable() {
-      return open && pending.size < MOST_PENDING;
+      return open && !retired;
+    },
+    get idle() {
+      return pending.size === 0;
     },
     ask: (question, accept, deadlineMs, signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted || !open)
           return reject(new DnskeeperError('IO', `the connection to ${name} is closed`));
+        if (pending.size >= MOST_PENDING)
+          return reject(
+            new DnskeeperError('IO', `${MOST_PENDING} questions wait on the connection to ${name}`),
+          );
         const id = freeId();
         question.writeUInt16BE(id, 0);
+        const heardBefore = heard;
         const settle = (): void => {
           clearTimeout(timer);
           signal.removeEventListener('abort', stop);
@@ -97,13 +126,16 @@ export function upstreamStream(
         };
         const fail = (error: Error): void => {
           settle();
+          strange++;
           reject(error);
+          endIfRetired();
         };
         const stop = (): void => fail(new DnskeeperError('DEADLINE', 'the query was given up'));
-        const timer = setTimeout(
-          () => fail(new DnskeeperError('DEADLINE', `${name} did not answer within ${deadlineMs} ms`)),
-          deadlineMs,
-        );
+        const timer = setTimeout(() => {
+          fail(new DnskeeperError('DEADLINE', `${name} did not answer within ${deadlineMs} ms`));
+          // A way that was cut takes questions for minutes without a word; another connection may get through.
+          if (heard === heardBefore) gone('went silent');
+        }, deadlineMs);
         signal.addEventListener('abort', stop, { once: true });
         pending.set(id, {
           accept,
@@ -111,12 +143,22 @@ export function upstreamStream(
           resolve: (message) => {
             settle();
             resolve(message);
+            endIfRetired();
           },
         });
         const length = Buffer.alloc(2);
         length.writeUInt16BE(question.length);
         socket.write(Buffer.concat([length, question])); // one write, so that it is one segment or TLS record
       }),
+    keep(ms) {
+      if (!open) return;
+      if (ms > 0) socket.setTimeout(Math.min(ms, LONGEST_IDLE_MS));
+      else this.retire();
+    },
+    retire() {
+      retired = true;
+      endIfRetired();
+    },
     close: () => gone('was closed by us'),
   };
 }

@@ -1,14 +1,20 @@
 import { DnskeeperError } from '../core/errors.ts';
+import type { Parsed } from '../core/parsed.ts';
 import { formatHost, formatServer, type Server } from '../core/server.ts';
+import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
+import { ServerCookie } from './cookies.ts';
+import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } from './encryption.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
+import { type Asked, OwnQuestions } from './own-questions.ts';
 import type { Query } from './query.ts';
 import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
 import type { Counters } from './statistics.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 import { askUdp, type BindToLink, type Endpoint } from './upstream-udp.ts';
-import { RCODE } from './wire.ts';
+import { OPTION, RCODE } from './wire.ts';
 
 /** What asking servers needs. */
 export interface UpstreamNeeds {
@@ -20,10 +26,13 @@ export interface UpstreamNeeds {
   /** The machine's own addresses: what stands there is behind no link. */
   readonly ownAddresses?: () => ReadonlySet<string>;
   /** What links without a setting of their own do. */
-  readonly dnsOverTls: () => 'no' | 'opportunistic' | 'yes';
-  /** For tests: authorities instead of the system's, and the port of encrypted servers instead of 853. */
+  readonly dnsOverTls: () => Encryption;
+  /** What strict encryption does behind a captive portal; `strict` where left out. */
+  readonly portal?: () => PortalPolicy;
+  /** For tests: authorities instead of the system's, and ports of encrypted and of plain servers instead of 853 and 53. */
   readonly authorities?: readonly string[];
   readonly tlsPort?: number;
+  readonly plainPort?: number;
   readonly counters?: Counters;
 }
 
@@ -33,179 +42,226 @@ const STREAM_MS = 4000;
 const MOST_SOCKETS = 512;
 /** How long a server that failed to do something is not asked to do it again. */
 const FORGET_MS = 5 * 60_000;
+/** How long a server that sent our question back to us is not asked anything. */
+const CIRCLE_MS = 60_000;
+/** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
+const LOOK_AGAIN_MS = 5000;
+const MOST_SERVERS = 4096;
 const DEFAULT_TLS_PORT = 853;
+const DEFAULT_PORT = 53;
 
-/** What a server turned out not to cope with, and when that was. */
+/** What was found about one server of one link beside how quick it is: times when it did not cope, and what is wrong. */
 interface Limits {
+  cookie: ServerCookie;
   noEdns?: number;
   noMixedCase?: number;
   noTls?: number;
+  circle?: number;
+  trouble?: ServerTrouble;
 }
+
+/** One query on its way to one server. */
+interface Asking {
+  readonly server: Server;
+  readonly link: RouteLink;
+  readonly query: Query;
+  readonly limits: Limits;
+  readonly signal: AbortSignal;
+}
+
+/** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
+type Doubt = 'other case' | 'no cookie' | 'flood';
 
 /** Asks single servers, each in the way it copes with. */
 export class Upstream {
   readonly #needs: UpstreamNeeds;
   readonly #connections: UpstreamConnections;
   readonly #limits = new Map<string, Limits>();
+  readonly #questions = new OwnQuestions();
   #sockets = 0;
   #own: ReadonlySet<string>;
+  #lookedAt: number;
 
   constructor(needs: UpstreamNeeds) {
     this.#needs = needs;
     this.#connections = new UpstreamConnections(needs);
     this.#own = needs.ownAddresses?.() ?? new Set();
+    this.#lookedAt = needs.clock.now();
   }
 
   /** Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes. */
   async ask(server: Server, link: RouteLink, query: Query, signal: AbortSignal): Promise<ResponseFacts> {
-    if (this.#needs.isOwn(formatHost(server), server.port))
-      throw new DnskeeperError(
-        'IO',
-        `${formatServer(server)} is dnskeeper itself; asking it would go round in circles`,
-      );
-    const limits = this.#limitsOf(server, link);
-    const response = await this.#askOnce(server, link, query, limits, signal);
+    if (this.#needs.isOwn(formatHost(server), server.port)) throw circle(server, 'is dnskeeper itself');
+    this.#lookAtAddresses();
+    const asking = { server, link, query, limits: this.#limitsOf(server, link), signal };
+    const { limits } = asking;
+    if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
+    const response = await this.#askOnce(asking, !this.#holds(limits.noEdns));
+    if (limits.trouble?.kind === 'circle' && !this.#holds(limits.circle, CIRCLE_MS)) delete limits.trouble;
     const choked = response.rcode === RCODE.FORMERR || response.rcode === RCODE.NOTIMP;
     if (!choked || response.edns !== undefined || this.#holds(limits.noEdns)) return response;
     // A server from before EDNS (RFC 6891 section 7).
-    const plain = await this.#askOnce(
-      server,
-      link,
-      query,
-      { ...limits, noEdns: this.#needs.clock.now() },
-      signal,
-    );
+    const plain = await this.#askOnce(asking, false);
     if (plain.rcode !== response.rcode) limits.noEdns = this.#needs.clock.now();
     return plain;
   }
 
-  /** Forget what servers could not do, and look at the machine's addresses anew: the network is another one now. */
+  /**
+   * Whether a client's query is a question of our own that came back: then its server leads in a circle, and is not
+   * asked for a while. Resolves nothing; tells whom we had asked.
+   */
+  cameBack(query: Query): Asked | undefined {
+    const asked = this.#questions.find(query);
+    if (asked === undefined) return undefined;
+    const limits = this.#limits.get(keyOf(asked.link, asked.server));
+    if (limits === undefined) return asked;
+    limits.circle = this.#needs.clock.now();
+    const text = `${formatServer(asked.server)} (${asked.link}) sends our own questions back to us, so it is not asked; it must not forward to this machine.`;
+    limits.trouble = { kind: 'circle', text };
+    return asked;
+  }
+
+  /** What is wrong with a server, as `formatServer` writes it, beyond being slow or silent. */
+  troubleOf(link: string, server: string): ServerTrouble | undefined {
+    return this.#limits.get(`${link} ${server}`)?.trouble;
+  }
+
+  /** Forget what servers could not do and what they could know us by: the network is another one now. */
   forget(): void {
     this.#limits.clear();
+    this.#questions.forgetCookies();
+    this.#connections.renew();
     this.#own = this.#needs.ownAddresses?.() ?? new Set();
+    this.#lookedAt = this.#needs.clock.now();
   }
 
   close(): void {
     this.#connections.close();
   }
 
-  #askOnce(
-    server: Server,
-    link: RouteLink,
-    query: Query,
-    limits: Limits,
-    signal: AbortSignal,
-  ): Promise<ResponseFacts> {
-    const knob = encryptionOf(server, link, this.#needs.dnsOverTls());
-    if (knob === 'yes') return this.#askTls(server, link, query, limits, true, signal);
-    if (knob === 'opportunistic') return this.#askMaybeTls(server, link, query, limits, signal);
-    return this.#askPlain(server, link, query, limits, signal);
+  async #askOnce(asking: Asking, edns: boolean): Promise<ResponseFacts> {
+    const { server, link } = asking;
+    const portal = this.#needs.portal?.() ?? 'strict';
+    const encryption = encryptionOf(server, link, this.#needs.dnsOverTls(), portal);
+    if (encryption === 'yes') return this.#askTls(asking, edns, true);
+    if (encryption === 'opportunistic') return this.#askMaybeTls(asking, edns);
+    return this.#askPlain(asking, edns);
   }
 
-  async #askPlain(
-    server: Server,
-    link: RouteLink,
-    query: Query,
-    limits: Limits,
-    signal: AbortSignal,
-  ): Promise<ResponseFacts> {
-    const endpoint = this.#endpointOf(server, link, server.port);
+  async #askPlain(asking: Asking, edns: boolean): Promise<ResponseFacts> {
+    const { server, link, limits } = asking;
+    const { clock, plainPort = DEFAULT_PORT } = this.#needs;
+    const endpoint = this.#endpointOf(server, link, server.protocol === 'tls' ? plainPort : server.port);
     const mixCase = !this.#holds(limits.noMixedCase);
-    const style = { edns: !this.#holds(limits.noEdns), mixCase, padded: false };
-    const message = await this.#askUdp(endpoint, query, style, signal);
-    if (message !== 'other case') {
-      const response = understood(message, server);
-      if (!response.truncated) return response;
-    }
-    const overTcp = await this.#askStream(
-      endpoint,
-      { kind: 'tcp' },
-      query,
-      { ...style, mixCase: false },
-      signal,
-    );
-    // Nobody can forge an answer on the connection, so the spelling says whether the server keeps it.
-    if (message === 'other case') limits.noMixedCase = this.#needs.clock.now();
-    return understood(overTcp, server);
+    const style = (): QuestionStyle => ({
+      edns,
+      mixCase,
+      padded: false,
+      cookie: edns ? limits.cookie.begin(clock.now()) : undefined,
+    });
+    const first = style();
+    let heard = await this.#askUdp(endpoint, asking, first);
+    // The server has a new cookie for us, or chokes on any: both are settled by asking once more.
+    const again = first.cookie !== undefined && typeof heard !== 'string' && isAboutCookies(heard);
+    if (again) heard = await this.#askUdp(endpoint, asking, style());
+    if (typeof heard !== 'string' && !heard.truncated && heard.rcode !== RCODE.BADCOOKIE) return heard;
+    const cookie = heard === 'no cookie' ? limits.cookie.client : undefined;
+    const overTcp = { edns, mixCase: false, padded: false, cookie };
+    const response = await this.#askStream(endpoint, { kind: 'tcp' }, asking, overTcp);
+    if (heard === 'other case') limits.noMixedCase = clock.now();
+    if (cookie !== undefined && limits.cookie.judge(response.edns?.options ?? []) !== 'good')
+      limits.cookie.stop(clock.now());
+    return response;
   }
 
-  async #askUdp(
-    endpoint: Endpoint,
-    query: Query,
-    style: QuestionStyle,
-    signal: AbortSignal,
-  ): Promise<Buffer | 'other case'> {
+  async #askUdp(endpoint: Endpoint, asking: Asking, style: QuestionStyle): Promise<ResponseFacts | Doubt> {
+    const { server, link, query, limits, signal } = asking;
+    const { cookie } = style;
     if (this.#sockets >= MOST_SOCKETS) {
       if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
+      if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.now());
       throw new DnskeeperError('IO', `${MOST_SOCKETS} questions are on their way, which is the most`);
     }
     const question = writeQuestion(query, style);
-    let otherCase = false;
+    const forget = this.#questions.note(question, query.name.length, { link: link.key, server });
+    let read: Parsed<ResponseFacts> | undefined;
+    let doubt: Doubt | undefined;
     const accept = (message: Buffer): boolean => {
       const same = repeats(question, query.name.length, message);
-      otherCase = same === 'other case';
-      return same !== 'no';
+      if (same === 'no') return false;
+      doubt = same === 'other case' ? same : undefined;
+      read = readResponse(message);
+      if (cookie === undefined || !read.ok || doubt !== undefined) return true;
+      const verdict = limits.cookie.judge(read.value.edns?.options ?? []);
+      if (verdict === 'missing') doubt = 'no cookie';
+      return verdict !== 'forged';
     };
+    let ended: 'answered' | 'lost' | 'given up' = 'given up';
     this.#sockets++;
     try {
-      const message = await askUdp(endpoint, question, accept, UDP_MS, signal, this.#needs.bindToLink);
-      return otherCase ? 'other case' : message;
+      await askUdp(endpoint, question, accept, UDP_MS, signal, this.#needs.bindToLink);
+      ended = 'answered';
+      return doubt ?? understood(read, server);
+    } catch (error) {
+      const code = error instanceof DnskeeperError ? error.code : 'IO';
+      if (code === 'DEADLINE' && !signal.aborted) ended = 'lost';
+      // Somebody guesses at answers, or the server is out of order: only a connection can tell.
+      if (code === 'PROTOCOL' && ended !== 'answered') return 'flood';
+      throw error;
     } finally {
       this.#sockets--;
+      forget();
+      if (cookie !== undefined) limits.cookie.ended(ended, this.#needs.clock.now());
     }
   }
 
   /** Try an encrypted connection to whoever is there; where there is none, ask in the open for a while. */
-  async #askMaybeTls(
-    server: Server,
-    link: RouteLink,
-    query: Query,
-    limits: Limits,
-    signal: AbortSignal,
-  ): Promise<ResponseFacts> {
-    if (this.#holds(limits.noTls)) return this.#askPlain(server, link, query, limits, signal);
+  async #askMaybeTls(asking: Asking, edns: boolean): Promise<ResponseFacts> {
+    const { limits, signal } = asking;
+    if (this.#holds(limits.noTls)) return this.#askPlain(asking, edns);
     try {
-      return await this.#askTls(server, link, query, limits, false, signal);
+      return await this.#askTls(asking, edns, false);
     } catch (error) {
       if (signal.aborted) throw error;
       limits.noTls = this.#needs.clock.now();
-      return this.#askPlain(server, link, query, limits, signal);
+      return this.#askPlain(asking, edns);
     }
   }
 
-  async #askTls(
-    server: Server,
-    link: RouteLink,
-    query: Query,
-    limits: Limits,
-    verify: boolean,
-    signal: AbortSignal,
-  ): Promise<ResponseFacts> {
+  async #askTls(asking: Asking, edns: boolean, verify: boolean): Promise<ResponseFacts> {
+    const { server, link, limits } = asking;
     const tlsPort = this.#needs.tlsPort ?? DEFAULT_TLS_PORT;
-    const port = server.protocol === 'udp' && server.port === 53 ? tlsPort : server.port;
+    const port = server.protocol === 'udp' && server.port === DEFAULT_PORT ? tlsPort : server.port;
     const name = server.name === undefined ? {} : { name: server.name };
-    const style = { edns: !this.#holds(limits.noEdns), mixCase: false, padded: true };
     const kind: StreamKind = { kind: 'tls', verify, ...name };
-    return understood(
-      await this.#askStream(this.#endpointOf(server, link, port), kind, query, style, signal),
-      server,
-    );
+    const endpoint = this.#endpointOf(server, link, port);
+    try {
+      const style = { edns, mixCase: false, padded: true };
+      const response = await this.#askStream(endpoint, kind, asking, style);
+      if (limits.trouble?.kind !== 'circle') delete limits.trouble;
+      return response;
+    } catch (error) {
+      if (verify && error instanceof EncryptionError) limits.trouble = encryptionTrouble(asking, error);
+      throw error;
+    }
   }
 
   /** Over a kept connection; one that breaks just then says nothing about the server, so a new one is tried once. */
   async #askStream(
     endpoint: Endpoint,
     kind: StreamKind,
-    query: Query,
+    { server, query, signal }: Asking,
     style: QuestionStyle,
-    signal: AbortSignal,
-  ): Promise<Buffer> {
+  ): Promise<ResponseFacts> {
     for (let tried = 0; ; tried++) {
-      const stream = await this.#connections.get(endpoint, kind);
-      const question = writeQuestion(query, style);
+      const stream = await this.#connections.get(endpoint, kind, signal);
+      const question = writeQuestion(query, { ...style, keepalive: true });
       const accept = (message: Buffer): boolean => repeats(question, query.name.length, message) !== 'no';
       try {
-        return await stream.ask(question, accept, STREAM_MS, signal);
+        const message = await stream.ask(question, accept, STREAM_MS, signal);
+        const response = understood(readResponse(message), server);
+        obeyKeepalive(stream, response);
+        return response;
       } catch (error) {
         if (tried > 0 || signal.aborted || stream.usable) throw error;
       }
@@ -220,33 +276,60 @@ export class Upstream {
   }
 
   #limitsOf(server: Server, link: RouteLink): Limits {
-    const key = `${link.key} ${formatServer(server)}`;
+    const key = keyOf(link.key, server);
     const held = this.#limits.get(key);
     if (held !== undefined) return held;
-    if (this.#limits.size >= 4096) this.#limits.clear();
-    const limits: Limits = {};
+    if (this.#limits.size >= MOST_SERVERS) this.#limits.clear();
+    const limits: Limits = { cookie: new ServerCookie(FORGET_MS) };
+    this.#questions.noteCookie(limits.cookie.client, { link: link.key, server });
     this.#limits.set(key, limits);
     return limits;
   }
 
-  #holds(since: number | undefined): boolean {
-    return since !== undefined && this.#needs.clock.now() - since < FORGET_MS;
+  /** A server must not know us again by our cookie after our address has changed (RFC 7873 section 8). */
+  #lookAtAddresses(): void {
+    const { clock, ownAddresses } = this.#needs;
+    if (ownAddresses === undefined || Math.abs(clock.now() - this.#lookedAt) < LOOK_AGAIN_MS) return;
+    this.#lookedAt = clock.now();
+    const now = ownAddresses();
+    if (isSame(now, this.#own)) return;
+    this.#own = now;
+    this.#limits.clear();
+    this.#questions.forgetCookies();
+  }
+
+  #holds(since: number | undefined, ms = FORGET_MS): boolean {
+    return since !== undefined && this.#needs.clock.now() - since < ms;
   }
 }
 
-/** The link's own setting before the general one; a server that is written as encrypted is never asked in the open. */
-function encryptionOf(
-  server: Server,
-  link: RouteLink,
-  general: 'no' | 'opportunistic' | 'yes',
-): 'no' | 'opportunistic' | 'yes' {
-  const own = link.dnsOverTls;
-  const knob = own === 'yes' || own === 'no' || own === 'opportunistic' ? own : general;
-  return server.protocol === 'tls' ? 'yes' : knob;
+const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
+  a.size === b.size && [...a].every((address) => b.has(address));
+
+const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
+
+const circle = (server: Server, why: string): DnskeeperError =>
+  new DnskeeperError('IO', `${formatServer(server)} ${why}; asking it would go round in circles`);
+
+/** A code by which a server answers to our cookie rather than to the question. */
+const isAboutCookies = ({ rcode, edns }: ResponseFacts): boolean =>
+  edns !== undefined && (rcode === RCODE.BADCOOKIE || rcode === RCODE.FORMERR);
+
+function encryptionTrouble({ server, link }: Asking, { fault, message }: EncryptionError): ServerTrouble {
+  return {
+    kind: fault,
+    text: `${formatServer(server)} (${link.key}) cannot be asked, because encryption is strict: ${message}.`,
+  };
 }
 
-function understood(message: Buffer, server: Server): ResponseFacts {
-  const response = readResponse(message);
-  if (response.ok) return response.value;
-  throw new DnskeeperError('PROTOCOL', `${formatServer(server)} sent an answer that is ${response.reason}`);
+/** The server says for how long it keeps an idle connection, in tenths of a second (RFC 7828). */
+function obeyKeepalive(stream: UpstreamStream, { edns }: ResponseFacts): void {
+  const data = edns?.options.find(({ code }) => code === OPTION.keepalive)?.data;
+  if (data?.length === 2) stream.keep(data.readUInt16BE(0) * 100);
+}
+
+function understood(read: Parsed<ResponseFacts> | undefined, server: Server): ResponseFacts {
+  if (read?.ok) return read.value;
+  const reason = read?.reason ?? 'none';
+  throw new DnskeeperError('PROTOCOL', `${formatServer(server)} sent an answer that is ${reason}`);
 }

@@ -26,6 +26,8 @@ export const RCODE = {
   NOTIMP: 4,
   REFUSED: 5,
   BADVERS: 16,
+  /** RFC 7873: the server's part of our cookie is not the right one; the answer carries the right one. */
+  BADCOOKIE: 23,
 };
 
 /** The record types that the resolver itself has to know; all others pass through. */

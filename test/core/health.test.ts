@@ -2,8 +2,34 @@ import { expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { type Condition, findingsOf } from '../../src/core/health.ts';
 import { makePlan } from '../../src/core/policy.ts';
-import type { LinkState } from '../../src/core/status.ts';
+import type { LinkState, ResolverStatus, ServerReport } from '../../src/core/status.ts';
 import { snapshotOf, vpn } from '../support/links.ts';
+
+const SERVER: ServerReport = {
+  link: 'eth0',
+  server: 'dns+tls://192.0.2.1#dns.example',
+  state: 'late',
+  patienceMs: 150,
+  asked: 1,
+  answers: 0,
+  refusals: 0,
+  hedgesWon: 0,
+  failures: 1,
+  timeouts: 0,
+  unreachable: 1,
+  malformed: 0,
+};
+
+const RESOLVER: ResolverStatus = {
+  state: 'off',
+  reason: 'because',
+  addresses: [],
+  servers: [],
+  queries: 0,
+  malformed: 0,
+  overBound: 0,
+  inFlight: 0,
+};
 
 const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = []): Condition => ({
   plan: makePlan(snapshotOf(links), DEFAULT_CONFIG),
@@ -18,16 +44,7 @@ const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = [
   failures: new Map(),
   problems: [],
   holdingGap: false,
-  resolver: {
-    state: 'off',
-    reason: 'because',
-    addresses: [],
-    servers: [],
-    queries: 0,
-    malformed: 0,
-    overBound: 0,
-    inFlight: 0,
-  },
+  resolver: RESOLVER,
   fileMode: 'file',
 });
 
@@ -45,4 +62,28 @@ it.each([
   ['resolved', [split], []],
 ] as const)('what our file lacks counts only where programs read it: %s', (state, links, ids) => {
   expect(findingsOf(condition(state, links)).map((finding) => finding.id)).toEqual(ids);
+});
+
+it.each([
+  ['certificate', 'server-certificate'],
+  ['handshake', 'server-handshake'],
+  ['circle', 'server-circle'],
+] as const)('a server with %s trouble is a warning that says what it is', (kind, id) => {
+  const report = { ...SERVER, trouble: { kind, text: 'What is wrong.' } };
+  const found = findingsOf({ ...condition('held', [split]), resolver: { ...RESOLVER, servers: [report] } });
+  expect(found.find((finding) => finding.id === id)).toEqual({
+    severity: 'warning',
+    id,
+    text: 'What is wrong.',
+  });
+});
+
+it('a relaxed captive portal is a warning for as long as it lasts', () => {
+  const during = findingsOf({
+    ...condition('held', [split]),
+    resolver: { ...RESOLVER, relaxed: ['wlan0'] },
+  });
+  expect(during).toContainEqual(expect.objectContaining({ severity: 'warning', id: 'portal-relaxed' }));
+  expect(during.find(({ id }) => id === 'portal-relaxed')?.text).toContain('wlan0');
+  expect(findingsOf(condition('held', [split])).map(({ id }) => id)).not.toContain('portal-relaxed');
 });

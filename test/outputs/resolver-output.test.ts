@@ -203,6 +203,7 @@ function standing() {
     resolver: {
       apply: () => {},
       servers: () => [],
+      relaxed: () => [],
       close: () => {},
     } as never,
     reception,

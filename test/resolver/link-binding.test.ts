@@ -20,7 +20,7 @@ it('over TCP too', async () => {
   const server = await scriptedServer((asked) => addressAnswer(asked, '192.0.2.1'));
   const connections = new UpstreamConnections({ bindToLink: binder() });
   onTestFinished(() => connections.close());
-  const stream = await connections.get(endpoint(server, 'lo'), { kind: 'tcp' });
+  const stream = await connections.get(endpoint(server, 'lo'), { kind: 'tcp' }, forever);
   const answer = await stream.ask(Buffer.from(question), take, 4000, forever);
   expect(readAnswer(answer).answers).toEqual(['www.example.com A 192.0.2.1']);
 });
@@ -31,7 +31,7 @@ it('a link that is gone is a failure, and nothing leaves by another one', async 
   await expect(askUdp(at, question, take, 4000, forever, binder())).rejects.toMatchObject({ code: 'IO' });
   const connections = new UpstreamConnections({ bindToLink: binder() });
   onTestFinished(() => connections.close());
-  await expect(connections.get(at, { kind: 'tcp' })).rejects.toMatchObject({ code: 'IO' });
+  await expect(connections.get(at, { kind: 'tcp' }, forever)).rejects.toMatchObject({ code: 'IO' });
   expect(server.asked).toEqual([]);
   expect(server.connections).toBe(0);
 });

@@ -23,7 +23,7 @@ export function resolverOver(
   const dropped: string[] = [];
   const resolver = makeResolver({
     clock: systemClock,
-    settings: () => ({ choice: 'strict', dnsOverTls: 'no', singleLabels: false }),
+    settings: () => ({ choice: 'strict', dnsOverTls: 'no', portal: 'strict', singleLabels: false }),
     local: () => ({ hostName: 'laptop.home.example' as never, addresses: [], gateways: [], outbound: [] }),
     hosts: () => NO_HOSTS,
     cache: (next) => next,

@@ -1,6 +1,6 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
 import { onTestFinished } from 'vitest';
 
 /** One question that a scripted server was asked. */
@@ -25,6 +25,8 @@ export interface ScriptedServer {
   readonly asked: readonly AskedQuestion[];
   /** How many TCP and TLS connections were opened. */
   readonly connections: number;
+  /** How many of them went on with a TLS session of before. */
+  readonly resumed: number;
   script: Script;
   /** Send a message from the server's UDP socket. */
   send(message: Buffer, port: number): void;
@@ -40,7 +42,7 @@ export async function scriptedServer(
 ): Promise<ScriptedServer> {
   const asked: AskedQuestion[] = [];
   const sockets = new Set<Socket>();
-  const state = { script, connections: 0 };
+  const state = { script, connections: 0, resumed: 0 };
   const answersTo = (wire: Buffer, transport: AskedQuestion['transport'], port = 0): readonly Buffer[] => {
     const question = { ...readAsked(wire), transport, wire, port };
     asked.push(question);
@@ -51,6 +53,7 @@ export async function scriptedServer(
   const encrypted = tls === undefined ? undefined : createTlsServer(tls, (socket) => stream(socket, 'tls'));
   const stream = (socket: Socket, transport: 'tcp' | 'tls'): void => {
     state.connections++;
+    if (socket instanceof TLSSocket && socket.isSessionReused()) state.resumed++;
     sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => sockets.delete(socket));
@@ -98,6 +101,9 @@ export async function scriptedServer(
     get connections() {
       return state.connections;
     },
+    get resumed() {
+      return state.resumed;
+    },
     get script() {
       return state.script;
     },
@@ -131,6 +137,22 @@ export interface ScriptedAnswer {
   readonly authentic?: boolean;
   /** Without an OPT record, as from a server that knows no EDNS. */
   readonly noEdns?: boolean;
+  /** EDNS options of the answer. */
+  readonly options?: readonly ScriptedOption[];
+}
+
+/** One EDNS option. */
+export interface ScriptedOption {
+  readonly code: number;
+  readonly data: Buffer;
+}
+
+/** The data of an EDNS option of a question; the OPT record is the last thing in it. */
+export function optionOf({ wire }: AskedQuestion, code: number): Buffer | undefined {
+  if (wire.readUInt16BE(10) === 0) return undefined;
+  for (let at = questionEnd(wire) + 11; at < wire.length; at += 4 + wire.readUInt16BE(at + 2))
+    if (wire.readUInt16BE(at) === code) return wire.subarray(at + 4, at + 4 + wire.readUInt16BE(at + 2));
+  return undefined;
 }
 
 /** A well-formed answer to a question, its spelling kept. */
@@ -145,8 +167,10 @@ export function answerTo({ wire }: AskedQuestion, answer: ScriptedAnswer = {}): 
   head.writeUInt16BE(answer.authority?.length ?? 0, 8);
   head.writeUInt16BE(edns ? 1 : 0, 10);
   const records = [...(answer.answers ?? []), ...(answer.authority ?? [])].map(encodeRecord);
-  const opt = Buffer.from([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
-  return Buffer.concat([head, ...records, ...(edns ? [opt] : [])]);
+  const options = (answer.options ?? []).map(encodeOption);
+  const bytes = options.reduce((sum, option) => sum + option.length, 0);
+  const opt = Buffer.from([0, 0, 41, 0x04, 0xd0, (answer.rcode ?? 0) >> 4, 0, 0, 0, bytes >> 8, bytes & 255]);
+  return Buffer.concat([head, ...records, ...(edns ? [opt, ...options] : [])]);
 }
 
 /** An A record's answer. */
@@ -154,6 +178,13 @@ export const addressAnswer = (question: AskedQuestion, address: string, ttl = 30
   answerTo(question, {
     answers: question.type === 1 ? [{ type: 1, ttl, data: Buffer.from(address.split('.').map(Number)) }] : [],
   });
+
+function encodeOption({ code, data }: ScriptedOption): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt16BE(code, 0);
+  head.writeUInt16BE(data.length, 2);
+  return Buffer.concat([head, data]);
+}
 
 function encodeRecord({ name, type, ttl = 300, data }: ScriptedRecord): Buffer {
   const owner = name === undefined ? Buffer.from([0xc0, 12]) : wireNameOf(name);
