@@ -46,17 +46,21 @@ export async function startAuthority(folder: string): Promise<Program> {
   return start('knot', port, besideMeasured(['knotd', '-c', join(own, 'knot.conf')]), own);
 }
 
-/** A forwarding server that asks the servers on these ports of 127.0.0.1, in their order where it can be told one. */
+/**
+ * A forwarding server that asks the servers on these ports of 127.0.0.1, in their order where it can be told one. A `cold`
+ * one has asked none of them yet.
+ */
 export async function startForwarder(
   name: Forwarder,
   folder: string,
   servers: readonly number[],
+  cold = false,
 ): Promise<Program> {
   const port = await freePort();
   const own = join(folder, `${name}-${port}`);
   mkdirSync(own);
   const command = await COMMANDS[name](own, port, servers);
-  return start(name, port, ['taskset', '-c', CORE.measured, ...command], own);
+  return start(name, port, ['taskset', '-c', CORE.measured, ...command], own, cold);
 }
 
 /** A UDP port of 127.0.0.1 that nobody has now. */
@@ -195,10 +199,11 @@ async function start(
   port: number,
   [program = '', ...words]: readonly string[],
   folder: string,
+  cold = false,
 ): Promise<Program> {
   const log = join(folder, 'log');
   const child = hold(program, words, log);
-  for (let tries = 0; !(await answers(port)); tries++)
+  for (let tries = 0; !(await answers(port, cold)); tries++)
     if (tries > TRIES || child.exitCode !== null) {
       await end(child);
       throw new Error(`${name} does not answer; is it installed? ${readFileSync(log, 'utf8')}`);
@@ -208,13 +213,16 @@ async function start(
 
 const pidOf = (child: ChildProcess): number => child.pid ?? 0;
 
-/** Whether somebody answers at the port. The name is one that nobody keeps for the measurement. */
-async function answers(port: number): Promise<boolean> {
+/** version.bind in the class CH, which no forwarder asks others for. */
+const VERSION_QUERY = Buffer.from('0001010000010000000000000776657273696f6e0462696e640000100003', 'hex');
+
+/** Whether there is an address for a name, or, of a `cold` server, whether it says anything at all. */
+async function answers(port: number, cold: boolean): Promise<boolean> {
   const socket = createSocket('udp4');
   try {
-    socket.send(addressQuery(1, `ready.${ZONE}`), port, '127.0.0.1');
+    socket.send(cold ? VERSION_QUERY : addressQuery(1, `ready.${ZONE}`), port, '127.0.0.1');
     const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(TRY_MS) })) as [Buffer];
-    return ((answer[3] ?? 0) & 15) === 0 && answer.readUInt16BE(6) > 0;
+    return cold || (((answer[3] ?? 0) & 15) === 0 && answer.readUInt16BE(6) > 0);
   } catch {
     return false;
   } finally {

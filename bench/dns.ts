@@ -1,62 +1,91 @@
 /**
  * `npm run bench:dns`: the resolver beside dnsmasq and unbound, in turns within one run. Needs knotd, unbound, dnsmasq,
  * dnsperf and two cores: what is measured has the first, dnsperf and the authoritative server share the second.
- * `--only cached,misses` picks measurements, `--rounds` and `--seconds` say how often and how long each
- * server is loaded, `--servers dnskeeper` leaves peers out.
+ * `--only cached,misses` picks measurements, `--rounds` and `--seconds` say how often and how long each server is
+ * loaded, `--servers dnskeeper` leaves peers out. A full run writes bench/results-dns.md and docs/dns-speed.svg.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cachedLoad, type Loaded, missLoad, ratioTo } from './dns-load.ts';
-import type { DnsOptions } from './dns-options.ts';
+import { drawCharts } from './dns-chart.ts';
+import { deadServer } from './dns-dead-server.ts';
+import { addedLatency } from './dns-latency.ts';
+import { cachedLoad, missLoad } from './dns-load.ts';
+import { memoryFilled } from './dns-memory.ts';
+import type { Chart, DnsOptions, DnsResult } from './dns-options.ts';
 import { FORWARDERS, type Forwarder } from './dns-programs.ts';
-import { figures, median } from './measurement.ts';
+import { cachedResult, deadServerResult, latencyResult, memoryResult, missResult } from './dns-rows.ts';
+import type { Row } from './measurement.ts';
+import { describeMachine, table } from './table.ts';
+
+const MEASUREMENTS: Readonly<Record<string, (options: DnsOptions) => Promise<DnsResult>>> = {
+  cached: async (options) => cachedResult(await cachedLoad(options)),
+  misses: async (options) => missResult(await missLoad(options)),
+  latency: async (options) => latencyResult(await addedLatency(options)),
+  memory: async (options) => memoryResult(await memoryFilled(options)),
+  dead: async (options) => deadServerResult(await deadServer(options)),
+};
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'cached,misses' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '7' },
+    seconds: { type: 'string', default: '3' },
     servers: { type: 'string', default: FORWARDERS.join(',') },
   },
 });
 const folder = mkdtempSync(join(tmpdir(), 'dnskeeper-bench-'));
 const options: DnsOptions = {
-  servers: values.servers.split(',') as Forwarder[],
-  rounds: Number(values.rounds),
-  seconds: Number(values.seconds),
+  servers: chosen('servers', values.servers, FORWARDERS) as readonly Forwarder[],
+  rounds: whole('rounds'),
+  seconds: whole('seconds'),
   folder,
 };
+const names = Object.keys(MEASUREMENTS);
+const rows: Row[] = [];
+const charts: Chart[] = [];
 try {
-  for (const only of values.only.split(',')) {
-    console.log(only);
-    show(only === 'cached' ? await cachedLoad(options) : await missLoad(options));
+  for (const name of chosen('only', values.only ?? names.join(','), names)) {
+    console.error(`measuring: ${name}`);
+    const result = await MEASUREMENTS[name]?.(options);
+    rows.push(...(result?.rows ?? []));
+    charts.push(...(result?.charts ?? []));
   }
 } finally {
   rmSync(folder, { recursive: true });
 }
+const text = `${describeMachine()}\n\n${table(rows)}\n`;
+console.log(text);
+if (values.only === undefined && options.servers.length === FORWARDERS.length) {
+  writeFileSync(
+    join(import.meta.dirname, 'results-dns.md'),
+    `# Results of \`npm run bench:dns\`\n\n${text}\n${legend()}`,
+  );
+  const caption = `npm run bench:dns on a 2-core VM, one core for each server; medians of ${options.rounds} rounds taken in turns`;
+  writeFileSync(join(import.meta.dirname, '../docs/dns-speed.svg'), drawCharts(charts, caption));
+}
+process.exitCode = rows.some((row) => row.reached === false) ? 1 : 0;
 
-function show(all: readonly Loaded[]): void {
-  const [ours] = all;
-  console.log('server        queries/s   CPU µs/query   lost   resident MB   ours/its CPU   ours/its rate');
-  for (const one of all) {
-    const column = (of: (load: Loaded['rounds'][number]) => number): number => median(one.rounds.map(of));
-    const cells = [
-      one.name.padEnd(11),
-      column((load) => load.queriesPerSecond)
-        .toFixed(0)
-        .padStart(11),
-      figures(column((load) => load.cpuMicroseconds)).padStart(14),
-      String(one.rounds.reduce((sum, { lost }) => sum + lost, 0)).padStart(6),
-      (one.resident / 1e6).toFixed(0).padStart(13),
-      figures(ours === undefined ? Number.NaN : ratioTo(ours, one, (load) => load.cpuMicroseconds)).padStart(
-        14,
-      ),
-      figures(ours === undefined ? Number.NaN : ratioTo(ours, one, (load) => load.queriesPerSecond)).padStart(
-        15,
-      ),
-    ];
-    console.log(cells.join(' '));
-  }
+function whole(name: 'rounds' | 'seconds'): number {
+  const value = Number(values[name]);
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new Error(`wanted a whole number from 1 on for --${name}, got ${values[name]}`);
+}
+
+function chosen(name: string, list: string, from: readonly string[]): readonly string[] {
+  const words = list.split(',');
+  const wrong = words.find((word) => !from.includes(word));
+  if (wrong === undefined) return words;
+  throw new Error(`wanted --${name} with ${from.join(', ')}, got ${wrong}`);
+}
+
+function legend(): string {
+  return [
+    'Medians unless a line says otherwise; ratios are the median of those within each round, and below 1 is less than the peer.',
+    'All run as they are shipped, before one authoritative server (Knot DNS) that has an address for every name; what is',
+    'measured has one core, and the authoritative server and dnsperf share the other one. Figures of a shared virtual machine',
+    'move from run to run, ratios less.',
+    '',
+  ].join('\n');
 }

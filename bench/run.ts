@@ -3,9 +3,7 @@
  * `--only plan,burst` picks measurements, `--idle SECONDS` and `--switches COUNT` say how long two of them go on.
  * A full run writes bench/results.md.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../src/core/errors.ts';
@@ -15,6 +13,7 @@ import type { Measurement, Options, Row } from './measurement.ts';
 import { plan } from './plan.ts';
 import { processes } from './processes.ts';
 import { switches } from './switches.ts';
+import { describeMachine, table } from './table.ts';
 
 const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan];
 const LAB_TOOLS = [
@@ -80,22 +79,6 @@ async function noLab(): Promise<string | undefined> {
   const missing = LAB_TOOLS.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
   if (missing.length > 0) return `the lab needs ${missing.join(', ')}`;
   return builtPackage().then(() => undefined, messageOf);
-}
-
-function describeMachine(): string {
-  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
-    version: string;
-  };
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  const day = new Date().toISOString().slice(0, 10);
-  return `${day}, ${availableParallelism()}-core VM, dnskeeper ${version} (${commit}), Node ${process.versions.node}.`;
-}
-
-function table(all: readonly Row[]): string {
-  const head = ['what', 'must reach', 'measured', 'peer, in the same run', 'ours / peer', 'reached'];
-  const reached = (row: Row): string => (row.reached === undefined ? '' : row.reached ? 'yes' : '**no**');
-  const lines = all.map((row) => [row.what, row.must, row.measured, row.peer, row.ratio, reached(row)]);
-  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 function legend(): string {

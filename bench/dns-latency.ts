@@ -1,0 +1,65 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DnsOptions } from './dns-options.ts';
+import { type Program, startAuthority, startForwarder, ZONE } from './dns-programs.ts';
+import { dnsperf } from './dnsperf.ts';
+import { median, quantile } from './measurement.ts';
+
+/** What a way to the authoritative server adds over asking it directly, in milliseconds. */
+export interface Added {
+  readonly name: string;
+  readonly median: number;
+  readonly p99: number;
+}
+
+/** So many questions a second, one after the other: a machine that is awake but not loaded. */
+const PER_SECOND = 400;
+
+/**
+ * The latency that a forwarder adds to names nobody asked for before: each round asks the authority itself and then every
+ * forwarder, and compares within the round.
+ */
+export async function addedLatency(options: DnsOptions): Promise<readonly Added[]> {
+  await using held = new AsyncDisposableStack();
+  const authority = held.adopt(await startAuthority(options.folder), (program) => program.close());
+  const servers: Program[] = [];
+  for (const name of options.servers)
+    servers.push(
+      held.adopt(await startForwarder(name, options.folder, [authority.port]), (one) => one.close()),
+    );
+  for (const server of servers) await latencies(server, options, 'warm');
+  const added = servers.map((): { median: number; p99: number }[] => []);
+  for (let round = 0; round < options.rounds; round++) {
+    const direct = await latencies(authority, options, `round${round}`);
+    for (let turn = 0; turn < servers.length; turn++) {
+      const index = (turn + round) % servers.length;
+      const server = servers[index];
+      if (server === undefined) continue;
+      const through = await latencies(server, options, `round${round}`);
+      added[index]?.push({
+        median: median(through) - median(direct),
+        p99: quantile(through, 0.99) - quantile(direct, 0.99),
+      });
+    }
+  }
+  return servers.map(({ name }, index) => ({
+    name,
+    median: median((added[index] ?? []).map((one) => one.median)),
+    p99: median((added[index] ?? []).map((one) => one.p99)),
+  }));
+}
+
+/** Milliseconds that each answer took. */
+async function latencies(
+  { name, port }: Program,
+  { folder, seconds }: DnsOptions,
+  label: string,
+): Promise<number[]> {
+  const count = PER_SECOND * seconds;
+  const names = join(folder, `latency-${label}`);
+  writeFileSync(names, Array.from({ length: count }, (_, i) => `late-${label}-${i}.${ZONE} A\n`).join(''));
+  const text = await dnsperf(port, names, ['-q', '1', '-n', '1', '-v', '-Q', String(PER_SECOND)]);
+  const times = [...text.matchAll(/^> NOERROR \S+ A ([\d.]+)$/gm)].map((match) => Number(match[1]) * 1000);
+  if (times.length !== count) throw new Error(`${name} answered ${times.length} of ${count}:\n${text}`);
+  return times;
+}
