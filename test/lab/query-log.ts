@@ -12,19 +12,26 @@ export interface QueryLog {
   take(): readonly LoggedQuery[];
 }
 
-/** Follow the log file of a dnsmasq. A last line that is only half there is left for the next call. */
+/** Follow the log file of a dnsmasq. */
 export function followQueryLog(path: string): QueryLog {
-  let read = 0;
+  const lines = followLines(path);
   return {
-    take() {
-      const bytes = readFileSync(path);
-      const end = bytes.lastIndexOf(10) + 1;
-      const fresh = bytes.toString('latin1', read, end);
-      read = end;
-      return [...fresh.matchAll(/query\[([A-Za-z0-9=]+)\] (\S+) from/g)].map(([, type = '', name = '']) => ({
-        name: name.toLowerCase(),
-        type,
-      }));
-    },
+    take: () =>
+      lines().flatMap((line) => {
+        const [, type, name] = /query\[([A-Za-z0-9=]+)\] (\S+) from/.exec(line) ?? [];
+        return type === undefined || name === undefined ? [] : [{ name: name.toLowerCase(), type }];
+      }),
+  };
+}
+
+/** The lines of a file since the last call; a last line that is only half there is left for the next one. */
+export function followLines(path: string): () => readonly string[] {
+  let read = 0;
+  return () => {
+    const bytes = readFileSync(path);
+    const end = bytes.lastIndexOf(10) + 1;
+    const fresh = bytes.toString('latin1', read, end);
+    read = end;
+    return fresh.split('\n').slice(0, -1);
   };
 }
