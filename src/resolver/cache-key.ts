@@ -7,16 +7,30 @@ import { CLASS_IN, TYPE, UDP_SIZE } from './wire.ts';
  * Not comparable with keys of other kinds. The name comes first and ends itself, so no two keys run together.
  */
 export function cacheKey(query: Query, route: string): string {
-  const bits = (query.dnssecOk ? 1 : 0) | (query.checkingDisabled ? 2 : 0);
-  return `${query.name.toString('latin1')}${query.type},${query.class},${bits},${route}`;
+  return `${query.name.toString('latin1')}${query.type},${query.class},${bitsOf(query)},${route}`;
 }
 
-/** The name in a key, wire form. */
-export function nameInKey(key: string): Buffer {
-  let end = 0;
-  for (let size = key.charCodeAt(end); size > 0; size = key.charCodeAt(end)) end += size + 1;
-  return Buffer.from(key.slice(0, end + 1), 'latin1');
+const bitsOf = (query: Query): number => (query.dnssecOk ? 1 : 0) | (query.checkingDisabled ? 2 : 0);
+
+/** The same for the cache's store: bytes, and the route by its number. */
+export function storeKey(query: Query, route: number): Buffer {
+  const { name } = query;
+  const key = Buffer.allocUnsafe(name.length + STORE_KEY_TAIL);
+  name.copy(key);
+  key.writeUInt16BE(query.type, name.length);
+  key[name.length + 2] = bitsOf(query);
+  key.writeUInt16BE(route, name.length + 3);
+  return key;
 }
+
+/** Type, bits and route of a store's key stand behind the name. */
+const STORE_KEY_TAIL = 5;
+
+/** The name in a store's key, wire form. */
+export const nameInKey = (key: Buffer): Buffer => key.subarray(0, key.length - STORE_KEY_TAIL);
+
+/** The type in a store's key. */
+export const typeInKey = (key: Buffer): number => key.readUInt16BE(key.length - STORE_KEY_TAIL);
 
 /**
  * The query as all clients with the same question ask it, so that its answer serves them all: with EDNS, nothing cut, and
@@ -33,5 +47,33 @@ export function sharedForm(query: Query): Query | undefined {
     edns: { version: 0, udpSize: UDP_SIZE, options: [] },
     authenticData: true,
     transport: 'tcp',
+  };
+}
+
+/** Small numbers for texts, so that each of many answers need not hold its own. */
+export interface Numbers {
+  /** From 1 on. */
+  numberOf(text: string): number;
+  /** Empty for a number that no text has. */
+  nameOf(number: number): string;
+}
+
+/** A number has two bytes in the cache. Nobody meets so many routes before the next start. */
+const MOST_NUMBERS = 0xffff;
+
+/** Numbers that are given anew from 1 on when all are used up; `full` is told before that. */
+export function numbers(full: () => void): Numbers {
+  let texts: string[] = [];
+  return {
+    numberOf(text) {
+      const known = texts.indexOf(text);
+      if (known >= 0) return known + 1;
+      if (texts.length >= MOST_NUMBERS) {
+        full();
+        texts = [];
+      }
+      return texts.push(text);
+    },
+    nameOf: (number) => texts[number - 1] ?? '',
   };
 }

@@ -1,18 +1,40 @@
-/** Values under keys, within bounds; what is not asked for again goes first. */
-export interface CacheStore<T> {
-  /** The value, marked as wanted. */
-  get(key: string): T | undefined;
-  /** The value, unmarked. */
-  peek(key: string): T | undefined;
-  set(key: string, value: T, bytes: number): void;
-  delete(key: string): void;
+import { randomInt } from 'node:crypto';
+import { type Blocks, bytesInBlocks, makeBlocks } from './cache-blocks.ts';
+import { cacheIndex, INDEX_BYTES_PER_SLOT, NO_SLOT } from './cache-index.ts';
+import { hashOf } from './fast-path-answer.ts';
+
+/**
+ * Answers under keys, within bounds; what is not asked for again goes first. An answer stands in a slot, whose number
+ * holds until the next `set`, `delete`, `prune` or `shrink`.
+ */
+export interface CacheStore {
+  /** The slot of a key's answer, or NO_SLOT. */
+  find(key: Buffer): number;
+  /** Count the answer as given, and so as worth keeping. */
+  want(slot: number): void;
+  /** Keep an answer in place of what the key had; not when it is larger than everything may be together. */
+  set(key: Buffer, packed: Buffer, facts: StoredFacts): void;
+  delete(slot: number): void;
   /** Drop what `drop` says; how many. */
-  prune(drop: (value: T, key: string) => boolean): number;
-  /** Keep this part of the entries and bytes, from 0 to 1. */
-  shrink(factor: number): void;
-  entries(): IterableIterator<[string, T]>;
+  prune(drop: (slot: number) => boolean): number;
+  /** Keep within these bounds from now on, and give the rest of the memory back. */
+  shrink(bounds: CacheBounds): void;
+  /** Keep within larger bounds again. */
+  widen(bounds: CacheBounds): void;
+  /** Every slot in use, the newest answer first. */
+  slots(): IterableIterator<number>;
+  /** The key, good until the next call. */
+  keyOf(slot: number): Buffer;
+  packedOf(slot: number): Buffer;
+  factsOf(slot: number): StoredFacts;
+  hitsOf(slot: number): number;
+  bytesOf(slot: number): number;
+  /** Until when the servers are not asked again because they failed lately; 0 at first. */
+  retryAt(slot: number): number;
+  setRetryAt(slot: number, time: number): void;
   readonly count: number;
   readonly bytes: number;
+  readonly bounds: CacheBounds;
   /** How many went to make room. */
   readonly evicted: number;
 }
@@ -23,96 +45,244 @@ export interface CacheBounds {
   readonly bytes: number;
 }
 
-interface Node<T> {
-  readonly key: string;
-  value: T;
-  bytes: number;
-  visited: boolean;
-  newer: Node<T> | undefined;
-  older: Node<T> | undefined;
+/** What is kept with an answer, all of it numbers. */
+export interface StoredFacts {
+  /** The route that it came by, and another one that part of it came by or 0. */
+  readonly route: number;
+  readonly via: number;
+  readonly kind: number;
+  /** Milliseconds since the epoch. */
+  readonly storedAt: number;
+  readonly expiresAt: number;
+}
+
+/** What an answer takes beside its bytes: its numbers, and its places in the index. */
+const SLOT_BYTES = 52 + INDEX_BYTES_PER_SLOT;
+
+const FIRST_SLOTS = 1024;
+const LONGEST_KEY = 300;
+
+type Columns = ReturnType<typeof columnsOf>;
+
+/** One array for each kind of number: an object for each of 100,000 answers would take five times as much. */
+function columnsOf(size: number) {
+  return {
+    hash: new Int32Array(size),
+    first: new Int32Array(size),
+    keyBytes: new Uint16Array(size),
+    packedBytes: new Uint32Array(size),
+    route: new Uint16Array(size),
+    via: new Uint16Array(size),
+    kind: new Uint8Array(size),
+    visited: new Uint8Array(size),
+    hits: new Uint32Array(size),
+    storedAt: new Float64Array(size),
+    expiresAt: new Float64Array(size),
+    retryAt: new Float64Array(size),
+    newer: new Int32Array(size),
+    older: new Int32Array(size),
+  };
 }
 
 /**
  * SIEVE (Zhang et al., NSDI 2024): one queue by age and a hand that goes from the oldest to the newest, sparing once what
  * was asked for since it last came by. Names asked once never push out those asked often, and a hit moves nothing.
  */
-export function cacheStore<T>(bounds: CacheBounds): CacheStore<T> {
-  const nodes = new Map<string, Node<T>>();
-  let newest: Node<T> | undefined;
-  let oldest: Node<T> | undefined;
-  let hand: Node<T> | undefined;
-  let bytes = 0;
+export function cacheStore(firstBounds: CacheBounds): CacheStore {
+  const seed = randomInt(2 ** 32);
+  const scratch = Buffer.alloc(LONGEST_KEY);
+  let bounds = firstBounds;
+  let blocks: Blocks = makeBlocks();
+  let columns: Columns = columnsOf(FIRST_SLOTS);
+  let index = cacheIndex(FIRST_SLOTS);
+  /** Slots that were freed, called one after the other by `older`; slots from `fresh` on were never used. */
+  let freed = NO_SLOT;
+  let fresh = 0;
+  let newest = NO_SLOT;
+  let oldest = NO_SLOT;
+  let hand = NO_SLOT;
+  let count = 0;
   let evicted = 0;
 
-  function remove(node: Node<T>): void {
-    nodes.delete(node.key);
-    bytes -= node.bytes;
-    if (hand === node) hand = node.newer;
-    if (node.newer === undefined) newest = node.older;
-    else node.newer.older = node.older;
-    if (node.older === undefined) oldest = node.newer;
-    else node.older.newer = node.newer;
+  const at = (column: keyof Columns, slot: number): number => columns[column][slot] ?? 0;
+  const bytes = (): number => blocks.bytes + count * SLOT_BYTES;
+
+  function find(key: Buffer): number {
+    const is = (slot: number): boolean =>
+      at('keyBytes', slot) === key.length && blocks.beginsWith(at('first', slot), key);
+    return index.find(hashOf(key, seed), is);
+  }
+
+  function remove(slot: number): void {
+    index.leave(at('hash', slot), slot);
+    const [newer, older] = [at('newer', slot), at('older', slot)];
+    if (hand === slot) hand = newer;
+    if (newer === NO_SLOT) newest = older;
+    else columns.older[newer] = older;
+    if (older === NO_SLOT) oldest = newer;
+    else columns.newer[older] = newer;
+    blocks.free(at('first', slot));
+    columns.older[slot] = freed;
+    freed = slot;
+    count--;
   }
 
   function evict(): void {
-    let node = hand ?? oldest;
-    while (node?.visited === true) {
-      node.visited = false;
-      node = node.newer ?? oldest;
+    let slot = hand === NO_SLOT ? oldest : hand;
+    while (slot !== NO_SLOT && at('visited', slot) === 1) {
+      columns.visited[slot] = 0;
+      slot = at('newer', slot) === NO_SLOT ? oldest : at('newer', slot);
     }
-    if (node === undefined) return;
-    hand = node;
-    remove(node);
+    if (slot === NO_SLOT) return;
+    hand = slot;
+    remove(slot);
     evicted++;
   }
 
   function reduceTo(entries: number, most: number): void {
-    while (nodes.size > entries || bytes > most) evict();
+    while (count > 0 && (count > entries || bytes() > most)) evict();
+  }
+
+  function takeSlot(): number {
+    if (freed !== NO_SLOT) {
+      const slot = freed;
+      freed = at('older', slot);
+      return slot;
+    }
+    if (fresh === columns.hash.length) grow();
+    return fresh++;
+  }
+
+  function grow(): void {
+    const larger = columnsOf(columns.hash.length * 2);
+    for (const name of Object.keys(larger) as (keyof Columns)[]) larger[name].set(columns[name]);
+    columns = larger;
+    index = index.grown(columns.hash.length);
+  }
+
+  function* slots(): IterableIterator<number> {
+    for (let slot = newest; slot !== NO_SLOT; slot = at('older', slot)) yield slot;
+  }
+
+  function append(slot: number): void {
+    columns.newer[slot] = NO_SLOT;
+    columns.older[slot] = newest;
+    if (newest === NO_SLOT) oldest = slot;
+    else columns.newer[newest] = slot;
+    newest = slot;
+    count++;
+  }
+
+  function fill(slot: number, key: Buffer, packed: Buffer, facts: StoredFacts): void {
+    columns.first[slot] = blocks.write(Buffer.concat([key, packed]));
+    columns.packedBytes[slot] = packed.length;
+    columns.route[slot] = facts.route;
+    columns.via[slot] = facts.via;
+    columns.kind[slot] = facts.kind;
+    columns.storedAt[slot] = facts.storedAt;
+    columns.expiresAt[slot] = facts.expiresAt;
+    columns.retryAt[slot] = 0;
+    columns.hits[slot] = 0;
+  }
+
+  /** Move everything into new memory of the size that it needs, so that the old can go. */
+  function compact(): void {
+    const [oldColumns, oldBlocks, from, handAt] = [columns, blocks, [...slots()].toReversed(), hand];
+    const size = 2 ** Math.ceil(Math.log2(Math.max(FIRST_SLOTS, count)));
+    columns = columnsOf(size);
+    blocks = makeBlocks();
+    index = cacheIndex(size);
+    [freed, fresh, newest, oldest, hand, count] = [NO_SLOT, 0, NO_SLOT, NO_SLOT, NO_SLOT, 0];
+    for (const old of from) {
+      const slot = fresh++;
+      for (const name of Object.keys(columns) as (keyof Columns)[])
+        columns[name][slot] = oldColumns[name][old] ?? 0;
+      const whole = Buffer.allocUnsafe(at('keyBytes', slot) + at('packedBytes', slot));
+      oldBlocks.read(oldColumns.first[old] ?? NO_SLOT, whole);
+      columns.first[slot] = blocks.write(whole);
+      append(slot);
+      index.enter(at('hash', slot), slot);
+      if (old === handAt) hand = slot;
+    }
   }
 
   return {
-    get(key) {
-      const node = nodes.get(key);
-      if (node === undefined) return undefined;
-      node.visited = true;
-      return node.value;
+    find,
+    want(slot) {
+      columns.visited[slot] = 1;
+      columns.hits[slot] = at('hits', slot) + 1;
     },
-    peek: (key) => nodes.get(key)?.value,
-    set(key, value, size) {
-      const old = nodes.get(key);
-      if (old !== undefined) {
-        bytes += size - old.bytes;
-        old.value = value;
-        old.bytes = size;
+    set(key, packed, facts) {
+      const old = find(key);
+      const size = bytesInBlocks(key.length + packed.length) + SLOT_BYTES;
+      if (size > bounds.bytes || key.length > LONGEST_KEY) {
+        if (old !== NO_SLOT) remove(old);
+        return;
+      }
+      // What is renewed keeps its place in the queue: that alone does not make it wanted.
+      if (old !== NO_SLOT) {
+        blocks.free(at('first', old));
+        fill(old, key, packed, facts);
         return reduceTo(bounds.entries, bounds.bytes);
       }
-      if (size > bounds.bytes) return;
       reduceTo(bounds.entries - 1, bounds.bytes - size);
-      const node: Node<T> = { key, value, bytes: size, visited: false, newer: undefined, older: newest };
-      if (newest === undefined) oldest = node;
-      else newest.newer = node;
-      newest = node;
-      nodes.set(key, node);
-      bytes += size;
+      const slot = takeSlot();
+      const hash = hashOf(key, seed);
+      columns.hash[slot] = hash;
+      columns.keyBytes[slot] = key.length;
+      columns.visited[slot] = 0;
+      fill(slot, key, packed, facts);
+      append(slot);
+      index.enter(hash, slot);
     },
-    delete(key) {
-      const node = nodes.get(key);
-      if (node !== undefined) remove(node);
-    },
+    delete: remove,
     prune(drop) {
-      const doomed = [...nodes.values()].filter((node) => drop(node.value, node.key));
-      for (const node of doomed) remove(node);
+      const doomed = [...slots()].filter(drop);
+      for (const slot of doomed) remove(slot);
+      if (doomed.length > count) compact();
       return doomed.length;
     },
-    shrink: (factor) => reduceTo(Math.floor(nodes.size * factor), Math.floor(bytes * factor)),
-    *entries() {
-      for (const node of nodes.values()) yield [node.key, node.value];
+    shrink(smaller) {
+      bounds = smaller;
+      reduceTo(bounds.entries, bounds.bytes);
+      compact();
+    },
+    widen(larger) {
+      bounds = larger;
+    },
+    slots,
+    keyOf(slot) {
+      const key = scratch.subarray(0, at('keyBytes', slot));
+      blocks.read(at('first', slot), key);
+      return key;
+    },
+    packedOf(slot) {
+      const keyBytes = at('keyBytes', slot);
+      const whole = Buffer.allocUnsafe(keyBytes + at('packedBytes', slot));
+      blocks.read(at('first', slot), whole);
+      return whole.subarray(keyBytes);
+    },
+    factsOf: (slot) => ({
+      route: at('route', slot),
+      via: at('via', slot),
+      kind: at('kind', slot),
+      storedAt: at('storedAt', slot),
+      expiresAt: at('expiresAt', slot),
+    }),
+    hitsOf: (slot) => at('hits', slot),
+    bytesOf: (slot) => bytesInBlocks(at('keyBytes', slot) + at('packedBytes', slot)) + SLOT_BYTES,
+    retryAt: (slot) => at('retryAt', slot),
+    setRetryAt(slot, time) {
+      columns.retryAt[slot] = time;
     },
     get count() {
-      return nodes.size;
+      return count;
     },
     get bytes() {
-      return bytes;
+      return bytes();
+    },
+    get bounds() {
+      return bounds;
     },
     get evicted() {
       return evicted;

@@ -1,10 +1,12 @@
 import type { CacheEntryReport, CacheReport, CacheStatistics } from '../core/cache-report.ts';
-import { type Domain, isWithin, parseDomain } from '../core/domain.ts';
+import type { Domain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
-import { cacheKey, nameInKey, sharedForm } from './cache-key.ts';
+import { NO_SLOT } from './cache-index.ts';
+import { nameInKey, numbers, sharedForm, storeKey, typeInKey } from './cache-key.ts';
+import { type CacheLimits, isStale, LIMITS, lifetimeOf, staleOption } from './cache-lifetime.ts';
 import { entryReport } from './cache-report.ts';
-import { type CacheBounds, cacheStore } from './cache-store.ts';
+import { type CacheBounds, cacheStore, type StoredFacts } from './cache-store.ts';
 import {
   answerBytes,
   answerInPlace,
@@ -17,7 +19,7 @@ import {
 import { forClient } from './message.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import type { Answer, Answerer, Query, Stage } from './query.ts';
-import { type EdnsOption, OPTION, RCODE, readName } from './wire.ts';
+import { encodeName, OPTION } from './wire.ts';
 
 /** Remembers answers for as long as their owners allow, each under the route that it came by. */
 export interface Cache {
@@ -28,8 +30,8 @@ export interface Cache {
   dropRoute(route: string): number;
   /** Ask anew for an answer that is popular and about to expire, as the fast path finds. */
   refresh(query: Query): void;
-  /** Keep only this part (0 to 1): memory is short. */
-  shrink(factor: number): void;
+  /** The machine's memory is short: keep the better half, and no more than that for a while. */
+  relieve(): void;
   statistics(): CacheStatistics;
   /** What is remembered now of all names, or of one name and what is below it; at most so many answers. */
   cacheReport(name?: Domain, most?: number): CacheReport;
@@ -48,25 +50,17 @@ export interface CacheOptions {
   readonly onRepeated?: (query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number) => void;
 }
 
-/** How long what is kept, in seconds. */
-export interface CacheLimits {
-  readonly positive: number;
-  /** RFC 2308 section 5 advises one to three hours; people who add a name want to see it sooner. */
-  readonly negative: number;
-  /** A server's failure (RFC 9520), short enough for nobody to notice that it has passed. */
-  readonly failure: number;
-  /** How long expired answers are kept in case no server answers (RFC 8767); 0 for not at all. */
-  readonly stale: number;
-}
-
 const BOUNDS: CacheBounds = { entries: 100_000, bytes: 64 * 1024 * 1024 };
-const LIMITS: CacheLimits = { positive: 86_400, negative: 900, failure: 5, stale: 86_400 };
 
 /** RFC 8767 section 5: answer with old data after this, tell a TTL of 30 s, and spare the servers that long. */
 const PATIENCE_MS = 1800;
 const STALE_TTL = 30;
 const RETRY_MS = 30_000;
-const STALE_ANSWER = 3;
+
+/** After the machine's memory was short the cache stays small for so long. */
+const SMALL_MS = 600_000;
+/** It is never made smaller than this: the names of one busy minute. */
+const LEAST: CacheBounds = { entries: 1000, bytes: 512 * 1024 };
 
 /** In the last tenth of its life an answer that was asked for so often is asked for anew. */
 const LAST_PART = 0.1;
@@ -76,78 +70,92 @@ const MOST_PREFETCHES = 64;
 /** A listing is for eyes. */
 const MOST_REPORTED = 200;
 
-/** What an entry costs beside its bytes: key, object and map slot. */
-const ENTRY_BYTES = 400;
+/** Kinds by the number that the store keeps. */
+const KINDS: readonly ResponseFacts['kind'][] = ['positive', 'nodata', 'nxdomain', 'failure'];
 
-interface Entry {
-  readonly route: string;
-  /** Another route that part of the answer came by, as for an alias. */
-  readonly via: string | undefined;
-  readonly type: number;
+/** An answer as it stood in the store, which may have moved on since. */
+interface Entry extends Omit<StoredFacts, 'kind'> {
   readonly kind: ResponseFacts['kind'];
-  /** The packed answer's bytes as characters: a Buffer for each of 100,000 answers would cost as much again. */
-  readonly packed: string;
-  readonly storedAt: number;
-  readonly expiresAt: number;
-  hits: number;
-  refreshing: boolean;
-  /** No server answered lately: until then old data is given at once. */
-  retryAt: number;
+  readonly packed: PackedAnswer;
+  readonly hits: number;
+  readonly retryAt: number;
 }
 
 /** A cache; its stage stands before the one that asks servers. */
 export function makeCache(options: CacheOptions): Cache {
   const { clock, routeKeyOf, nsid, onRepeated } = options;
   const limits = { ...LIMITS, ...options.limits };
-  const store = cacheStore<Entry>(options.bounds ?? BOUNDS);
+  const full = options.bounds ?? BOUNDS;
+  const store = cacheStore(full);
+  const routes = numbers(() => forget(() => true));
   const counts = { hits: 0, staleServed: 0, misses: 0, prefetched: 0, shrunkByPressure: 0 };
-  let refreshing = 0;
+  /** Keys, as text, of what is asked for anew behind the clients' backs. */
+  const refreshing = new Set<string>();
   /** Grows with every flush: an answer asked for before it must not come in after it. */
   let epoch = 0;
+  let cancelWiden = (): void => {};
 
-  /** Ask and remember. */
-  async function ask(next: Answerer, shared: Query, key: string, signal: AbortSignal): Promise<Fetched> {
-    const asked = epoch;
-    const route = routeKeyOf(shared);
-    const answer = await next(shared, signal);
-    const reading = readResponse(answer.wire);
-    if (!reading.ok) throw new DnskeeperError('PROTOCOL', `an answer of our own, got ${reading.reason}`);
-    const entry = entryOf(reading.value, answer, route);
-    if (entry !== undefined && asked === epoch) remember(key, entry);
-    return { answer, facts: reading.value };
-  }
+  const keyOf = (query: Query): Buffer => storeKey(query, routes.numberOf(routeKeyOf(query)));
 
-  function remember(key: string, entry: Entry): void {
-    const old = store.peek(key);
-    const better = old !== undefined && entry.kind === 'failure' && old.kind !== 'failure';
-    if (better) old.retryAt = clock.now() + RETRY_MS;
-    else store.set(key, entry, entry.packed.length + key.length + ENTRY_BYTES);
-  }
-
-  function entryOf(facts: ResponseFacts, answer: Answer, route: string): Entry | undefined {
-    const seconds = lifetimeOf(facts, answer, limits);
-    const packed = seconds > 0 ? pack(facts, seconds, limits.positive) : undefined;
-    if (packed === undefined) return undefined;
-    const storedAt = clock.now();
-    const via = 'route' in answer.origin ? answer.origin.route : undefined;
+  function entryAt(slot: number): Entry {
+    const facts = store.factsOf(slot);
     return {
-      route,
-      via: via === route ? undefined : via,
-      type: facts.question?.type ?? 0,
-      kind: facts.kind,
-      packed: packed.toString('latin1'),
-      storedAt,
-      expiresAt: storedAt + seconds * 1000,
-      hits: 0,
-      refreshing: false,
-      retryAt: 0,
+      ...facts,
+      kind: KINDS[facts.kind] ?? 'failure',
+      packed: store.packedOf(slot),
+      hits: store.hitsOf(slot),
+      retryAt: store.retryAt(slot),
     };
   }
 
-  function fresh(next: Answerer, query: Query, shared: Query, key: string, entry: Entry): Answer {
+  function forget(drop: (slot: number) => boolean): number {
+    epoch++;
+    return store.prune(drop);
+  }
+
+  /** Ask and remember. */
+  async function ask(next: Answerer, shared: Query, key: Buffer, signal: AbortSignal): Promise<Fetched> {
+    const asked = epoch;
+    const route = routes.numberOf(routeKeyOf(shared));
+    const answer = await next(shared, signal);
+    const reading = readResponse(answer.wire);
+    if (!reading.ok) throw new DnskeeperError('PROTOCOL', `an answer of our own, got ${reading.reason}`);
+    if (asked === epoch) remember(key, reading.value, answer, route);
+    return { answer, facts: reading.value };
+  }
+
+  function remember(key: Buffer, facts: ResponseFacts, answer: Answer, route: number): void {
+    const seconds = lifetimeOf(facts, answer, limits);
+    const packed = seconds > 0 ? pack(facts, seconds, limits.positive) : undefined;
+    if (packed === undefined) return;
+    const old = store.find(key);
+    if (old !== NO_SLOT && facts.kind === 'failure' && entryAt(old).kind !== 'failure') {
+      spare(key);
+      return;
+    }
+    const via =
+      'route' in answer.origin && answer.origin.route !== undefined
+        ? routes.numberOf(answer.origin.route)
+        : 0;
+    const storedAt = clock.now();
+    store.set(key, packed, {
+      route,
+      via: via === route ? 0 : via,
+      kind: KINDS.indexOf(facts.kind),
+      storedAt,
+      expiresAt: storedAt + seconds * 1000,
+    });
+  }
+
+  /** The servers failed to renew what we have: leave them alone for a while. */
+  function spare(key: Buffer): void {
+    const slot = store.find(key);
+    if (slot !== NO_SLOT) store.setRetryAt(slot, clock.now() + RETRY_MS);
+  }
+
+  function fresh(next: Answerer, query: Query, shared: Query, key: Buffer, entry: Entry): Answer {
     counts.hits++;
-    entry.hits++;
-    onRepeated?.(query, packedIn(entry), entry.storedAt, entry.expiresAt);
+    onRepeated?.(query, entry.packed, entry.storedAt, entry.expiresAt);
     const now = clock.now();
     const late = entry.expiresAt - now <= (entry.expiresAt - entry.storedAt) * LAST_PART;
     if (late && entry.hits >= POPULAR_HITS) refresh(next, shared, key, entry);
@@ -155,24 +163,24 @@ export function makeCache(options: CacheOptions): Cache {
   }
 
   /** Ask anew behind the client's back. */
-  function refresh(next: Answerer, shared: Query, key: string, entry: Entry): void {
-    if (entry.refreshing || entry.kind === 'failure' || refreshing >= MOST_PREFETCHES) return;
-    entry.refreshing = true;
-    refreshing++;
+  function refresh(next: Answerer, shared: Query, key: Buffer, entry: Entry): void {
+    const mark = key.toString('latin1');
+    if (entry.kind === 'failure' || clock.now() < entry.retryAt) return;
+    if (refreshing.has(mark) || refreshing.size >= MOST_PREFETCHES) return;
+    refreshing.add(mark);
     counts.prefetched++;
     ask(next, shared, key, new AbortController().signal)
-      .then(() => {
-        const renewed = store.peek(key);
-        if (renewed !== undefined && renewed !== entry)
-          onRepeated?.(shared, packedIn(renewed), renewed.storedAt, renewed.expiresAt);
+      .then(({ facts }) => {
+        const slot = store.find(key);
+        if (slot === NO_SLOT || facts.kind === 'failure') return;
+        const renewed = entryAt(slot);
+        if (renewed.expiresAt > entry.expiresAt)
+          onRepeated?.(shared, renewed.packed, renewed.storedAt, renewed.expiresAt);
       })
       .catch(() => {
         // Nobody waits for it: when the entry has expired, the next client's query meets and tells the same failure.
       })
-      .finally(() => {
-        refreshing--;
-        entry.refreshing = false;
-      });
+      .finally(() => refreshing.delete(mark));
   }
 
   /** Old data when the servers fail or take too long (RFC 8767 section 5). */
@@ -180,7 +188,7 @@ export function makeCache(options: CacheOptions): Cache {
     next: Answerer,
     query: Query,
     shared: Query,
-    key: string,
+    key: Buffer,
     entry: Entry,
   ): Promise<Answer> {
     const old = (): Answer => {
@@ -192,7 +200,7 @@ export function makeCache(options: CacheOptions): Cache {
     const asking = ask(next, shared, key, new AbortController().signal);
     const fetched = await first(asking, clock, PATIENCE_MS);
     if (fetched === undefined || fetched.facts.kind === 'failure') {
-      entry.retryAt = clock.now() + RETRY_MS;
+      spare(key);
       return old();
     }
     counts.misses++;
@@ -200,13 +208,13 @@ export function makeCache(options: CacheOptions): Cache {
   }
 
   function answerFrom(query: Query, entry: Entry, elapsed: number, stale: boolean): Answer {
-    const kept = packedIn(entry);
-    let packed = stale ? withTtl(withOption(kept, STALE_OPTION), STALE_TTL) : kept;
+    let { packed } = entry;
+    if (stale) packed = withTtl(withOption(packed, staleOption(entry.kind)), STALE_TTL);
     if (nsid !== undefined && query.edns?.options.some(({ code }) => code === OPTION.nsid) === true)
       packed = withOption(packed, { code: OPTION.nsid, data: nsid });
     return {
       wire: answerTo(query, packed, elapsed),
-      origin: { kind: 'cache', route: entry.route, stale },
+      origin: { kind: 'cache', route: routes.nameOf(entry.route), stale },
     };
   }
 
@@ -227,15 +235,19 @@ export function makeCache(options: CacheOptions): Cache {
   async function answer(next: Answerer, query: Query, signal: AbortSignal): Promise<Answer> {
     const shared = sharedForm(query);
     if (shared === undefined) return next(query, signal);
-    const key = cacheKey(query, routeKeyOf(query));
-    const entry = store.get(key);
-    const now = clock.now();
-    // A clock that was set back makes ages meaningless.
-    if (entry !== undefined && now >= entry.storedAt) {
-      if (now < entry.expiresAt) return fresh(next, query, shared, key, entry);
-      if (isStale(entry, now, limits)) return staleOr(next, query, shared, key, entry);
+    const key = keyOf(query);
+    const slot = store.find(key);
+    if (slot !== NO_SLOT) {
+      store.want(slot);
+      const entry = entryAt(slot);
+      const now = clock.now();
+      // A clock that was set back makes ages meaningless.
+      if (now >= entry.storedAt) {
+        if (now < entry.expiresAt) return fresh(next, query, shared, key, entry);
+        if (isStale(entry, now, limits)) return staleOr(next, query, shared, key, entry);
+      }
+      store.delete(slot);
     }
-    if (entry !== undefined) store.delete(key);
     counts.misses++;
     const fetched = await ask(next, shared, key, signal);
     return { ...fetched.answer, wire: forClient(query, fetched.facts, nsid) };
@@ -245,63 +257,72 @@ export function makeCache(options: CacheOptions): Cache {
     stage,
     refresh(query) {
       const shared = sharedForm(query);
-      const key = cacheKey(query, routeKeyOf(query));
-      const entry = store.get(key);
-      if (inner !== undefined && shared !== undefined && entry !== undefined)
-        refresh(inner, shared, key, entry);
+      const key = keyOf(query);
+      const slot = store.find(key);
+      if (inner !== undefined && shared !== undefined && slot !== NO_SLOT)
+        refresh(inner, shared, key, entryAt(slot));
     },
-    flush(name) {
-      epoch++;
-      return store.prune((_, key) => name === undefined || isBelow(nameInKey(key), name));
-    },
+    flush: (name) => forget(below(name)),
     dropRoute(route) {
-      epoch++;
-      return store.prune((entry) => entry.route === route || entry.via === route);
+      const number = routes.numberOf(route);
+      return forget((slot) => {
+        const facts = store.factsOf(slot);
+        return facts.route === number || facts.via === number;
+      });
     },
-    shrink(factor) {
+    relieve() {
       counts.shrunkByPressure++;
-      store.shrink(factor);
+      store.shrink({
+        entries: Math.max(LEAST.entries, Math.floor(store.count / 2)),
+        bytes: Math.max(LEAST.bytes, Math.floor(store.bytes / 2)),
+      });
+      cancelWiden();
+      cancelWiden = clock.after(SMALL_MS, () => store.widen(full));
     },
     statistics,
     cacheReport(name, most = MOST_REPORTED) {
-      const found = [...store.entries()].filter(
-        ([key]) => name === undefined || isBelow(nameInKey(key), name),
-      );
-      const best = found.toReversed().toSorted(([, a], [, b]) => b.hits - a.hits);
+      const found = [...store.slots()].filter(below(name));
+      const best = found.toSorted((a, b) => store.hitsOf(b) - store.hitsOf(a)).slice(0, most);
       return {
-        entries: best.slice(0, most).map(([key, entry]) => shown(key, entry, clock.now())),
+        entries: best.map((slot) => reportAt(slot, clock.now())),
         matching: found.length,
         statistics: statistics(),
       };
     },
   };
-}
 
-const packedIn = (entry: Entry): PackedAnswer => Buffer.from(entry.packed, 'latin1');
+  function below(name: Domain | undefined): (slot: number) => boolean {
+    if (name === undefined) return () => true;
+    const zone = encodeName(name);
+    return (slot) => isBelow(nameInKey(store.keyOf(slot)), zone);
+  }
+
+  function reportAt(slot: number, now: number): CacheEntryReport {
+    const key = Buffer.from(store.keyOf(slot));
+    const entry = entryAt(slot);
+    return entryReport(
+      {
+        ...entry,
+        name: nameInKey(key),
+        type: typeInKey(key),
+        route: routes.nameOf(entry.route),
+        bytes: store.bytesOf(slot),
+      },
+      now,
+    );
+  }
+}
 
 interface Fetched {
   readonly answer: Answer;
   readonly facts: ResponseFacts;
 }
 
-const STALE_OPTION: EdnsOption = { code: OPTION.extendedError, data: Buffer.of(0, STALE_ANSWER) };
-
-/** A failure of our own, as when no server is reached, may pass within a second of a cable being put in. */
-const OWN_FAILURE_SECONDS = 1;
-
-function lifetimeOf(facts: ResponseFacts, answer: Answer, limits: CacheLimits): number {
-  if (facts.rcode === RCODE.SERVFAIL)
-    return answer.origin.kind === 'upstream' ? limits.failure : Math.min(limits.failure, OWN_FAILURE_SECONDS);
-  if (answer.origin.kind !== 'upstream') return 0;
-  return Math.min(facts.ttl ?? 0, facts.kind === 'positive' ? limits.positive : limits.negative);
-}
-
-const isStale = (entry: Entry, now: number, limits: CacheLimits): boolean =>
-  (entry.kind === 'positive' || entry.kind === 'nodata') && now < entry.expiresAt + limits.stale * 1000;
-
-function isBelow(name: Buffer, domain: Domain): boolean {
-  const parsed = parseDomain(readName(name));
-  return parsed.ok && isWithin(parsed.value, domain);
+/** Whether a name is the zone's or ends with it at the border of a label; both in wire form. */
+function isBelow(name: Buffer, zone: Buffer): boolean {
+  let at = 0;
+  while (name.length - at > zone.length) at += (name[at] ?? 0) + 1;
+  return zone.compare(name, at) === 0;
 }
 
 /** What comes within the time; undefined when nothing or a failure does. */
@@ -322,10 +343,4 @@ function answerTo(query: Query, packed: PackedAnswer, elapsed: number): Buffer {
   const wire = Buffer.alloc(answerBytes(glance.questionEnd, packed));
   query.wire.copy(wire, 0, 0, glance.questionEnd);
   return wire.subarray(0, answerInPlace(wire, 0, glance, packed, 0, elapsed));
-}
-
-function shown(key: string, entry: Entry, now: number): CacheEntryReport {
-  const name = nameInKey(key);
-  const bytes = entry.packed.length + key.length + ENTRY_BYTES;
-  return entryReport({ ...entry, name, packed: packedIn(entry), bytes }, now);
 }

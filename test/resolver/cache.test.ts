@@ -182,7 +182,8 @@ describe('the cache', () => {
     ['a negative answer without SOA not at all', failing(RCODE.NXDOMAIN), undefined, 0],
     ['a server failure briefly', failing(RCODE.SERVFAIL), undefined, 5],
     ['a failure of our own for a moment', failing(RCODE.SERVFAIL), { kind: 'failure', route: 'home' }, 1],
-    ['a refusal not at all', failing(RCODE.REFUSED), undefined, 0],
+    ['a refusal briefly, so that no server is asked again at once', failing(RCODE.REFUSED), undefined, 5],
+    ['a refusal of our own not at all', failing(RCODE.REFUSED), { kind: 'failure', route: undefined }, 0],
   ])('keeps %s', async (_, wire, origin, seconds) => {
     const { servers, ask, clock } = underTest({ limits: { stale: 0 } });
     servers.answerAlways(wire, origin);
@@ -215,13 +216,29 @@ describe('the cache', () => {
     expect(servers.asked).toHaveLength(1);
   });
 
-  it('keeps its bounds, and less when memory is short', async () => {
+  it('keeps its bounds', async () => {
     const { servers, ask, cache } = underTest({ bounds: { entries: 10, bytes: 1_000_000 } });
     servers.answerAlways(addresses(60, 1));
     for (let i = 0; i < 30; i++) await ask({ name: `host${i}.example` });
     expect(cache.statistics()).toMatchObject({ entries: 10, evictions: 20 });
-    cache.shrink(0.5);
-    expect(cache.statistics().entries).toBe(5);
+  });
+
+  it('keeps the better half when memory is short, and no more than that for ten minutes', async () => {
+    const { servers, ask, cache, clock } = underTest();
+    servers.answerAlways(addresses(86_400, 1));
+    const fill = async (label: string): Promise<void> => {
+      for (let i = 0; i < 3000; i++) await ask({ name: `${label}${i}.example` });
+    };
+    await fill('a');
+    for (let i = 0; i < 100; i++) await ask({ name: `a${i}.example` });
+    cache.relieve();
+    expect(cache.statistics()).toMatchObject({ entries: 1500, shrunkByPressure: 1 });
+    expect((await ask({ name: 'a7.example' })).origin.kind).toBe('cache');
+    await fill('b');
+    expect(cache.statistics().entries).toBe(1500);
+    clock.advance(600_000);
+    await fill('c');
+    expect(cache.statistics().entries).toBe(4500);
   });
 
   it('tells the fast path what was asked for again', async () => {
@@ -265,6 +282,22 @@ describe('prefetching', () => {
     await servers.answer(addresses(100, 2));
     expect(ttlOf(await ask())).toBe(100);
   });
+
+  it('spares servers that failed to renew it', async () => {
+    const { servers, ask, clock } = underTest();
+    const first = ask();
+    await servers.answer(addresses(1000, 1));
+    await first;
+    clock.advance(950_000);
+    for (let i = 0; i < 3; i++) await ask();
+    expect(servers.asked).toHaveLength(2);
+    await servers.answer(failing(RCODE.SERVFAIL));
+    for (let i = 0; i < 3; i++) expect((await ask()).origin).toMatchObject({ kind: 'cache', stale: false });
+    expect(servers.asked).toHaveLength(2);
+    clock.advance(31_000);
+    await ask();
+    expect(servers.asked).toHaveLength(3);
+  });
 });
 
 describe('old data', () => {
@@ -305,11 +338,17 @@ describe('old data', () => {
     expect((await ask()).origin).toMatchObject({ kind: 'cache', stale: false });
   });
 
-  it('is not given for a name that did not exist', async () => {
-    const { servers, ask } = await expired(negative(RCODE.NXDOMAIN, 60, 60));
-    const answer = ask();
+  it('is given for a name that did not exist, said to be that, but not for long', async () => {
+    const { servers, ask, clock } = await expired(negative(RCODE.NXDOMAIN, 60, 60));
+    const answer = ask({ edns: {} });
     await servers.answer(failing(RCODE.SERVFAIL), { kind: 'failure', route: 'home' });
-    expect((await answer).origin.kind).toBe('failure');
+    expect(readResponse((await answer).wire)).toMatchObject({
+      value: { rcode: RCODE.NXDOMAIN, extendedErrors: [{ code: 19 }] },
+    });
+    clock.advance(900_000);
+    const later = ask();
+    await servers.answer(failing(RCODE.SERVFAIL), { kind: 'failure', route: 'home' });
+    expect((await later).origin.kind).toBe('failure');
   });
 
   it('is not given after a day', async () => {

@@ -1,0 +1,48 @@
+import type { ResponseFacts } from './message-read.ts';
+import type { Answer } from './query.ts';
+import { type EdnsOption, OPTION, RCODE } from './wire.ts';
+
+/** How long what is kept, in seconds. */
+export interface CacheLimits {
+  readonly positive: number;
+  /** RFC 2308 section 5 advises one to three hours; people who add a name want to see it sooner. */
+  readonly negative: number;
+  /** A server's failure (RFC 9520 asks for 1 s to 5 min), short enough for nobody to notice that it has passed. */
+  readonly failure: number;
+  /** How long expired answers are kept in case no server answers (RFC 8767); 0 for not at all. */
+  readonly stale: number;
+}
+
+/** How long it is kept when nobody says otherwise. */
+export const LIMITS: CacheLimits = { positive: 86_400, negative: 900, failure: 5, stale: 86_400 };
+
+/** That an answer is old is told with it (RFC 8914): 3 for data, 19 for a name that did not exist. */
+export const staleOption = (kind: ResponseFacts['kind']): EdnsOption => ({
+  code: OPTION.extendedError,
+  data: Buffer.of(0, kind === 'nxdomain' ? 19 : 3),
+});
+
+/** A failure of our own, as when no server is reached, may pass within a second of a cable being put in. */
+const OWN_FAILURE_SECONDS = 1;
+
+/** For how many seconds an answer may be given again; 0 for not at all. */
+export function lifetimeOf(facts: ResponseFacts, answer: Answer, limits: CacheLimits): number {
+  if (answer.origin.kind !== 'upstream')
+    return facts.rcode === RCODE.SERVFAIL ? Math.min(limits.failure, OWN_FAILURE_SECONDS) : 0;
+  if (facts.kind === 'failure') return limits.failure;
+  return Math.min(facts.ttl ?? 0, facts.kind === 'positive' ? limits.positive : limits.negative);
+}
+
+/**
+ * Whether an expired answer may be given when no server answers. That something was not there is believed no longer than
+ * it is kept at most: it may have been made meanwhile.
+ */
+export function isStale(
+  entry: { readonly kind: ResponseFacts['kind']; readonly expiresAt: number },
+  now: number,
+  limits: CacheLimits,
+): boolean {
+  if (entry.kind === 'failure') return false;
+  const seconds = entry.kind === 'positive' ? limits.stale : Math.min(limits.stale, limits.negative);
+  return now < entry.expiresAt + seconds * 1000;
+}
