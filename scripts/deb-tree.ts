@@ -52,7 +52,7 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     { to: 'etc/dnskeeper/conf.d', folder: true },
     { to: 'usr/sbin/dnskeeperd', content: from('packaging/dnskeeperd'), mode: 0o755 },
     { to: 'usr/bin/dnsctl', content: from('packaging/dnsctl'), mode: 0o755 },
-    ...['dnskeeper.service', 'dnskeeper.socket'].map((name) => ({
+    ...['dnskeeper.service', 'dnskeeper.socket', 'systemd-resolved.service.d/dnskeeper.conf'].map((name) => ({
       to: `usr/lib/systemd/system/${name}`,
       content: from(`systemd/${name}`),
     })),

@@ -12,6 +12,7 @@ import type {
   ResolverStatus,
   Status,
 } from './core/status.ts';
+import type { ResolvedPresence } from './core/takeover.ts';
 import type { Output } from './outputs/output.ts';
 import type { Source } from './sources/source.ts';
 import type { Clock } from './system/clock.ts';
@@ -44,6 +45,8 @@ export interface LinkKeeper extends Output {
   onStatus(listener: (status: LinkStatus) => void): () => void;
   takeover(): Promise<Outcome>;
   release(): Promise<Outcome>;
+  /** Whether systemd-resolved runs, which has /etc/resolv.conf before us. */
+  resolved(presence: ResolvedPresence): Promise<void>;
 }
 
 /** The local resolver as the daemon steers it. */
@@ -52,6 +55,8 @@ export interface NameService extends Output {
   onStatus(listener: (status: ResolverStatus) => void): () => void;
   /** The files are written, and list this address of the resolver's or none. */
   filesName(nameserver: string | undefined): void;
+  /** systemd-resolved is about to start: free its addresses, for a while; resolves when they are free. */
+  giveWay(): Promise<void>;
   /** From now on no file may name it; it goes on answering until it is closed. */
   standDown(): void;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;

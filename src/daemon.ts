@@ -1,7 +1,7 @@
 import type { Outcome } from './control/daemon-control.ts';
 import type { Domain } from './core/domain.ts';
 import { messageOf } from './core/errors.ts';
-import { chooseFileMode, type FileModeDecision } from './core/file-mode.ts';
+import { beyondFile, chooseFileMode, type FileModeDecision } from './core/file-mode.ts';
 import { holdOverGap } from './core/grace.ts';
 import { describeProblem, findingsOf } from './core/health.ts';
 import { Listeners } from './core/listeners.ts';
@@ -207,6 +207,25 @@ class Loop implements Daemon {
 
   release(): Promise<Outcome> {
     return this.#steer('release', () => this.#parts.link.release());
+  }
+
+  giveWay(): Promise<Outcome> {
+    return this.#steer('give-way', async () => {
+      await this.#parts.resolver.giveWay();
+      return { ok: true, text: 'The addresses of the resolver are free for systemd-resolved.' };
+    });
+  }
+
+  standIn(): Promise<Outcome> {
+    return this.#steer('stand-in', async () => {
+      // The resolver gets its addresses only when systemd-resolved is gone, so until then the file has to say it all.
+      const [first] = beyondFile(this.#plan, this.#parts.configuration.current.config);
+      if (first !== undefined)
+        return { ok: true, text: `Nothing changes before systemd-resolved is gone: ${first}` };
+      await this.#parts.link.resolved('absent');
+      await this.idle();
+      return { ok: true, text: this.#parts.link.status().reason };
+    });
   }
 
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport> {

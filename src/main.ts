@@ -8,6 +8,7 @@ import { formatRecordedEvent } from './core/recording.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from './core/resolv-conf.ts';
 import { formatHost } from './core/server.ts';
 import type { Finding } from './core/status.ts';
+import type { ResolvedPresence } from './core/takeover.ts';
 import { VERSION } from './core/version.ts';
 import { startDaemon } from './daemon.ts';
 import type { Daemon } from './daemon-parts.ts';
@@ -21,7 +22,7 @@ import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
 import { firstTime, type MovedClock, movedClock, replay } from './sources/replay.ts';
-import { followResolved } from './sources/resolved-presence.ts';
+import { followResolved, resolvedHasServers } from './sources/resolved-presence.ts';
 import { onResume } from './sources/sleep.ts';
 import type { Source } from './sources/source.ts';
 import type { Bus } from './system/bus.ts';
@@ -50,6 +51,9 @@ type Options = Readonly<Record<string, string>>;
  * have not all spoken or name no server.
  */
 const HOLD_FIRST_MS = 2000;
+
+/** How long a systemd-resolved that starts may take to learn servers before /etc/resolv.conf is its. */
+const RESOLVED_READY_MS = 500;
 
 /** How long --once waits for the link to be decided. */
 const LINK_DECIDED_MS = 6000;
@@ -382,10 +386,15 @@ function followOutside(
     watchFolders(folders, () => void reload('the configuration changed'), log),
   );
   const replaying = 'replay' in options;
+  let resolved: ResolvedPresence = 'unknown';
   held.defer(
-    followResolved(bus, paths.root, replaying, (presence) => {
+    followResolved(bus, paths.root, replaying, async (presence) => {
+      const started = presence === 'running' && resolved === 'absent';
+      resolved = presence;
       void resolver.resolved(presence);
-      void link.resolved(presence);
+      // Our file names real servers meanwhile.
+      if (started) await resolvedHasServers(paths.root, log, RESOLVED_READY_MS);
+      if (presence === resolved) void link.resolved(presence);
     }),
   );
   const woke = (): void => {

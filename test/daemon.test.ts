@@ -272,6 +272,71 @@ it('after close nothing is applied and the outputs are closed in reverse', async
   expect(applied.slice(before - 2)).toEqual(['files closed', 'resolver closed']);
 });
 
+describe('what the resolver is told the files say', () => {
+  const BOUND: ResolverStatus = { ...OFF, state: 'bound', nameserver: '127.0.0.53' };
+
+  it('comes when they are written, not when they are decided', async () => {
+    const { daemon, resolver, loaded, trouble } = start();
+    loaded.config = { ...DEFAULT_CONFIG, mode: 'stub' };
+    daemon.tell(says([home]));
+    await daemon.idle();
+    resolver.status = BOUND;
+    for (const listener of resolver.listeners) listener(BOUND);
+    await daemon.idle();
+    expect(resolver.named.at(-1)).toBe('127.0.0.53');
+    const before = resolver.named.length;
+    trouble.message = 'no space';
+    resolver.status = OFF;
+    for (const listener of resolver.listeners) listener(OFF);
+    await daemon.idle();
+    expect(resolver.named.length, 'they could not be written').toBe(before);
+  });
+
+  it('comes at once when nothing has to be written', async () => {
+    const { daemon, resolver, applied } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    const [before, writes] = [resolver.named.length, applied.length];
+    resolver.status = BOUND;
+    for (const listener of resolver.listeners) listener(BOUND);
+    expect(resolver.named.slice(before)).toEqual([undefined]);
+    expect(applied.length).toBe(writes);
+  });
+
+  it('at the end is that they name it no more', async () => {
+    const { daemon, resolver, loaded } = start();
+    loaded.config = { ...DEFAULT_CONFIG, mode: 'stub' };
+    resolver.status = BOUND;
+    daemon.tell(says([home]));
+    await daemon.idle();
+    await daemon.close();
+    expect(resolver.named.at(-1)).toBeUndefined();
+  });
+});
+
+describe('a systemd-resolved that comes or goes', () => {
+  it('is given way to', async () => {
+    const { daemon, applied } = start();
+    expect(await daemon.giveWay()).toMatchObject({ ok: true });
+    expect(applied.at(-1)).toBe('resolver gives way');
+  });
+
+  it('is stood in for before it goes', async () => {
+    const { daemon, applied } = start();
+    daemon.tell(says([home]));
+    expect(await daemon.standIn()).toMatchObject({ ok: true });
+    expect(applied.at(-1)).toBe('link absent');
+  });
+
+  it('is not stood in for before it goes where a plain file says less than it did', async () => {
+    const { daemon, applied, loaded } = start();
+    loaded.config = { ...DEFAULT_CONFIG, dnsOverTls: 'yes' };
+    daemon.tell(says([home]));
+    expect((await daemon.standIn()).text).toMatch(/^Nothing changes .* resolver\.dns-over-tls is "yes"\.$/);
+    expect(applied).not.toContain('link absent');
+  });
+});
+
 /** A daemon over outputs that remember, and everything a test wants to touch. */
 function start({ holdFirst = 0 } = {}): {
   daemon: Daemon;
@@ -326,6 +391,7 @@ function start({ holdFirst = 0 } = {}): {
       onStatus: () => () => {},
       takeover: async () => ({ ok: true, text: 'taken' }),
       release: async () => ({ ok: true, text: 'released' }),
+      resolved: async (presence) => void applied.push(`link ${presence}`),
       apply: async () => void applied.push('link'),
       close: async () => void applied.push('link closed'),
     },
@@ -339,6 +405,7 @@ function start({ holdFirst = 0 } = {}): {
       standDown: () => {
         resolver.status = { ...OFF, reason: 'ends' };
       },
+      giveWay: async () => void applied.push('resolver gives way'),
       filesName: (nameserver) => void resolver.named.push(nameserver),
       apply: async () => {},
       query: () => Promise.reject(new Error('not asked in these tests')),

@@ -8,7 +8,7 @@ _dnsctl() {
     --lines|-n) return ;;
   esac
   for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$each" in status|explain|query|flush|history|monitor|reload|takeover|release|doctor) command="$each"; break ;; esac
+    case "$each" in status|explain|query|flush|history|monitor|reload|takeover|release|give-way|stand-in|doctor) command="$each"; break ;; esac
   done
   case "$command" in
     status) COMPREPLY=($(compgen -W '--json --watch -w --root --user --help -h --version' -- "$word")) ;;
@@ -20,8 +20,10 @@ _dnsctl() {
     reload) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     takeover) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     release) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
+    give-way) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
+    stand-in) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     doctor) COMPREPLY=($(compgen -W '--json --no-probe --root --user --help -h --version' -- "$word")) ;;
-    *) COMPREPLY=($(compgen -W 'status explain query flush history monitor reload takeover release doctor --root --user --help -h --version' -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W 'status explain query flush history monitor reload takeover release give-way stand-in doctor --root --user --help -h --version' -- "$word")) ;;
   esac
 }
 

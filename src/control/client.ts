@@ -35,14 +35,23 @@ export interface ControlClient {
   /** Every status, beginning with the present one. */
   watch(): AsyncIterable<StatusReport>;
   monitor(): AsyncIterable<MonitorReply>;
-  change(command: 'reload' | 'takeover' | 'release'): Promise<Outcome>;
+  change(command: ChangeCommand): Promise<Outcome>;
 }
 
 const READ_MS = 5000;
 /** Taking over waits for files and buses, each of which has a deadline of its own. */
 const CHANGE_MS = 30_000;
 
-const METHODS = { reload: 'Reload', takeover: 'Takeover', release: 'Release' } as const;
+const METHODS = {
+  reload: 'Reload',
+  takeover: 'Takeover',
+  release: 'Release',
+  'give-way': 'GiveWay',
+  'stand-in': 'StandIn',
+} as const;
+
+/** A command that changes something and takes nothing. */
+export type ChangeCommand = keyof typeof METHODS;
 
 /** A client of the daemon behind a control socket. */
 export function controlClient(path: string, signal: AbortSignal): ControlClient {

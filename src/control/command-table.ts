@@ -113,6 +113,18 @@ export const DNSCTL: ProgramEntry = {
       ],
     },
     {
+      name: 'give-way',
+      text: 'Free the addresses of the resolver for a systemd-resolved that is about to start (root)',
+      detail: [
+        "systemd-resolved's unit calls it. /etc/resolv.conf names real servers until systemd-resolved runs; when it does not come within ten seconds, the addresses are taken again.",
+      ],
+    },
+    {
+      name: 'stand-in',
+      text: 'Take /etc/resolv.conf before systemd-resolved stops (root)',
+      detail: ["systemd-resolved's unit calls it, so that no name is lost between the two."],
+    },
+    {
       name: 'doctor',
       text: 'Find what is wrong with the DNS set-up of this machine, and how to mend it',
       detail: [

@@ -4,7 +4,7 @@ import { type Domain, parseDomain } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { DaemonPresence, MachineFacts } from '../core/machine-facts.ts';
 import type { Terminal } from '../system/terminal.ts';
-import type { ControlClient } from './client.ts';
+import type { ChangeCommand, ControlClient } from './client.ts';
 import { EXIT } from './command-table.ts';
 import type { Outcome } from './daemon-control.ts';
 import type { AbsentFacts } from './format-absent.ts';
@@ -49,6 +49,8 @@ export const COMMANDS: Readonly<Record<string, RunCommand>> = {
       return tell(context, await context.releaseWithoutDaemon());
     }
   },
+  'give-way': (context) => change(context, 'give-way'),
+  'stand-in': (context) => change(context, 'stand-in'),
   doctor: showFindings,
 };
 
@@ -166,7 +168,7 @@ async function showMonitor(context: CommandContext): Promise<number> {
 
 const gone = (): DnskeeperError => new DnskeeperError('NOT_RUNNING', 'the daemon has stopped');
 
-const change = async (context: CommandContext, command: 'reload' | 'takeover' | 'release'): Promise<number> =>
+const change = async (context: CommandContext, command: ChangeCommand): Promise<number> =>
   tell(context, await context.client.change(command));
 
 async function tell(context: CommandContext, outcome: Outcome): Promise<number> {

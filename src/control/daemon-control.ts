@@ -24,6 +24,10 @@ export interface DaemonControl {
   flush(name?: Domain): Promise<Outcome>;
   /** Put the saved original back, byte for byte, and leave /etc/resolv.conf alone until `takeover`. */
   release(): Promise<Outcome>;
+  /** systemd-resolved is about to start: free the addresses of the resolver, and name them nowhere, before it wants them. */
+  giveWay(): Promise<Outcome>;
+  /** systemd-resolved is about to stop: name no address of its before it goes. */
+  standIn(): Promise<Outcome>;
 }
 
 /** How a command ended: one sentence, and whether it did what was asked. */

@@ -349,6 +349,12 @@ method Takeover() -> (ok: bool, text: string)
 # Put back what /etc/resolv.conf was before us, and leave it alone until Takeover. Root only.
 method Release() -> (ok: bool, text: string)
 
+# systemd-resolved is about to start: free the addresses it wants, and name them nowhere until it runs. Root only.
+method GiveWay() -> (ok: bool, text: string)
+
+# systemd-resolved is about to stop: name no address of its in /etc/resolv.conf any more. Root only.
+method StandIn() -> (ok: bool, text: string)
+
 # The caller may read but not change.
 error PermissionDenied (wanted: string, got: string)
 

@@ -105,6 +105,8 @@ export function controlInterface({
       Reload: changing('reload', () => control.reload()),
       Takeover: changing('takeover', () => control.takeover()),
       Release: changing('release', () => control.release()),
+      GiveWay: changing('give way', () => control.giveWay()),
+      StandIn: changing('stand in', () => control.standIn()),
     },
   };
 }

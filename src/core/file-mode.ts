@@ -21,8 +21,7 @@ export type FileModeDecision =
  */
 export function chooseFileMode({ plan, config, resolver, link }: FileModeFacts): FileModeDecision {
   const setting = config.mode;
-  const more = config.dnsOverTls === 'no' ? [] : [`resolver.dns-over-tls is "${config.dnsOverTls}".`];
-  const needs = [...plan.inexpressible, ...more];
+  const needs = beyondFile(plan, config);
   const lost = needs.length === 0 ? '' : ` Not said: ${needs.join(' ')}`;
   const file = (why: string): FileModeDecision => ({ mode: 'file', reason: `${why}${lost}` });
   if (setting === 'file') return file('resolver.mode is "file".');
@@ -32,6 +31,12 @@ export function chooseFileMode({ plan, config, resolver, link }: FileModeFacts):
   if (resolver.nameserver === undefined) return file(resolver.reason);
   const reason = setting === 'stub' ? 'resolver.mode is "stub".' : needs.join(' ');
   return { mode: 'stub', reason, nameserver: resolver.nameserver };
+}
+
+/** What a plain resolv.conf cannot say, a sentence each. */
+export function beyondFile(plan: Plan, { dnsOverTls }: Pick<Config, 'dnsOverTls'>): readonly string[] {
+  const more = dnsOverTls === 'no' ? [] : [`resolver.dns-over-tls is "${dnsOverTls}".`];
+  return [...plan.inexpressible, ...more];
 }
 
 /** States of the link in which nothing of ours is in charge, so that whoever reads our file expects real servers. */

@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import type { ResolvedPresence } from '../core/takeover.ts';
 import type { Bus } from '../system/bus.ts';
+import type { Log } from '../system/log.ts';
 import { acceptsConnections } from '../system/unix-socket.ts';
+import { watchFile } from '../system/watch.ts';
 
 /** How long the bus may stay silent before systemd-resolved's own socket is asked instead. */
 const SILENCE_MS = 1000;
@@ -24,7 +27,26 @@ export function watchResolved(bus: Bus, listener: (presence: ResolvedPresence) =
 }
 
 /**
- * The same for the daemon: where no bus answers in time, resolved's varlink socket tells; a replay has no resolved.
+ * Wait until a systemd-resolved that has just started was told servers, so that who is sent to it gets answers; no longer
+ * than `deadlineMs`, because there may be none. Its own list of servers tells.
+ */
+export async function resolvedHasServers(root: string, log: Log, deadlineMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const file = `${root}/run/systemd/resolve/resolv.conf`;
+  const look = async (): Promise<void> => {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (/^nameserver /m.test(text)) resolve();
+  };
+  const watch = watchFile(file, () => void look(), log);
+  const timer = setTimeout(resolve, deadlineMs);
+  await look();
+  await promise;
+  clearTimeout(timer);
+  await watch.close();
+}
+
+/**
+ * Follow systemd-resolved for the daemon: where no bus answers in time, resolved's varlink socket tells; a replay has no resolved.
  * `root` is the prefix of all paths.
  */
 export function followResolved(

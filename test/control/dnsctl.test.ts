@@ -202,12 +202,18 @@ describe('dnsctl', () => {
     expect(await run.code).toBe(0);
   });
 
-  test.each(['reload', 'takeover', 'release'])('%s tells how it ended', async (command) => {
+  test.each([
+    ['reload', 'reload'],
+    ['takeover', 'takeover'],
+    ['release', 'release'],
+    ['give-way', 'giveWay'],
+    ['stand-in', 'standIn'],
+  ])('%s tells how it ended', async (command, method) => {
     await serve();
     expect(await dnsctl(command)).toEqual({ code: 0, out: 'Done.\n', err: '' });
     control.outcome = async () => ({ ok: false, text: 'It did not work.' });
     expect(await dnsctl(command)).toEqual({ code: 1, out: 'It did not work.\n', err: '' });
-    expect(control.asked).toEqual([command, command]);
+    expect(control.asked).toEqual([method, method]);
   });
 
   test('changing without root is refused, and says what to do', async () => {

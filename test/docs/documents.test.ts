@@ -39,7 +39,7 @@ describe('completions', () => {
   });
 
   test.each([
-    ['dnsctl', ['dnsctl', 'st'], ['status']],
+    ['dnsctl', ['dnsctl', 'hi'], ['history']],
     ['dnsctl', ['dnsctl', 'history', '--l'], ['--lines']],
     ['dnsctl', ['dnsctl', '--root', '/tmp', 'doctor', '--no'], ['--no-probe']],
     ['dnskeeperd', ['dnskeeperd', '--log-level', 'w'], ['warn']],

@@ -34,6 +34,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/src/static.cjs
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.socket
+-rw-r--r-- usr/lib/systemd/system/systemd-resolved.service.d/dnskeeper.conf
 -rwxr-xr-x usr/sbin/dnskeeperd
 -rw-r--r-- usr/share/bash-completion/completions/dnsctl
 -rw-r--r-- usr/share/bash-completion/completions/dnskeeperd

@@ -77,6 +77,16 @@ describe('dnskeeper.socket', () => {
     ]);
   });
 
+  test('tells nobody but a dnskeeperd that runs when systemd-resolved comes and goes, whose own start never fails by it', () => {
+    const folder = join(import.meta.dirname, '../../systemd/systemd-resolved.service.d');
+    const lines = readFileSync(join(folder, 'dnskeeper.conf'), 'utf8').match(/^\w+=.*$/gm) ?? [];
+    const socket = '/run/dnskeeper/io.dnskeeper';
+    expect(lines).toEqual([
+      `ExecStartPre=-+/bin/sh -c '[ ! -S ${socket} ] || exec /usr/bin/dnsctl give-way'`,
+      `ExecStop=-+/bin/sh -c '[ ! -S ${socket} ] || exec /usr/bin/dnsctl stand-in'`,
+    ]);
+  });
+
   test('gives way to systemd-resolved', () => {
     expect(socket).toMatch(/^Conflicts=systemd-resolved\.service$/m);
     expect(socket).toMatch(/^After=systemd-resolved\.service$/m);

@@ -197,6 +197,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
         onStatus: () => () => {},
         takeover: async () => ({ ok: true, text: '' }),
         release: async () => ({ ok: true, text: '' }),
+        resolved: async () => {},
         apply: async () => {},
         close: async () => {},
       },

@@ -54,6 +54,8 @@ export function fakeControl(first: Status = sampleStatus): FakeControl {
     reload: () => ask('reload'),
     takeover: () => ask('takeover'),
     release: () => ask('release'),
+    giveWay: () => ask('giveWay'),
+    standIn: () => ask('standIn'),
     query: async (name, type) => {
       asked.push(`query ${name} ${type}`);
       return sampleQuery;

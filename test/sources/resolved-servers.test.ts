@@ -1,0 +1,36 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { resolvedHasServers } from '../../src/sources/resolved-presence.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+const LONG_MS = 10_000_000;
+
+test('a systemd-resolved that knows servers is waited for no longer', async () => {
+  const { root, file } = resolved('nameserver 192.0.2.1\n');
+  await resolvedHasServers(root, silentLog, LONG_MS);
+  writeFileSync(file, '# No DNS servers known.\n');
+  let ready = false;
+  const waiting = resolvedHasServers(root, silentLog, LONG_MS).then(() => {
+    ready = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(ready).toBe(false);
+  writeFileSync(file, '# by systemd-resolved\nnameserver 192.0.2.1\nsearch .\n');
+  await waiting;
+});
+
+test('one that learns none is not waited for for ever', async () => {
+  await resolvedHasServers(resolved('# No DNS servers known.\n').root, silentLog, 20);
+  await resolvedHasServers(temporaryFolder(), silentLog, 20);
+});
+
+function resolved(text: string): { readonly root: string; readonly file: string } {
+  const root = temporaryFolder();
+  const folder = join(root, 'run/systemd/resolve');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'resolv.conf');
+  writeFileSync(file, text);
+  return { root, file };
+}
