@@ -17,7 +17,7 @@ export const circles =
     if (asked === undefined) return next(query, signal);
     const text = `a question of dnskeeper's own, sent back by ${formatServer(asked.server)}`;
     return Promise.resolve({
-      wire: responseTo(query, { rcode: RCODE.REFUSED, ede: { code: EDE.prohibited, text } }),
+      wire: responseTo(query, { rcode: RCODE.REFUSED, ede: { code: EDE.other, text } }),
       origin: { kind: 'refused' },
     });
   };

@@ -1,3 +1,6 @@
+import { DnskeeperError, messageOf } from '../core/errors.ts';
+import { EncryptionError } from './encryption.ts';
+
 /** The Extended DNS Errors (RFC 8914, IANA registry) that the resolver itself gives. */
 export const EDE = {
   other: 0,
@@ -9,3 +12,30 @@ export const EDE = {
   networkError: 23,
   invalidData: 24,
 } as const;
+
+/** A server that would ask us again what we ask it. */
+export class CircleError extends DnskeeperError {}
+
+/**
+ * What a client is told about servers that could not be asked: the reason at the bottom of the chain, because "no server
+ * could be asked" says nothing that anybody could act on.
+ */
+export function extendedErrorOf(error: unknown): { readonly code: number; readonly text: string } {
+  const reasons = chainOf(error).filter((each) => each instanceof DnskeeperError);
+  const reason = reasons.find((each) => each instanceof EncryptionError) ?? reasons.at(-1);
+  if (reason === undefined) return { code: EDE.other, text: messageOf(error) };
+  const text = reason.message;
+  if (reason instanceof CircleError) return { code: EDE.other, text };
+  const talked = reason instanceof EncryptionError || reason.code === 'PROTOCOL';
+  return { code: talked ? EDE.networkError : EDE.noReachableAuthority, text };
+}
+
+function chainOf(error: unknown): unknown[] {
+  const chain: unknown[] = [];
+  let each: unknown = error;
+  while (each instanceof Error && chain.length < 8) {
+    chain.push(each);
+    each = each.cause;
+  }
+  return chain;
+}

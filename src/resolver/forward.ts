@@ -1,7 +1,6 @@
-import { messageOf } from '../core/errors.ts';
 import { formatServer } from '../core/server.ts';
 import { aliasThatLeaves, answerWithAlias, queryFor } from './aliases.ts';
-import { EDE } from './ede.ts';
+import { EDE, extendedErrorOf } from './ede.ts';
 import { forClient, responseTo } from './message.ts';
 import type { ResponseFacts } from './message-read.ts';
 import type { Answer, Answerer, AnswerOrigin, Query } from './query.ts';
@@ -56,7 +55,7 @@ async function forward(
     );
   } catch (error) {
     if (signal.aborted) throw error;
-    return failure(query, route, messageOf(error));
+    return failure(query, route, extendedErrorOf(error));
   }
 }
 
@@ -80,7 +79,10 @@ async function redirected(
   };
   const at = aliasThatLeaves(response, leaves);
   if (at === undefined) return undefined;
-  if (redirects === 0) return failure(query, route, 'more aliases than anybody follows');
+  if (redirects === 0) {
+    const text = 'more aliases than anybody follows';
+    return failure(query, route, { code: EDE.other, text });
+  }
   const target = queryFor(query, at.target);
   const rest = await forward(needs, target, signal, redirects - 1);
   if ('route' in rest.origin && rest.origin.route !== undefined) needs.mixed?.(route.key, rest.origin.route);
@@ -168,9 +170,9 @@ function unasked(query: Query, why: 'nobody' | 'not here'): Answer {
   };
 }
 
-function failure(query: Query, route: Route, text: string): Answer {
+function failure(query: Query, route: Route, ede: { readonly code: number; readonly text: string }): Answer {
   return {
-    wire: responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.noReachableAuthority, text } }),
+    wire: responseTo(query, { rcode: RCODE.SERVFAIL, ede }),
     origin: { kind: 'failure', route: route.key },
   };
 }

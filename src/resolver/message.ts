@@ -139,11 +139,19 @@ export const HOP_BY_HOP: ReadonlySet<number> = new Set([
 ]);
 
 function extendedError(ede: { readonly code: number; readonly text?: string }): EdnsOption {
-  const text = Buffer.from(ede.text ?? '').subarray(0, EDE_TEXT_BYTES);
+  const text = firstBytes(ede.text ?? '', EDE_TEXT_BYTES);
   const data = Buffer.alloc(2 + text.length);
   data.writeUInt16BE(ede.code, 0);
   text.copy(data, 2);
   return { code: OPTION.extendedError, data };
+}
+
+/** As many whole characters as fit. */
+function firstBytes(text: string, most: number): Buffer {
+  const bytes = Buffer.from(text);
+  let end = Math.min(bytes.length, most);
+  while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end);
 }
 
 function ownOptions(query: Query, nsid: Buffer | undefined): EdnsOption[] {

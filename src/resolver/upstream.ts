@@ -4,6 +4,7 @@ import { formatHost, formatServer, type Server } from '../core/server.ts';
 import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { ServerCookie } from './cookies.ts';
+import { CircleError } from './ede.ts';
 import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } from './encryption.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import { type Asked, OwnQuestions } from './own-questions.ts';
@@ -97,7 +98,9 @@ export class Upstream {
     const { limits } = asking;
     if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
     const response = await this.#askOnce(asking, !this.#holds(limits.noEdns));
-    if (limits.trouble?.kind === 'circle' && !this.#holds(limits.circle, CIRCLE_MS)) delete limits.trouble;
+    // What it says now is only our own refusal.
+    if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
+    if (limits.trouble?.kind === 'circle') delete limits.trouble;
     const choked = response.rcode === RCODE.FORMERR || response.rcode === RCODE.NOTIMP;
     if (!choked || response.edns !== undefined || this.#holds(limits.noEdns)) return response;
     // A server from before EDNS (RFC 6891 section 7).
@@ -308,8 +311,8 @@ const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
 
 const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
 
-const circle = (server: Server, why: string): DnskeeperError =>
-  new DnskeeperError('IO', `${formatServer(server)} ${why}; asking it would go round in circles`);
+const circle = (server: Server, why: string): CircleError =>
+  new CircleError('IO', `asking ${formatServer(server)} would go round in circles: it ${why}`);
 
 /** A code by which a server answers to our cookie rather than to the question. */
 const isAboutCookies = ({ rcode, edns }: ResponseFacts): boolean =>
