@@ -2,14 +2,16 @@
 import { existsSync } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
 import { controlClient } from './control/client.ts';
+import type { CommandContext } from './control/command-context.ts';
 import { DNSCTL, EXIT } from './control/command-table.ts';
-import { COMMANDS, type CommandContext } from './control/commands.ts';
+import { COMMANDS } from './control/commands.ts';
 import type { AbsentFacts } from './control/format-absent.ts';
 import { DnskeeperError, messageOf, systemCodeOf } from './core/errors.ts';
 import { printable } from './core/text.ts';
 import { type ParsedCommand, parseCommandLine } from './system/command-line.ts';
 import { silentLog } from './system/log.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
+import { openScreen } from './system/screen.ts';
 import { terminalOf } from './system/terminal.ts';
 
 process.exitCode = await main();
@@ -27,7 +29,7 @@ async function main(): Promise<number> {
   if (parsed.kind === 'wrong') process.stderr.write(parsed.text);
   if (parsed.kind !== 'run') return parsed.kind === 'wrong' ? EXIT.usage : EXIT.done;
   const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort());
   try {
     return (await COMMANDS[parsed.command]?.(contextOf(parsed, terminal, stop.signal))) ?? EXIT.usage;
   } catch (error) {
@@ -56,10 +58,16 @@ function contextOf(
     options: parsed.options,
     print: (text) => void process.stdout.write(text),
     now: () => Date.now(),
+    async replaceFile(path, text) {
+      const { openFiles } = await import('./system/files.ts');
+      await openFiles(undefined).replace(path, Buffer.from(text));
+    },
+    openScreen: (events) => openScreen(process.stdin, process.stdout, events),
     lookAtFile: () => lookAtFile(paths.etcResolvConf),
-    async lookAtMachine(daemon, probe) {
+    async lookAtMachine(daemon, probe, report) {
       const { lookAtMachine } = await import('./system/machine-facts.ts');
-      return lookAtMachine({ paths, daemon, probe, signal });
+      const resolver = report?.resolver;
+      return lookAtMachine({ paths, daemon, probe, signal, ...(resolver === undefined ? {} : { resolver }) });
     },
     async releaseWithoutDaemon() {
       const { releaseWithoutDaemon } = await import('./outputs/original.ts');

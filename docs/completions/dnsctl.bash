@@ -5,16 +5,22 @@ _dnsctl() {
   COMPREPLY=()
   case "$before" in
     --root) COMPREPLY=($(compgen -d -- "$word")); return ;;
-    --lines|-n) return ;;
+    --output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --name) COMPREPLY=($(compgen -A hostname -- "$word")); return ;;
+    --lines|-n|--lines|-n) return ;;
   esac
   for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$each" in status|explain|query|flush|history|monitor|reload|takeover|release|give-way|stand-in|doctor) command="$each"; break ;; esac
+    case "$each" in status|explain|query|flush|cache|statistics|metrics|top|history|monitor|reload|takeover|release|give-way|stand-in|doctor) command="$each"; break ;; esac
   done
   case "$command" in
     status) COMPREPLY=($(compgen -W '--json --watch -w --root --user --help -h --version' -- "$word")) ;;
     explain) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
     query) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
     flush) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
+    cache) COMPREPLY=($(compgen -W '--json --name --lines -n --root --user --help -h --version' -- "$word")) ;;
+    statistics) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
+    metrics) COMPREPLY=($(compgen -W '--output --root --user --help -h --version' -- "$word")) ;;
+    top) COMPREPLY=($(compgen -W '--json --once --hide-names --root --user --help -h --version' -- "$word")) ;;
     history) COMPREPLY=($(compgen -W '--json --lines -n --root --user --help -h --version' -- "$word")) ;;
     monitor) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
     reload) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
@@ -23,7 +29,7 @@ _dnsctl() {
     give-way) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     stand-in) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     doctor) COMPREPLY=($(compgen -W '--json --no-probe --root --user --help -h --version' -- "$word")) ;;
-    *) COMPREPLY=($(compgen -W 'status explain query flush history monitor reload takeover release give-way stand-in doctor --root --user --help -h --version' -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W 'status explain query flush cache statistics metrics top history monitor reload takeover release give-way stand-in doctor --root --user --help -h --version' -- "$word")) ;;
   esac
 }
 

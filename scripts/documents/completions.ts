@@ -35,6 +35,9 @@ export function bashCompletion(program: ProgramEntry): string {
     ...(withValue('FILE') === ''
       ? []
       : [`    ${withValue('FILE')}) COMPREPLY=($(compgen -f -- "$word")); return ;;`]),
+    ...(withValue('NAME') === ''
+      ? []
+      : [`    ${withValue('NAME')}) COMPREPLY=($(compgen -A hostname -- "$word")); return ;;`]),
     ...(withValue('COUNT') === '' ? [] : [`    ${withValue('COUNT')}) return ;;`]),
   ];
   const names = commands.map(({ name }) => name).join(' ');
@@ -134,6 +137,7 @@ export function zshCompletion(program: ProgramEntry): string {
 function zshValue({ value, choices }: OptionEntry): string {
   if (choices !== undefined) return `(${choices.join(' ')})`;
   if (value === 'DIR') return '_files -/';
+  if (value === 'NAME') return '_hosts';
   return value === 'FILE' ? '_files' : ' ';
 }
 

@@ -28,8 +28,8 @@ export interface ControlClient {
   statistics(): Promise<StatisticsReport>;
   /** Remembered answers for one name and below; `.` is everything. */
   cache(name: string): Promise<CacheReport>;
-  /** The statistics every second, beginning now. */
-  top(): AsyncIterable<TopReply>;
+  /** The statistics every second, beginning now, until the signal aborts. */
+  top(signal: AbortSignal): AsyncIterable<TopReply>;
   /** Forget what is remembered for one name and below; `.` is everything. */
   flush(name: string): Promise<Outcome>;
   /** Every status, beginning with the present one. */
@@ -57,8 +57,16 @@ export type ChangeCommand = keyof typeof METHODS;
 export function controlClient(path: string, signal: AbortSignal): ControlClient {
   const call = (method: string, parameters: VarlinkParameters = {}, deadlineMs = READ_MS) =>
     callVarlink(path, `${CONTROL_INTERFACE}.${method}`, parameters, { deadlineMs, signal }).catch(rethrow);
-  const stream = (method: string) =>
-    streamVarlink(path, `${CONTROL_INTERFACE}.${method}`, {}, { deadlineMs: READ_MS, signal });
+  const stream = (method: string, own?: AbortSignal) =>
+    streamVarlink(
+      path,
+      `${CONTROL_INTERFACE}.${method}`,
+      {},
+      {
+        deadlineMs: READ_MS,
+        signal: own === undefined ? signal : AbortSignal.any([signal, own]),
+      },
+    );
   return {
     status: async () => field<StatusReport>(await call('GetStatus'), 'status'),
     history: async () => field<readonly Change[]>(await call('GetHistory'), 'changes'),
@@ -66,8 +74,8 @@ export function controlClient(path: string, signal: AbortSignal): ControlClient 
     query: async (name, type) => field<QueryReport>(await call('Query', { name, type }), 'query'),
     statistics: async () => field<StatisticsReport>(await call('GetStatistics'), 'statistics'),
     cache: async (name) => field<CacheReport>(await call('GetCache', { name }), 'cache'),
-    async *top() {
-      for await (const reply of stream('Top')) {
+    async *top(own) {
+      for await (const reply of stream('Top', own)) {
         const statistics = field<StatisticsReport>(reply, 'statistics');
         const names = reply['names'] as NamesReport | undefined;
         yield names === undefined ? { statistics } : { statistics, names };

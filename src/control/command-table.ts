@@ -19,7 +19,7 @@ export const DNSCTL: ProgramEntry = {
   section: 1,
   text: 'show and steer which DNS servers this machine uses',
   detail: [
-    'dnsctl asks the running dnskeeperd(8) over its control socket. Every user may look; reload, takeover and release need root.',
+    'dnsctl asks the running dnskeeperd(8) over its control socket. Every user may look, but for names that were asked for; what changes something needs root.',
     'Without root, and when no system daemon answers, dnsctl talks to the daemon that the same user started.',
   ],
   options: [
@@ -49,6 +49,7 @@ export const DNSCTL: ProgramEntry = {
       text: 'Show which servers a name goes to, and every rule that decided it',
       detail: [
         'NAME is a host or domain name. Nothing is looked up: the answer comes from the rules in force.',
+        'While the local resolver answers, explain also shows what a question would meet at this moment: whether the hosts file or the resolver itself answers, which server would be asked first and why, when the next one, and what is remembered for the name.',
       ],
       arguments: [{ name: 'NAME', text: 'A host or domain name' }],
       options: [JSON_OPTION],
@@ -75,6 +76,62 @@ export const DNSCTL: ProgramEntry = {
       text: 'Forget remembered answers: all, or those for a name and what is below it (root)',
       detail: ['Answers are also forgotten by themselves when the link they came from changes.'],
       arguments: [{ name: 'NAME', text: 'A host or domain name', optional: true }],
+    },
+    {
+      name: 'cache',
+      text: 'Show the answers that the local resolver remembers (root)',
+      detail: [
+        'Those asked for most often come first, each with the time it has left, the route it came by, and its records. What clients asked for is private, so this needs root, or the user that the daemon runs as.',
+      ],
+      options: [
+        JSON_OPTION,
+        { name: '--name', value: 'NAME', text: 'Show only answers for NAME and names below it' },
+        {
+          name: '--lines',
+          short: '-n',
+          value: 'COUNT',
+          text: 'Show COUNT answers instead of 50, at most 1000',
+        },
+      ],
+    },
+    {
+      name: 'statistics',
+      text: 'Show what the local resolver did since it started',
+      detail: [
+        'Queries by transport, type and response code, where answers came from, how long they took, how each server did, the cache, connections to servers, and bounds that were reached. Names are not among it.',
+      ],
+      options: [JSON_OPTION],
+    },
+    {
+      name: 'metrics',
+      text: 'Print state and statistics for Prometheus',
+      detail: [
+        "The text is Prometheus' exposition format 0.0.4, as node_exporter's textfile collector reads it. No name that anybody asked for is in it. Without a daemon it holds dnskeeper_up 0 alone.",
+      ],
+      options: [
+        {
+          name: '--output',
+          value: 'FILE',
+          text: 'Replace FILE instead of printing; nobody ever reads half of it',
+        },
+      ],
+      exits: [
+        { code: 0, text: 'Printed or written.' },
+        { code: 3, text: 'The daemon does not run; dnskeeper_up 0 was printed or written.' },
+      ],
+    },
+    {
+      name: 'top',
+      text: 'Show live what the local resolver does, until q is pressed',
+      detail: [
+        'Queries a second, what part is answered from memory, failures, the servers with their times, the slowest and the most asked names. Keys: q quits, p pauses, n hides or shows names. Without a terminal it prints a frame a second.',
+        'Names are shown to root, or the user that the daemon runs as, and are kept only while somebody watches. Names of answers from the fast path are not counted.',
+      ],
+      options: [
+        { name: '--json', text: 'Print one JSON object a second' },
+        { name: '--once', text: 'Print one frame and exit' },
+        { name: '--hide-names', text: 'Begin with names hidden' },
+      ],
     },
     {
       name: 'history',
@@ -145,6 +202,10 @@ export const DNSCTL: ProgramEntry = {
     { code: 3, text: 'The daemon does not run.' },
   ],
   environment: [
+    {
+      name: 'LC_ALL, LC_CTYPE, LANG',
+      text: 'Curves of top are drawn with block characters only in a UTF-8 locale.',
+    },
     { name: 'NO_COLOR', text: 'When set to anything but the empty string, no colour is used.' },
     {
       name: 'XDG_RUNTIME_DIR',
@@ -163,6 +224,8 @@ export const DNSCTL: ProgramEntry = {
     { line: 'dnsctl', text: 'What is in force, and is all well?' },
     { line: 'dnsctl explain git.corp.example', text: 'Why does this name go where it goes?' },
     { line: 'dnsctl history -n 3', text: 'What changed lately?' },
+    { line: 'dnsctl query www.example.com AAAA', text: 'Who answers for this name, and how fast?' },
+    { line: 'sudo dnsctl top', text: 'What is asked right now?' },
     { line: 'sudo dnsctl doctor', text: 'Names do not resolve; what is wrong?' },
   ],
   seeAlso: ['dnskeeperd(8)', 'dnskeeper.toml(5)', 'resolv.conf(5)', 'varlinkctl(1)'],

@@ -1,33 +1,21 @@
-import { domainToASCII } from 'node:url';
-import { parseAddress, reverseName } from '../core/address.ts';
-import { type Domain, parseDomain } from '../core/domain.ts';
+import type { Domain } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
-import type { DaemonPresence, MachineFacts } from '../core/machine-facts.ts';
-import type { Terminal } from '../system/terminal.ts';
-import type { ChangeCommand, ControlClient } from './client.ts';
+import type { DaemonPresence } from '../core/machine-facts.ts';
+import type { ChangeCommand } from './client.ts';
+import {
+  type CommandContext,
+  domainOf,
+  gone,
+  isJson,
+  isNotRunning,
+  json,
+  type RunCommand,
+} from './command-context.ts';
 import { EXIT } from './command-table.ts';
+import { showTop } from './command-top.ts';
+import { showCache, showMetrics, showQuery, showStatistics } from './commands-resolver.ts';
 import type { Outcome } from './daemon-control.ts';
-import type { AbsentFacts } from './format-absent.ts';
 import type { StatusReport } from './report.ts';
-
-/** What the commands of dnsctl need; nothing here touches the machine by itself. */
-export interface CommandContext {
-  readonly client: ControlClient;
-  readonly terminal: Terminal;
-  readonly arguments: Readonly<Record<string, string>>;
-  readonly options: Readonly<Record<string, string>>;
-  /** Write to standard output. */
-  print(text: string): void;
-  now(): number;
-  /** What /etc/resolv.conf says, for when no daemon answers. */
-  lookAtFile(): Promise<AbsentFacts>;
-  lookAtMachine(daemon: DaemonPresence, probe: boolean): Promise<MachineFacts>;
-  /** Put the saved original back without a daemon. */
-  releaseWithoutDaemon(): Promise<Outcome>;
-}
-
-/** A command; resolves to the exit code. Rejects with a DnskeeperError for what main reports. */
-export type RunCommand = (context: CommandContext) => Promise<number>;
 
 // Formatters are loaded when they are needed: dnsctl status must not pay for the others.
 
@@ -36,7 +24,11 @@ export const COMMANDS: Readonly<Record<string, RunCommand>> = {
   status: (context) => ('watch' in context.options ? watchStatus(context) : showStatus(context)),
   explain: showExplanation,
   query: showQuery,
-  flush: async (context) => tell(context, await context.client.flush(domainOf(context, '.'))),
+  flush: async (context) => tell(context, await context.client.flush(nameOf(context, '.'))),
+  cache: showCache,
+  statistics: showStatistics,
+  metrics: showMetrics,
+  top: showTop,
   history: showHistory,
   monitor: showMonitor,
   reload: (context) => change(context, 'reload'),
@@ -53,20 +45,6 @@ export const COMMANDS: Readonly<Record<string, RunCommand>> = {
   'stand-in': (context) => change(context, 'stand-in'),
   doctor: showFindings,
 };
-
-const isJson = ({ options }: CommandContext): boolean => 'json' in options;
-
-/** JSON whose every control, format or bidi character is escaped: what a network said must not steer a terminal. */
-function json(value: unknown, indent?: number): string {
-  const text = JSON.stringify(value, undefined, indent);
-  const escaped = text.replace(/(?!\n)[\p{C}\p{Zl}\p{Zp}]/gu, (character) =>
-    character.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
-  );
-  return `${escaped}\n`;
-}
-
-const isNotRunning = (error: unknown): error is DnskeeperError =>
-  error instanceof DnskeeperError && error.code === 'NOT_RUNNING';
 
 async function showStatus(context: CommandContext): Promise<number> {
   try {
@@ -109,39 +87,13 @@ async function watchStatus(context: CommandContext): Promise<number> {
 }
 
 async function showExplanation(context: CommandContext): Promise<number> {
-  const explanation = await context.client.explain(domainOf(context));
+  const explanation = await context.client.explain(nameOf(context));
   if (isJson(context)) context.print(json(explanation, 2));
   else {
     const { formatExplanation } = await import('./format-explanation.ts');
     context.print(formatExplanation(explanation, context.terminal));
   }
   return EXIT.done;
-}
-
-async function showQuery(context: CommandContext): Promise<number> {
-  const { name, type } = questionOf(context);
-  const report = await context.client.query(name, context.arguments['TYPE'] ?? type);
-  if (isJson(context)) context.print(json(report, 2));
-  else {
-    const { formatQuery } = await import('./format-query.ts');
-    context.print(formatQuery(report, context.terminal));
-  }
-  return report.rcode === 'NOERROR' ? EXIT.done : EXIT.problem;
-}
-
-/** An address is asked for by its reverse name, as host(1) does. */
-function questionOf(context: CommandContext): { readonly name: Domain; readonly type: string } {
-  const address = parseAddress(context.arguments['NAME'] ?? '');
-  if (address.ok) return { name: reverseName(address.value), type: 'PTR' };
-  return { name: domainOf(context), type: 'A' };
-}
-
-function domainOf(context: CommandContext, otherwise = ''): Domain {
-  const text = context.arguments['NAME'] ?? otherwise;
-  // Names in other scripts are asked for as A-labels (RFC 5891), as browsers do.
-  const parsed = parseDomain(/^[ -~]*$/.test(text) ? text.toLowerCase() : domainToASCII(text));
-  if (parsed.ok) return parsed.value;
-  throw new DnskeeperError('USAGE', `wanted a host or domain name, got ${parsed.reason}`);
 }
 
 async function showHistory(context: CommandContext): Promise<number> {
@@ -166,8 +118,6 @@ async function showMonitor(context: CommandContext): Promise<number> {
   throw gone();
 }
 
-const gone = (): DnskeeperError => new DnskeeperError('NOT_RUNNING', 'the daemon has stopped');
-
 const change = async (context: CommandContext, command: ChangeCommand): Promise<number> =>
   tell(context, await context.client.change(command));
 
@@ -184,13 +134,16 @@ async function showFindings(context: CommandContext): Promise<number> {
     if (!isNotRunning(error)) throw new DnskeeperError('PROTOCOL', messageOf(error), error);
     return undefined;
   });
-  const facts = await context.lookAtMachine(presenceOf(report), !('no-probe' in context.options));
+  const facts = await context.lookAtMachine(presenceOf(report), !('no-probe' in context.options), report);
   const { judgeMachine } = await import('../core/findings.ts');
   const { anythingWrong, formatFindings } = await import('./format-doctor.ts');
   const findings = judgeMachine(facts, report?.findings);
   context.print(isJson(context) ? json(findings, 2) : formatFindings(findings, context.terminal));
   return anythingWrong(findings) ? EXIT.problem : EXIT.done;
 }
+
+const nameOf = (context: CommandContext, otherwise = ''): Domain =>
+  domainOf(context.arguments['NAME'] ?? otherwise);
 
 /** States of the link in which the daemon leaves /etc/resolv.conf alone on purpose. */
 const LEFT_ALONE: readonly string[] = ['resolved', 'released', 'publish-only', 'unknown'];

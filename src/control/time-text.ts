@@ -26,4 +26,12 @@ export const groupedText = (count: number): string =>
 export const countText = (count: number, what: string): string =>
   `${groupedText(count)} ${what}${count === 1 ? '' : 's'}`;
 
+/** A part of a whole: `79%`, `0.4%`; `100%` and `0%` only for all and nothing. */
+export function percentText(part: number): string {
+  const percent = 100 * part;
+  if (percent === 0 || percent === 100) return `${percent}%`;
+  if (percent < 10) return `${Math.max(0.1, percent).toFixed(1)}%`;
+  return `${Math.min(99, Math.round(percent))}%`;
+}
+
 const two = (value: number): string => String(value).padStart(2, '0');

@@ -1,3 +1,5 @@
+import type { ResolverStatus } from './status.ts';
+
 /** What /etc/resolv.conf is, as far as it can be seen without changing anything. */
 export interface ResolvConfFacts {
   readonly kind: 'missing' | 'file' | 'link' | 'other';
@@ -30,6 +32,13 @@ export interface ProbeFacts {
   readonly detail: string;
 }
 
+/** The local resolver of a running daemon. */
+export interface ResolverFacts {
+  readonly status: ResolverStatus;
+  /** Absent when it was not asked. */
+  readonly probe?: ProbeFacts;
+}
+
 /** `holding`: it means to keep /etc/resolv.conf its link; `watching`: it leaves the file alone, and status says why. */
 export type DaemonPresence = 'absent' | 'holding' | 'watching';
 
@@ -53,6 +62,8 @@ export interface MachineFacts {
   /** Absent outside WSL. */
   readonly wsl?: { readonly generates: boolean };
   readonly daemon: DaemonPresence;
+  /** Absent without a daemon. */
+  readonly resolver?: ResolverFacts;
   /** What could not be looked at, and why. */
   readonly unseen: readonly string[];
 }

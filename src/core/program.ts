@@ -4,7 +4,7 @@ export interface OptionEntry {
   readonly name: `--${string}`;
   readonly short?: `-${string}`;
   /** Placeholder of its value; without one it is a switch. */
-  readonly value?: 'DIR' | 'FILE' | 'LEVEL' | 'COUNT';
+  readonly value?: 'DIR' | 'FILE' | 'LEVEL' | 'COUNT' | 'NAME';
   /** The only values it takes. */
   readonly choices?: readonly string[];
   /** Another option that it makes no sense without. */

@@ -4,8 +4,15 @@ import { access, lstat, readdir, readFile, readlink, realpath, stat } from 'node
 import { join } from 'node:path';
 import { parseAddress } from '../core/address.ts';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
-import type { DaemonPresence, MachineFacts, ProbeFacts, ResolvConfFacts } from '../core/machine-facts.ts';
+import type {
+  DaemonPresence,
+  MachineFacts,
+  ProbeFacts,
+  ResolvConfFacts,
+  ResolverFacts,
+} from '../core/machine-facts.ts';
 import { resolvConfLines } from '../core/resolv-conf-lines.ts';
+import type { ResolverStatus } from '../core/status.ts';
 import { parseMountPoints } from './mounts.ts';
 import type { Paths } from './paths.ts';
 import { listenersOnPort53 } from './port-53.ts';
@@ -18,11 +25,15 @@ export interface Looking {
   /** Send a question to every nameserver. */
   readonly probe: boolean;
   readonly signal: AbortSignal;
+  /** What a running daemon says of its resolver. */
+  readonly resolver?: ResolverStatus;
   /** How long one server may take; 2 s unless told. */
   readonly probeMs?: number;
 }
 
 const MOST_BYTES = 65_536;
+/** Longer than the resolver itself waits for servers. */
+const RESOLVER_MS = 6000;
 
 /** Look at the machine without changing anything. Below a root everything is taken from there, also /proc and /sys. */
 export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
@@ -43,6 +54,7 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
     ...(hosts === undefined ? {} : { nsswitchHosts: hosts }),
     writers: await runningWriters(at('/proc')),
     listeners,
+    ...(looking.resolver === undefined ? {} : { resolver: await lookAtResolver(looking.resolver, looking) }),
     ...(looking.probe ? { probes: await probeAll(resolvConf.content ?? '', looking) } : {}),
     networkManager: await lookAtNetworkManager(at, unseen),
     appArmor: await lookAtAppArmor(at),
@@ -51,6 +63,16 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
     daemon,
     unseen,
   };
+}
+
+/** Its own word, and whether it answers where it says that it does. */
+async function lookAtResolver(status: ResolverStatus, looking: Looking): Promise<ResolverFacts> {
+  const [first] = status.addresses;
+  const at = /^\[?(.*?)\]?:([0-9]+)$/.exec(first ?? '');
+  if (!looking.probe || at === null) return { status };
+  const { probeServer } = await import('./dns-probe.ts');
+  const { probeMs = RESOLVER_MS, signal } = looking;
+  return { status, probe: await probeServer(at[1] ?? '', Number(at[2]), probeMs, signal) };
 }
 
 async function lookAtResolvConf(

@@ -7,6 +7,8 @@ export type Style = 'plain' | 'strong' | 'faint' | 'good' | 'bad' | 'notice';
 export interface Terminal {
   /** Infinity when it is no terminal: lines that go to a file or program are never broken. */
   readonly columns: number;
+  /** Whether it shows more than ASCII, as its locale says. */
+  readonly unicode: boolean;
   paint(style: Style, text: string): string;
 }
 
@@ -21,6 +23,7 @@ export function terminalOf(
   const colour = real && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
   return {
     columns: real ? Math.max(40, stream.columns || 80) : Number.POSITIVE_INFINITY,
+    unicode: /utf-?8/i.test(environment['LC_ALL'] || environment['LC_CTYPE'] || environment['LANG'] || ''),
     paint: (style, text) =>
       colour && style !== 'plain' ? styleText(LOOK[style], text, { validateStream: false }) : text,
   };

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { silentLog } from '../../src/system/log.ts';
 import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
 import { type FakeControl, fakeControl } from '../support/fake-control.ts';
 import { degradedStatus, sampleHistory, sampleQuery, sampleStatus } from '../support/sample-status.ts';
+import { sampleCache, sampleNames, sampleStatistics } from '../support/sample-view.ts';
 import { until } from '../support/until.ts';
 
 const program = join(import.meta.dirname, '../../src/dnsctl.ts');
@@ -182,6 +183,65 @@ describe('dnsctl', () => {
     expect(await dnsctl('query', 'a..b')).toMatchObject({ code: 2 });
   });
 
+  test('explain tells what a question would meet now', async () => {
+    await serve();
+    const { out } = await dnsctl('explain', 'git.office.example');
+    expect(out).toContain('No other link than tun0 is ever asked for it.');
+    expect(out).toContain('remembered: A NOERROR for 48 s more');
+  });
+
+  test('cache shows so many answers, and says how many are left out', async () => {
+    await serve();
+    const { out, code } = await dnsctl('cache', '-n', '1');
+    expect(code).toBe(0);
+    expect(out).toContain('www.example.com 260 A 192.0.2.80');
+    expect(out).not.toContain('wrong.example.com');
+    expect(out).toContain('and 1,829 more');
+    expect(JSON.parse((await dnsctl('cache', '--json')).out)).toEqual(sampleCache);
+    expect(await dnsctl('cache', '--name', 'a..b')).toMatchObject({ code: 2 });
+    uid = 1000;
+    expect(await dnsctl('cache')).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('try again with sudo'),
+    });
+  });
+
+  test('statistics tells totals to everybody', async () => {
+    await serve();
+    uid = 1000;
+    const { out, code } = await dnsctl('statistics');
+    expect(code).toBe(0);
+    expect(out).toContain('41,203 over UDP');
+    expect(JSON.parse((await dnsctl('statistics', '--json')).out)).toEqual(sampleStatistics);
+  });
+
+  test('metrics prints them, or replaces a file that others read meanwhile', async () => {
+    await serve();
+    uid = 1000;
+    const { out, code } = await dnsctl('metrics');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^# HELP dnskeeper_up [^\n]+\n# TYPE dnskeeper_up gauge\ndnskeeper_up 1\n/);
+    const file = join(root, 'dnskeeper.prom');
+    await writeFile(file, 'old');
+    const before = (await lstat(file)).ino;
+    expect(await dnsctl('metrics', '--output', file)).toEqual({ code: 0, out: '', err: '' });
+    expect(await readFile(file, 'utf8')).toBe(out);
+    const { ino, mode } = await lstat(file);
+    expect([ino === before, mode & 0o777]).toEqual([false, 0o644]);
+    expect((await readdir(root)).sort()).toEqual(['dnskeeper.prom', 'etc', 'run']);
+    expect(await dnsctl('metrics', '--output', join(root, 'no/such/folder'))).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no/such/folder'),
+    });
+  });
+
+  test('metrics say that no daemon runs, and exit with 3', async () => {
+    const file = join(root, 'dnskeeper.prom');
+    expect(await dnsctl('metrics', '--output', file)).toEqual({ code: 3, out: '', err: '' });
+    expect(await readFile(file, 'utf8')).toMatch(/\ndnskeeper_up 0\n$/);
+  });
+
   test('history shows the last changes, as many as asked for', async () => {
     await serve();
     const all = await dnsctl('history');
@@ -226,15 +286,21 @@ describe('dnsctl', () => {
     });
   });
 
-  test.each([['explain', 'a.example'], ['history'], ['monitor'], ['reload'], ['takeover']])(
-    '%s exits 3 without a daemon',
-    async (...argv) => {
-      expect(await dnsctl(...argv)).toMatchObject({
-        code: 3,
-        err: expect.stringContaining('no daemon answers'),
-      });
-    },
-  );
+  test.each([
+    ['explain', 'a.example'],
+    ['cache'],
+    ['statistics'],
+    ['top'],
+    ['history'],
+    ['monitor'],
+    ['reload'],
+    ['takeover'],
+  ])('%s exits 3 without a daemon', async (...argv) => {
+    expect(await dnsctl(...argv)).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('no daemon answers'),
+    });
+  });
 
   test('release works on the saved original without a daemon', async () => {
     await mkdir(join(root, 'var/lib/dnskeeper/original'), { recursive: true });
@@ -268,6 +334,114 @@ describe('dnsctl', () => {
     await serve();
     expect(await dnsctl('doctor', '--no-probe')).toEqual({ code: 0, out: 'Nothing is wrong.\n', err: '' });
     expect(JSON.parse((await dnsctl('doctor', '--no-probe', '--json')).out)).toEqual([]);
+  });
+
+  test('top prints one frame and exits, without escapes', async () => {
+    await serve();
+    const { out, code } = await dnsctl('top', '--once');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^queries +0\/s/m);
+    expect(out).toContain('far.example.org A');
+    expect(out).not.toContain('\u001b');
+    const hidden = await dnsctl('top', '--once', '--hide-names');
+    expect(hidden.out).toContain('names are hidden');
+    expect(hidden.out).not.toContain('example.org');
+  });
+
+  test('top prints a frame a second without a terminal, until the daemon stops', async () => {
+    await serve();
+    const run = start('top');
+    await until(() => run.out.split('names').length > 6, 'a second frame', 15_000);
+    expect(run.out).not.toContain('\u001b');
+    await server?.close();
+    expect(await run.code).toBe(3);
+  });
+
+  test('top --json prints objects, without names when they are hidden', async () => {
+    await serve();
+    expect(JSON.parse((await dnsctl('top', '--json', '--once')).out)).toEqual({
+      statistics: sampleStatistics,
+      names: sampleNames,
+    });
+    const hidden = await dnsctl('top', '--json', '--once', '--hide-names');
+    expect(JSON.parse(hidden.out)).toEqual({ statistics: sampleStatistics });
+  });
+
+  describe('top on a terminal', () => {
+    /** A pseudo-terminal by way of script(1), which every Debian has. */
+    function onTerminal(command: string): Run & { type(text: string): void } {
+      const child = spawn('script', ['-qefc', command, '/dev/null'], {
+        stdio: ['pipe', 'pipe', 'pipe'],
+        env: { PATH: process.env['PATH'], TERM: 'xterm', LANG: 'C.UTF-8' },
+      });
+      const run = {
+        out: '',
+        err: '',
+        code: new Promise<number | null>((resolve) => child.once('close', resolve)),
+        kill: (signal: NodeJS.Signals) => void child.kill(signal),
+        type: (text: string) => void child.stdin.write(text),
+      };
+      child.stdout.on('data', (chunk) => {
+        run.out += chunk;
+      });
+      return run;
+    }
+
+    const dnsctlTop = (more = ''): string =>
+      `stty cols 70 rows 20; "${process.execPath}" "${program}" --root "${root}" top ${more}; code=$?; stty -a | grep -o '.icanon'; exit $code`;
+    const taken = '\u001b[?1049h\u001b[?25l';
+    const given = '\u001b[?25h\u001b[?1049l';
+
+    test('takes the other screen, and gives the terminal back as it was on q', async () => {
+      await serve();
+      const run = onTerminal(dnsctlTop());
+      await until(() => run.out.includes('far.example.org'), 'the first frame', 15_000);
+      run.type('n');
+      await until(() => run.out.includes('names are hidden'), 'names are hidden');
+      run.type('p');
+      await until(() => run.out.includes('PAUSED'), 'it is paused');
+      run.type('q');
+      expect(await run.code).toBe(0);
+      expect(run.out.indexOf(taken)).toBeGreaterThanOrEqual(0);
+      expect(run.out.indexOf(given)).toBeGreaterThan(run.out.indexOf(taken));
+      expect(run.out.slice(run.out.indexOf(given) + given.length).trim()).toBe('icanon');
+    });
+
+    test('is never wider or higher than the terminal', async () => {
+      await serve();
+      const run = onTerminal(dnsctlTop());
+      await until(() => run.out.includes('far.example.org'), 'the first frame', 15_000);
+      run.type('\u0003');
+      expect(await run.code).toBe(0);
+      const frames = run.out.slice(0, run.out.indexOf(given)).split('\u001b[H').slice(1);
+      expect(frames.length).toBeGreaterThan(0);
+      for (const frame of frames) {
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: what steers the terminal takes no room
+        const lines = frame.replace(/\u001b\[[0-9;?]*[a-zA-Z]/g, '').split('\r\n');
+        expect(lines.length).toBeLessThanOrEqual(20);
+        for (const line of lines) expect(line.length).toBeLessThanOrEqual(70);
+      }
+    });
+
+    test('gives it back when the daemon stops, and says so', async () => {
+      await serve();
+      const run = onTerminal(dnsctlTop());
+      await until(() => run.out.includes('far.example.org'), 'the first frame', 15_000);
+      await server?.close();
+      expect(await run.code).toBe(3);
+      expect(run.out.slice(run.out.indexOf(given))).toContain('dnsctl: the daemon has stopped');
+    });
+
+    test('gives it back on a signal', async () => {
+      await serve();
+      const run = onTerminal(
+        `echo $$ > "${root}/pid"; exec "${process.execPath}" "${program}" --root "${root}" top`,
+      );
+      await until(() => run.out.includes('far.example.org'), 'the first frame', 15_000);
+      process.kill(Number(await readFile(join(root, 'pid'), 'utf8')), 'SIGTERM');
+      expect(await run.code).toBe(0);
+      expect(run.out.endsWith(given)).toBe(true);
+    });
   });
 
   test.each([

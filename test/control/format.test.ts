@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { formatAbsent } from '../../src/control/format-absent.ts';
+import { formatCache } from '../../src/control/format-cache.ts';
 import { formatFindings } from '../../src/control/format-doctor.ts';
 import { formatExplanation } from '../../src/control/format-explanation.ts';
 import { formatHistory } from '../../src/control/format-history.ts';
 import { monitorLines } from '../../src/control/format-monitor.ts';
 import { formatQuery } from '../../src/control/format-query.ts';
+import { formatStatistics } from '../../src/control/format-statistics.ts';
 import { formatStatus } from '../../src/control/format-status.ts';
+import { formatTop, type TopView } from '../../src/control/format-top.ts';
 import { newPage } from '../../src/control/page.ts';
 import { reportOf } from '../../src/control/report.ts';
 import { agoText, sizeText } from '../../src/control/time-text.ts';
@@ -13,6 +16,7 @@ import { columnsOf, cut, wrap } from '../../src/control/wrap.ts';
 import { parseDomain } from '../../src/core/domain.ts';
 import { durationText } from '../../src/core/duration.ts';
 import { explain } from '../../src/core/explain.ts';
+import { originsSince, type StatisticsReport } from '../../src/core/statistics.ts';
 import type { LinkStatus, ResolverStatus } from '../../src/core/status.ts';
 import { type Terminal, terminalOf } from '../../src/system/terminal.ts';
 import {
@@ -24,11 +28,17 @@ import {
   sampleStatus,
 } from '../support/sample-status.ts';
 
+import { sampleCache, sampleHistoryOfTop, sampleOutlook, sampleStatistics } from '../support/sample-view.ts';
+
 // Times are shown as the clock on the wall; the samples are written down in UTC.
 process.env['TZ'] = 'UTC';
 
-const plain = (columns: number): Terminal => ({ columns, paint: (_style, text) => text });
-const coloured: Terminal = terminalOf({ isTTY: true, columns: 80 }, {});
+const plain = (columns: number): Terminal => ({
+  columns,
+  unicode: true,
+  paint: (_style, text) => text,
+});
+const coloured: Terminal = terminalOf({ isTTY: true, columns: 80 }, { LANG: 'C.UTF-8' });
 
 const resolvedLink: LinkStatus = {
   state: 'resolved',
@@ -36,6 +46,21 @@ const resolvedLink: LinkStatus = {
   reason: 'systemd-resolved runs and keeps /etc/resolv.conf',
   degraded: false,
   originalSaved: false,
+};
+
+const topView: TopView = { rows: 30, paused: false, hideNames: false, keys: true };
+
+/** A resolver that has done nothing yet. */
+const newStatistics: StatisticsReport = {
+  ...sampleStatistics,
+  clients: { udp: 0, tcp: 0, malformed: 0, inFlight: 0 },
+  types: [],
+  outcomes: [],
+  origins: originsSince(sampleStatistics.origins, sampleStatistics.origins),
+  servers: [],
+  connections: { tcpOpened: 0, tlsOpened: 0, tlsResumed: 0, reused: 0, failed: 0 },
+  bounds: [],
+  latency: { ...sampleStatistics.latency, counts: sampleStatistics.latency.counts.map(() => 0), sumMs: 0 },
 };
 
 const resolverOff: ResolverStatus = {
@@ -73,6 +98,39 @@ const texts: Readonly<Record<string, (terminal: Terminal) => string>> = {
       explain(must(parseDomain('git.office.example')), sampleStatus.plan, sampleStatus.link, 'stub'),
       terminal,
     ),
+  'explain-live': (terminal) =>
+    formatExplanation(
+      {
+        ...explain(must(parseDomain('git.office.example')), sampleStatus.plan, sampleStatus.link, 'stub'),
+        live: sampleOutlook,
+      },
+      terminal,
+    ),
+  'explain-own': (terminal) =>
+    formatExplanation(
+      {
+        ...explain(must(parseDomain('localhost')), sampleStatus.plan, sampleStatus.link, 'stub'),
+        live: {
+          own: 'The resolver knows this name itself and answers with 127.0.0.1, ::1; no server is asked.',
+          exclusive: false,
+          servers: [],
+          cached: [],
+        },
+      },
+      terminal,
+    ),
+  statistics: (terminal) => formatStatistics(sampleStatistics, terminal),
+  'statistics-new': (terminal) => formatStatistics(newStatistics, terminal),
+  cache: (terminal) => formatCache(sampleCache, '.', 3, terminal),
+  'cache-of-a-name': (terminal) =>
+    formatCache({ ...sampleCache, entries: [], matching: 0 }, 'corp.example', 50, terminal),
+  top: (terminal) => `${formatTop(sampleHistoryOfTop(), topView, terminal).join('\n')}\n`,
+  'top-small': (terminal) =>
+    `${formatTop(sampleHistoryOfTop(), { ...topView, rows: 14, paused: true, hideNames: true }, terminal).join('\n')}\n`,
+  'top-not-root': (terminal) => {
+    const { names, ...seen } = sampleHistoryOfTop();
+    return `${formatTop(seen, { ...topView, keys: false }, { ...terminal, unicode: false }).join('\n')}\n`;
+  },
   query: (terminal) => formatQuery(sampleQuery, terminal),
   history: (terminal) => formatHistory(sampleHistory, SAMPLE_NOW, terminal),
   doctor: (terminal) =>

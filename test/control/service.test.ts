@@ -11,7 +11,15 @@ import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
 import { callVarlink, streamVarlink } from '../../src/system/varlink-client.ts';
 import type { Peer } from '../../src/system/varlink-interface.ts';
 import { type FakeControl, fakeControl } from '../support/fake-control.ts';
+import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { degradedStatus, sampleHistory, sampleStatus } from '../support/sample-status.ts';
+import {
+  sampleCache,
+  sampleNames,
+  sampleOutlook,
+  sampleStatistics,
+  sampleView,
+} from '../support/sample-view.ts';
 import { until } from '../support/until.ts';
 import { readDescription } from '../support/varlink-idl.ts';
 
@@ -21,16 +29,18 @@ let folder: string;
 let path: string;
 let server: VarlinkServer;
 let control: FakeControl;
+let clock: ManualClock;
 let peer: Peer | undefined;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'control-'));
   path = join(folder, 'socket');
   control = fakeControl();
+  clock = manualClock();
   peer = { uid: 1000, pid: 1 };
   server = await serveVarlink({
     path,
-    interfaces: [controlInterface({ control, ownUid: 4242, log: silentLog })],
+    interfaces: [controlInterface({ control, ownUid: 4242, log: silentLog, clock })],
     info: { vendor: 'v', product: 'p', version: '1', url: '' },
     log: silentLog,
     peerOf: () => peer,
@@ -56,6 +66,7 @@ describe('the description', () => {
     ['GetHistory', {}],
     ['Explain', { name: 'host.corp.example' }],
     ['Query', { name: 'git.office.example', type: 'A' }],
+    ['GetStatistics', {}],
   ])('fits what %s replies', async (method, parameters) => {
     expect(description.check(method, await call(method, parameters))).toEqual([]);
   });
@@ -130,6 +141,97 @@ describe('reading is open to every user', () => {
       error: 'org.varlink.service.InvalidParameter',
       parameters: { parameter: 'name' },
     });
+  });
+});
+
+describe('names that were asked for', () => {
+  test('GetCache is for root, and "." means every name', async () => {
+    await expect(call('GetCache', { name: '.' })).rejects.toMatchObject({
+      error: 'io.dnskeeper.PermissionDenied',
+    });
+    peer = { uid: 0, pid: 1 };
+    const asked: (string | undefined)[] = [];
+    control.resolver = {
+      ...sampleView,
+      cache(name) {
+        asked.push(name);
+        return sampleCache;
+      },
+    };
+    for (const name of ['.', 'corp.example']) {
+      const reply = await call('GetCache', { name });
+      expect(description.check('GetCache', reply)).toEqual([]);
+      expect(reply).toEqual({ cache: sampleCache });
+    }
+    expect(asked).toEqual([undefined, 'corp.example']);
+  });
+
+  test.each([
+    ['root', 0, true],
+    ["the daemon's own user", 4242, true],
+    ['another user', 1000, false],
+  ])('Top tells them to %s', async (_who, uid, told) => {
+    peer = { uid, pid: 1 };
+    for await (const reply of streamVarlink(path, `${CONTROL_INTERFACE}.Top`, {}, bounds)) {
+      expect(description.check('Top', reply)).toEqual([]);
+      expect(reply).toEqual(
+        told ? { statistics: sampleStatistics, names: sampleNames } : { statistics: sampleStatistics },
+      );
+      break;
+    }
+  });
+
+  test('are kept only while somebody who may see them watches', async () => {
+    let watching = 0;
+    control.resolver = {
+      ...sampleView,
+      watchNames() {
+        watching++;
+        return { report: () => sampleNames, close: () => void watching-- };
+      },
+    };
+    const watch = async (uid: number, wanted: number): Promise<void> => {
+      peer = { uid, pid: 1 };
+      for await (const _ of streamVarlink(path, `${CONTROL_INTERFACE}.Top`, {}, bounds)) {
+        expect(watching).toBe(wanted);
+        break;
+      }
+    };
+    await watch(1000, 0);
+    await watch(0, 1);
+    await until(() => watching === 0, 'the names are let go');
+  });
+
+  test('Top tells every second, and nothing once the watcher has gone', async () => {
+    peer = { uid: 0, pid: 1 };
+    let seen = 0;
+    for await (const _ of streamVarlink(path, `${CONTROL_INTERFACE}.Top`, {}, bounds)) {
+      seen++;
+      if (seen === 4) break;
+      await until(() => clock.waiting === 1, 'the next second is waited for');
+      clock.advance(1000);
+    }
+    await until(() => clock.waiting === 0, 'nothing waits any more');
+  });
+
+  test('Top without more is refused', async () => {
+    await expect(call('Top')).rejects.toMatchObject({ error: 'org.varlink.service.ExpectedMore' });
+  });
+});
+
+describe('the outlook of a name', () => {
+  test('comes with its explanation while the resolver answers', async () => {
+    const reply = await call('Explain', { name: 'git.office.example' });
+    expect(reply).toMatchObject({ explanation: { live: sampleOutlook } });
+    expect(description.check('Explain', reply)).toEqual([]);
+  });
+
+  test('does not while it answers nobody', async () => {
+    control.publish({ ...sampleStatus, resolver: { ...sampleStatus.resolver, state: 'off' } });
+    const { explanation } = (await call('Explain', { name: 'git.office.example' })) as {
+      explanation: object;
+    };
+    expect('live' in explanation).toBe(false);
   });
 });
 

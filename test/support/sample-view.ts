@@ -1,3 +1,4 @@
+import { addReply, NO_HISTORY, type TopHistory } from '../../src/control/top-history.ts';
 import type { CacheReport } from '../../src/core/cache-report.ts';
 import type { NamesReport } from '../../src/core/names-report.ts';
 import type { Outlook } from '../../src/core/outlook.ts';
@@ -157,6 +158,42 @@ export const sampleNames: NamesReport = {
     { name: 'gone.example', type: 'HTTPS', tookMs: 4500, by: 'failure', time: SAMPLE_NOW - 50_000 },
   ],
 };
+
+/** A minute of `dnsctl top`: load comes and goes, and the second server is late in the middle of it. */
+export function sampleHistoryOfTop(): TopHistory {
+  let history = addReply(NO_HISTORY, { statistics: { ...sampleStatistics, time: SAMPLE_NOW - 61_000 } });
+  const { origins, latency } = sampleStatistics;
+  for (let second = 1; second <= 61; second++) {
+    const load = Math.round(400 + 400 * Math.sin(second / 8));
+    const before = history.statistics ?? sampleStatistics;
+    const late = second > 20 && second < 30;
+    const statistics: StatisticsReport = {
+      ...before,
+      time: SAMPLE_NOW - 61_000 + 1000 * second,
+      origins: {
+        ...before.origins,
+        fastPath: before.origins.fastPath + load,
+        upstream: before.origins.upstream + 40,
+        failure: before.origins.failure + (late ? 3 : 0),
+      },
+      latency: {
+        ...before.latency,
+        counts: before.latency.counts.map((count, at) => count + (at === 7 ? 40 : 0)),
+      },
+      servers: before.servers.map((server, index) => ({
+        ...server,
+        asked: server.asked + (index === 0 ? 30 : index === 1 && second % 3 === 0 ? 10 : 0),
+        failures: server.failures + (index === 1 && late ? 3 : 0),
+        ...(server.roundTripMs === undefined
+          ? {}
+          : { roundTripMs: 8 + index * 3 + (late ? 40 : second % 5) }),
+      })),
+    };
+    history = addReply(history, { statistics, names: sampleNames });
+  }
+  const told = history.statistics ?? sampleStatistics;
+  return { ...history, statistics: { ...told, since: sampleStatistics.since, origins, latency } };
+}
 
 /** A resolver that tells the samples. */
 export const sampleView: ResolverView = {
