@@ -180,8 +180,9 @@ export class UpstreamConnections {
   }
 
   #tls(raw: Socket, key: string, endpoint: Endpoint, kind: StreamKind & { kind: 'tls' }): TLSSocket {
+    // Used more than once, because many servers give none on a resumed connection; onlookers who could tie connections
+    // together by it (RFC 8446 appendix C.4) see the same addresses anyway, and another network gets none of them.
     const session = this.#sessions.get(key);
-    this.#sessions.delete(key); // a ticket that is used twice ties two connections together (RFC 8446 appendix C.4)
     const socket = connectTls({
       socket: raw,
       host: endpoint.host.split('%', 1)[0] ?? endpoint.host, // what the certificate is held against without a name

@@ -154,7 +154,8 @@ export class Upstream {
   async #askPlain(asking: Asking, edns: boolean): Promise<ResponseFacts> {
     const { server, link, limits } = asking;
     const { clock, plainPort = DEFAULT_PORT } = this.#needs;
-    const endpoint = this.#endpointOf(server, link, server.protocol === 'tls' ? plainPort : server.port);
+    const ownPort = server.protocol === 'udp' && server.port !== DEFAULT_PORT;
+    const endpoint = this.#endpointOf(server, link, ownPort ? server.port : plainPort);
     const mixCase = !this.#holds(limits.noMixedCase);
     const style = (): QuestionStyle => ({
       edns,

@@ -25,6 +25,8 @@ export interface ScriptedServer {
   readonly asked: readonly AskedQuestion[];
   /** How many TCP and TLS connections were opened. */
   readonly connections: number;
+  /** How many of them are open. */
+  readonly open: number;
   /** How many of them went on with a TLS session of before. */
   readonly resumed: number;
   script: Script;
@@ -100,6 +102,9 @@ export async function scriptedServer(
     asked,
     get connections() {
       return state.connections;
+    },
+    get open() {
+      return sockets.size;
     },
     get resumed() {
       return state.resumed;
