@@ -18,8 +18,9 @@ import {
   type SourceHealth,
   type SourceName,
 } from './core/snapshot.ts';
-import type { Change, Status } from './core/status.ts';
-import type { Daemon, DaemonParts, PublishedFiles } from './daemon-parts.ts';
+import { hitRate } from './core/statistics.ts';
+import type { Change, ResolverStatus, Status } from './core/status.ts';
+import type { Daemon, DaemonParts, NameService, PublishedFiles } from './daemon-parts.ts';
 import type { Decision, Output } from './outputs/output.ts';
 
 const HISTORY = 64;
@@ -127,7 +128,7 @@ class Loop implements Daemon {
     const holdingGap = this.#graceUntil !== undefined && this.#graceUntil > clock.now();
     const linkStatus = link.status();
     const { mode, reason } = this.#fileMode;
-    const resolverStatus = resolver.status();
+    const resolverStatus = withMemory(resolver);
     const own = findingsOf({
       plan: this.#plan,
       resolver: resolverStatus,
@@ -461,6 +462,20 @@ class Loop implements Daemon {
       this.#statusListeners.tell(this.status());
     });
   }
+}
+
+/** What the resolver remembers goes with its status; its output knows sockets and routes alone. */
+function withMemory(service: NameService): ResolverStatus {
+  const told = service.status();
+  if (told.state !== 'bound') return told;
+  const { cache, origins } = service.view.statistics();
+  const rate = hitRate(origins);
+  const memory = {
+    answers: cache.entries,
+    bytes: cache.bytes,
+    ...(rate === undefined ? {} : { hitRate: rate }),
+  };
+  return { ...told, memory };
 }
 
 const nameserverOf = (mode: FileModeDecision): string | undefined =>

@@ -165,6 +165,7 @@ type ResolverStatus (
   addresses: []string,
   nameserver: ?string,
   servers: []ServerReport,
+  memory: ?(answers: int, bytes: int, hitRate: ?float),
   relaxed: ?[]string,
   queries: int,
   malformed: int,

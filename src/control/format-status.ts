@@ -1,11 +1,11 @@
 import { durationText } from '../core/duration.ts';
 import type { Choice, Origin } from '../core/plan.ts';
-import { isInForce } from '../core/status.ts';
+import { isInForce, type MemoryStatus, type ServerReport } from '../core/status.ts';
 import type { Terminal } from '../system/terminal.ts';
 import { newPage, type Page, type Row } from './page.ts';
 import { type Problem, problemsOf } from './problems.ts';
 import type { LinkReport, StatusReport } from './report.ts';
-import { agoText, sizeText } from './time-text.ts';
+import { agoText, countText, groupedText, percentText, sizeText } from './time-text.ts';
 
 /** The status for people: what is wrong first, then what is in force and why, then how the daemon is. */
 export function formatStatus(report: StatusReport, now: number, terminal: Terminal): string {
@@ -94,23 +94,38 @@ function resolver(page: Page, { resolver: status }: StatusReport): void {
   });
   if (status.state !== 'bound') return;
   page.rows(
-    status.servers.map(({ link, server, state, roundTripMs, answers, failures }) => ({
-      label: `${server} (${link})`,
-      text: `${SERVER_STATES[state] ?? state}${roundTripMs === undefined ? '' : `, ${durationText(roundTripMs)}`}; ${answers} answers, ${failures} failures`,
-      style: state === 'late' ? 'bad' : 'strong',
+    status.servers.map((server) => ({
+      label: `${server.server} (${server.link})`,
+      text: serverText(server),
+      style: server.state === 'late' ? 'bad' : 'strong',
     })),
   );
-  page.text(
-    `${status.queries} queries, ${status.inFlight} under way, ${status.malformed} malformed, ${status.overBound} over the bounds`,
-    { indent: 2 },
-  );
+  page.text(trafficText(status), { indent: 2 });
+  if (status.memory !== undefined) page.text(memoryText(status.memory), { indent: 2 });
 }
 
-const SERVER_STATES: Readonly<Record<string, string>> = {
-  new: 'not asked yet',
-  good: 'answers',
-  late: 'does not answer in time, others are asked first',
-};
+function serverText({ state, roundTripMs, answers, failures, lastFailure }: ServerReport): string {
+  if (state === 'new' && failures === 0) return 'not asked yet';
+  const time = roundTripMs === undefined ? '' : ` in ${durationText(roundTripMs)}`;
+  const how = state === 'late' ? 'does not answer in time, others are asked first' : `answers${time}`;
+  const counts = [countText(answers, 'answer'), ...(failures === 0 ? [] : [countText(failures, 'failure')])];
+  const last = state === 'late' && lastFailure !== undefined ? `; last: ${lastFailure.text}` : '';
+  return `${how}; ${counts.join(', ')}${last}`;
+}
+
+/** What never happened is not worth a word. */
+function trafficText({ queries, inFlight, malformed, overBound }: StatusReport['resolver']): string {
+  const asked = queries === 1 ? '1 query' : `${groupedText(queries)} queries`;
+  return [
+    asked,
+    ...(inFlight > 0 ? [`${groupedText(inFlight)} under way`] : []),
+    ...(malformed > 0 ? [`${groupedText(malformed)} malformed`] : []),
+    ...(overBound > 0 ? [`${groupedText(overBound)} refused because a bound was reached`] : []),
+  ].join(', ');
+}
+
+const memoryText = ({ answers, bytes, hitRate }: MemoryStatus): string =>
+  `${countText(answers, 'remembered answer')} in ${sizeText(bytes)}${hitRate === undefined ? '' : `; ${percentText(hitRate)} of queries needed no server`}`;
 
 function listed(page: Page, title: string, choices: readonly Choice<string>[]): void {
   if (choices.length === 0) return;
@@ -173,7 +188,7 @@ function daemon(page: Page, report: StatusReport, now: number): void {
     { indent: 2 },
   );
   page.text(
-    `${counters.events} events, ${counters.writes} writes, ${counters.failures} failures; ${sizeText(runtime.residentBytes)} of memory, ${sizeText(runtime.bytes)} in its runtime folder`,
+    `${countText(counters.events, 'event')}, ${countText(counters.writes, 'write')}, ${countText(counters.failures, 'failure')}; ${sizeText(runtime.residentBytes)} of memory, ${sizeText(runtime.bytes)} in its runtime folder`,
     { indent: 2 },
   );
   for (const finding of report.findings.filter(({ severity }) => severity === 'note')) {

@@ -52,7 +52,8 @@ function nsswitchFindings({ nsswitchHosts, listeners, daemon }: MachineFacts): F
   return found;
 }
 
-function portFindings({ listeners }: MachineFacts): Finding[] {
+function portFindings({ listeners, resolver }: MachineFacts): Finding[] {
+  if (resolver?.status.state === 'failed') return []; // then it is a fault, and said there
   const holders = new Map<string, Set<string>>();
   for (const { address, process } of listeners) {
     if (!['127.0.0.53', '0.0.0.0', '::'].includes(address)) continue;

@@ -1,5 +1,6 @@
 import { error, isServed, mendOf, NAME, note, START, TAKEOVER, warning } from './finding.ts';
 import { findingsAround } from './findings-around.ts';
+import { resolverFindings } from './findings-resolver.ts';
 import type { MachineFacts } from './machine-facts.ts';
 import { addressOf, type ResolvConfLines, resolvConfLines } from './resolv-conf-lines.ts';
 import type { Finding } from './status.ts';
@@ -18,6 +19,7 @@ export function judgeMachine(facts: MachineFacts, reported: readonly Finding[] =
     ...resolvedFindings(facts, lines),
     ...contentFindings(facts, lines),
     ...serverFindings(facts, lines),
+    ...resolverFindings(facts),
     ...findingsAround(facts),
     ...facts.unseen.map((text) => note('unseen', text)),
   ].sort((a, b) => SEVERITY.indexOf(a.severity) - SEVERITY.indexOf(b.severity));

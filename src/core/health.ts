@@ -7,6 +7,7 @@ import {
   isInForce,
   type LinkStatus,
   type ResolverStatus,
+  type ServerReport,
 } from './status.ts';
 
 /** What the daemon knows about its own state. */
@@ -62,6 +63,7 @@ function resolverFindings({ state, reason, servers, relaxed = [] }: ResolverStat
   for (const { trouble } of servers)
     if (trouble !== undefined)
       findings.push({ severity: 'warning', id: `server-${trouble.kind}`, text: trouble.text });
+  if (state === 'bound') findings.push(...silentLinks(servers));
   for (const link of relaxed) {
     const text = `${link} is behind a captive portal, so its servers may be asked without encryption until somebody has logged in (resolver.portal = "relax").`;
     findings.push({ severity: 'warning', id: 'portal-relaxed', text });
@@ -70,6 +72,18 @@ function resolverFindings({ state, reason, servers, relaxed = [] }: ResolverStat
 }
 
 const MOST_RESOLVER_FINDINGS = 16;
+
+/** One server that does not answer is what others are there for; a link without any that does leaves names unanswered. */
+function silentLinks(servers: readonly ServerReport[]): Finding[] {
+  const silent = ({ state, failures }: ServerReport): boolean => state === 'late' && failures > 0;
+  return [...Map.groupBy(servers, ({ link }) => link)].flatMap(([link, own]) => {
+    const [first] = own;
+    if (first === undefined || !own.every(silent)) return [];
+    const last = first.lastFailure === undefined ? '' : ` (${first.lastFailure.text})`;
+    const text = `No server of ${link} answers${last}, so its names do not resolve.`;
+    return [{ severity: 'warning', id: 'link-silent', text, mend: 'dnsctl doctor' }];
+  });
+}
 
 function configFindings({ problems }: Condition): Finding[] {
   return problems.slice(0, 8).map((problem) => ({

@@ -22,6 +22,8 @@ export interface ListenerFacts {
   readonly address: string;
   /** Absent when only root may see it. */
   readonly process?: string;
+  /** The systemd unit that it belongs to: `dnsmasq.service`. */
+  readonly unit?: string;
 }
 
 /** How one server took one question. */

@@ -110,6 +110,14 @@ export interface ServerReport {
   readonly trouble?: ServerTrouble;
 }
 
+/** What the resolver remembers, in short. */
+export interface MemoryStatus {
+  readonly answers: number;
+  readonly bytes: number;
+  /** What part (0 to 1) of the queries that servers would have been asked came from memory; absent before the first. */
+  readonly hitRate?: number;
+}
+
 /** What status says about the local resolver. */
 export interface ResolverStatus {
   /** `off`: not wanted now; `bound`: it answers; `failed`: it could not get its addresses. */
@@ -123,6 +131,8 @@ export interface ResolverStatus {
   readonly servers: readonly ServerReport[];
   /** Keys of links behind a captive portal whose strict encryption is relaxed for as long as that lasts; absent for none. */
   readonly relaxed?: readonly string[];
+  /** What is remembered; absent while it answers nobody. */
+  readonly memory?: MemoryStatus;
   readonly queries: number;
   readonly malformed: number;
   /** Answered with SERVFAIL because a bound was reached. */

@@ -17,8 +17,8 @@ export async function listenersOnPort53(proc: string): Promise<readonly Listener
   }
   const holders = await processesHolding(proc, new Set(sockets.keys()));
   return [...sockets].map(([inode, listener]) => {
-    const process = holders.get(inode);
-    return process === undefined ? listener : { ...listener, process };
+    const holder = holders.get(inode);
+    return holder === undefined ? listener : { ...listener, ...holder };
   });
 }
 
@@ -54,19 +54,27 @@ function addressOf(hex: string): string | undefined {
 async function processesHolding(
   proc: string,
   inodes: ReadonlySet<string>,
-): Promise<ReadonlyMap<string, string>> {
-  const found = new Map<string, string>();
+): Promise<ReadonlyMap<string, Pick<ListenerFacts, 'process' | 'unit'>>> {
+  const found = new Map<string, Pick<ListenerFacts, 'process' | 'unit'>>();
   if (inodes.size === 0) return found;
   const pids = (await listed(proc)).filter((name) => /^[0-9]+$/.test(name)).slice(0, MOST_PROCESSES);
   for (const pid of pids) {
     for (const fd of await listed(`${proc}/${pid}/fd`)) {
       const inode = /^socket:\[([0-9]+)\]$/.exec(await linkOf(`${proc}/${pid}/fd/${fd}`))?.[1];
-      if (inode !== undefined && inodes.has(inode))
-        found.set(inode, (await readText(`${proc}/${pid}/comm`)).trim());
+      if (inode !== undefined && inodes.has(inode)) found.set(inode, await processFacts(`${proc}/${pid}`));
     }
     if (found.size === inodes.size) break;
   }
   return found;
+}
+
+async function processFacts(folder: string): Promise<Pick<ListenerFacts, 'process' | 'unit'>> {
+  const process = (await readText(`${folder}/comm`)).trim();
+  // The last service of the path: systemd puts a container's below that of its manager (cgroups(7), systemd.unit(5)).
+  const unit = /([A-Za-z0-9:_.@\\-]{1,255}\.service)(?!.*\.service)/.exec(
+    await readText(`${folder}/cgroup`),
+  )?.[1];
+  return unit === undefined ? { process } : { process, unit };
 }
 
 // Processes come and go while we look, and others' are closed to us without root: what cannot be read is not there.

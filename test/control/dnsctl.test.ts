@@ -330,10 +330,16 @@ describe('dnsctl', () => {
     await symlink('../run/dnskeeper/resolv.conf', join(root, 'etc/resolv.conf'));
     const without = await dnsctl('doctor', '--no-probe');
     expect(without).toMatchObject({ code: 1, out: expect.stringContaining('dnskeeperd does not run') });
-    control.publish({ ...sampleStatus, findings: [] });
+    const well = { ...sampleStatus, findings: [], resolver: { ...sampleStatus.resolver, servers: [] } };
+    control.publish(well);
     await serve();
     expect(await dnsctl('doctor', '--no-probe')).toEqual({ code: 0, out: 'Nothing is wrong.\n', err: '' });
     expect(JSON.parse((await dnsctl('doctor', '--no-probe', '--json')).out)).toEqual([]);
+    control.publish({ ...well, resolver: sampleStatus.resolver });
+    expect(await dnsctl('doctor', '--no-probe')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('192.0.2.53 of wlan0 does not answer'),
+    });
   });
 
   test('top prints one frame and exits, without escapes', async () => {

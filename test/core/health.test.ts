@@ -87,3 +87,19 @@ it('a relaxed captive portal is a warning for as long as it lasts', () => {
   expect(during.find(({ id }) => id === 'portal-relaxed')?.text).toContain('wlan0');
   expect(findingsOf(condition('held', [split])).map(({ id }) => id)).not.toContain('portal-relaxed');
 });
+
+it.each([
+  ['the only server of a link is silent', [{}], ['link-silent']],
+  ['another one of the link answers', [{}, { state: 'good' }], []],
+  ['the one of another link answers', [{}, { state: 'good', link: 'tun0' }], ['link-silent']],
+  ['it was only slow once', [{ failures: 0 }], []],
+  ['nobody was asked yet', [{ state: 'new', failures: 0 }], []],
+] as const)('names that nobody answers for are a warning: %s', (_what, servers, ids) => {
+  const bound: ResolverStatus = {
+    ...RESOLVER,
+    state: 'bound',
+    servers: servers.map((own) => ({ ...SERVER, ...own })),
+  };
+  const found = findingsOf({ ...condition('resolved'), resolver: bound });
+  expect(found.map(({ id }) => id)).toEqual(ids);
+});

@@ -142,6 +142,7 @@ export const sampleStatus: Status = {
       }),
       serverReport('wlan0', '2001:db8::53', { state: 'new' }),
     ],
+    memory: { answers: 1830, bytes: 1_204_000, hitRate: 0.8849 },
     queries: 4711,
     malformed: 2,
     overBound: 0,

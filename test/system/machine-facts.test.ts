@@ -8,6 +8,7 @@ import { probeServer } from '../../src/system/dns-probe.ts';
 import { lookAtMachine } from '../../src/system/machine-facts.ts';
 import { systemPaths } from '../../src/system/paths.ts';
 import { listenersOnPort53, parseTable } from '../../src/system/port-53.ts';
+import { sampleStatus } from '../support/sample-status.ts';
 
 let root: string;
 const signal = new AbortController().signal;
@@ -127,6 +128,22 @@ describe('port 53', () => {
       { protocol: 'udp', address: '127.0.0.1' },
     ]);
   });
+
+  test.each([
+    ['0::/system.slice/dnsmasq.service\n', 'dnsmasq.service'],
+    ['0::/system.slice/system-named.slice/named@lan.service\n', 'named@lan.service'],
+    ['0::/user.slice/user-1000.slice/user@1000.service/app.slice/own.service\n', 'own.service'],
+    ['0::/user.slice/session-2.scope\n', undefined],
+    ['', undefined],
+  ])('its service is named by its control group %j', async (cgroup, unit) => {
+    await put('proc/net/udp', header + row('3500007F:0035', '07', 4711));
+    await put('proc/12/comm', 'dnsmasq\n');
+    await put('proc/12/cgroup', cgroup);
+    await mkdir(join(root, 'proc/12/fd'));
+    await symlink('socket:[4711]', join(root, 'proc/12/fd/3'));
+    const [listener] = await listenersOnPort53(join(root, 'proc'));
+    expect(listener?.unit).toBe(unit);
+  });
 });
 
 describe('a probe', () => {
@@ -186,6 +203,25 @@ describe('a probe', () => {
       outcome: 'unreachable',
       detail: 'ECONNREFUSED',
     });
+  });
+
+  test('goes to where the resolver says that it answers', async () => {
+    const { port, close } = await server((question) => [withCode(question, 0)]);
+    const at = (address: string) =>
+      lookAtMachine({
+        paths: systemPaths(root),
+        daemon: 'holding',
+        probe: true,
+        signal,
+        resolver: { ...sampleStatus.resolver, addresses: [address] },
+      });
+    expect((await at(`127.0.0.1:${port}`)).resolver?.probe).toEqual({
+      server: '127.0.0.1',
+      outcome: 'answered',
+      detail: 'NOERROR',
+    });
+    close();
+    expect((await at(`127.0.0.1:${port}`)).resolver?.probe?.outcome).toBe('unreachable');
   });
 
   test('ends when it is told to', async () => {
