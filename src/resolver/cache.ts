@@ -19,6 +19,7 @@ import {
 import { forClient } from './message.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import type { Answer, Answerer, Query, Stage } from './query.ts';
+import type { StopSignal } from './stop.ts';
 import { encodeName, OPTION } from './wire.ts';
 
 /** Remembers answers for as long as their owners allow, each under the route that it came by. */
@@ -114,7 +115,7 @@ export function makeCache(options: CacheOptions): Cache {
   }
 
   /** Ask and remember. */
-  async function ask(next: Answerer, shared: Query, key: Buffer, signal: AbortSignal): Promise<Fetched> {
+  async function ask(next: Answerer, shared: Query, key: Buffer, signal: StopSignal): Promise<Fetched> {
     const asked = epoch;
     const route = routes.numberOf(routeKeyOf(shared));
     const answer = await next(shared, signal);
@@ -232,7 +233,7 @@ export function makeCache(options: CacheOptions): Cache {
     return (query, signal) => answer(next, query, signal);
   };
 
-  async function answer(next: Answerer, query: Query, signal: AbortSignal): Promise<Answer> {
+  async function answer(next: Answerer, query: Query, signal: StopSignal): Promise<Answer> {
     const shared = sharedForm(query);
     if (shared === undefined) return next(query, signal);
     const key = keyOf(query);

@@ -2,6 +2,7 @@ import { cacheKey, sharedForm } from './cache-key.ts';
 import { forClient } from './message.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import type { Answer, Query, Stage } from './query.ts';
+import { Stop } from './stop.ts';
 
 /** What `coalesce` is made with. */
 export interface CoalesceOptions {
@@ -15,8 +16,9 @@ const MOST = 4096;
 
 interface Flight {
   readonly answer: Promise<Answer>;
-  readonly abort: AbortController;
+  readonly stop: Stop;
   waiting: number;
+  landed: boolean;
 }
 
 /** Let identical questions that are under way at the same time share one query to the servers. */
@@ -25,18 +27,27 @@ export function coalesce({ routeKeyOf, most = MOST }: CoalesceOptions): Stage {
     const flights = new Map<string, Flight>();
 
     function depart(key: string, shared: Query): Flight {
-      const abort = new AbortController();
-      const answer = next(shared, abort.signal);
-      const flight: Flight = { answer, abort, waiting: 0 };
+      const stop = new Stop();
+      const answer = next(shared, stop);
+      const flight: Flight = { answer, stop, waiting: 0, landed: false };
       flights.set(key, flight);
       const land = (): void => {
+        flight.landed = true;
         if (flights.get(key) === flight) flights.delete(key);
       };
       answer.then(land, land);
       return flight;
     }
 
-    return async (query, signal) => {
+    /** The last client has gone: nobody is to hear the answer. */
+    function leave(key: string, flight: Flight): void {
+      flight.waiting--;
+      if (flight.waiting > 0 || flight.landed) return;
+      if (flights.get(key) === flight) flights.delete(key);
+      flight.stop.abort();
+    }
+
+    return (query, signal) => {
       const shared = sharedForm(query);
       if (shared === undefined) return next(query, signal);
       const key = cacheKey(query, `${query.service} ${routeKeyOf(query)}`);
@@ -45,21 +56,34 @@ export function coalesce({ routeKeyOf, most = MOST }: CoalesceOptions): Stage {
         return next(query, signal);
       const flight = known ?? depart(key, shared);
       flight.waiting++;
-      try {
-        const answer = await unlessAborted(flight.answer, signal);
-        // What the cache asks is in the shared form already.
-        return known === undefined && shared === query ? answer : answerFor(query, answer);
-      } finally {
-        flight.waiting--;
-        if (flight.waiting === 0) {
-          // The last client has gone: nobody is to hear the answer. When it is there already this does nothing.
-          if (flights.get(key) === flight) flights.delete(key);
-          flight.abort.abort(signal.reason);
-        }
-      }
+      // What the cache asks is in the shared form already.
+      const own = known === undefined && shared === query;
+      return new Promise((resolve, reject) => {
+        const end = (): void => {
+          signal.removeEventListener('abort', stop);
+          leave(key, flight);
+        };
+        const stop = (): void => {
+          end();
+          reject(signal.reason);
+        };
+        if (signal.aborted) return stop();
+        signal.addEventListener('abort', stop, ONCE);
+        flight.answer
+          .then((answer) => {
+            resolve(own ? answer : answerFor(query, answer));
+            if (!signal.aborted) end();
+          })
+          .catch((error: unknown) => {
+            reject(error);
+            if (!signal.aborted) end();
+          });
+      });
     };
   };
 }
+
+const ONCE = { once: true };
 
 function answerFor(query: Query, answer: Answer): Answer {
   const facts = factsOf(answer);
@@ -69,13 +93,4 @@ function answerFor(query: Query, answer: Answer): Answer {
 function factsOf(answer: Answer): ResponseFacts | undefined {
   const reading = readResponse(answer.wire);
   return reading.ok ? reading.value : undefined;
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason);
-    if (signal.aborted) return stop();
-    signal.addEventListener('abort', stop, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

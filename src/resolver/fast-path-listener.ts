@@ -9,12 +9,16 @@ import { type FastPath, type FastSocket, startFastPath } from './fast-path.ts';
 import type { ListenAt, Listener, Reception } from './listener.ts';
 import { readQuery } from './message-read.ts';
 import type { Query } from './query.ts';
+import { UpstreamPool } from './upstream-pool.ts';
+import type { UpstreamDatagrams } from './upstream-udp.ts';
 
 /** The UDP side of the resolver on the fast path. */
 export interface FastUdp {
   /** Take queries over UDP, like `listenUdp`. Rejects with a DnskeeperError when the address cannot be had. */
   listen(at: ListenAt): Promise<Listener>;
   readonly path: FastPath;
+  /** Asks servers by sockets that the workers hear. */
+  readonly datagrams: UpstreamDatagrams;
   close(): Promise<void>;
 }
 
@@ -28,6 +32,8 @@ export interface FastUdpNeeds {
   readonly refresh: (query: Query) => void;
   /** Where sockets wait that an earlier process had. */
   readonly sockets?: SocketStore;
+  /** How many workers share each port; one unless told otherwise. */
+  readonly threads?: number;
 }
 
 /** Bursts of this size wait in the kernel rather than being lost while the worker is replaced. */
@@ -36,10 +42,13 @@ const RECEIVE_BYTES = 1 << 20;
 /** A fast path whose misses go the way of all other queries. */
 export function fastUdp(needs: FastUdpNeeds): FastUdp {
   const { libc, clock, log, reception, refresh, sockets = NO_STORE } = needs;
-  const path = startFastPath({
+  const pool: UpstreamPool = new UpstreamPool({ libc, clock, settled: () => path.settled() });
+  const path: FastPath = startFastPath({
     libc,
     clock,
     log,
+    upstream: pool,
+    threads: needs.threads ?? 1,
     onMiss: ({ packet, service, source, reply }) =>
       reception.take(packet, 'udp', service, source.toString('latin1'), reply),
     onRefresh(packet, service) {
@@ -49,30 +58,51 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
   });
   return {
     path,
+    datagrams: pool,
     async listen(at) {
-      const socket: FastSocket = { fd: bind(at), service: at.service };
+      const socket: FastSocket = { fds: bindAll(at), service: at.service };
       path.add(socket);
       return {
         at,
         pause: () => path.pause(socket),
         async close() {
           await path.remove(socket);
-          closeSync(socket.fd);
+          for (const fd of socket.fds) closeSync(fd);
         },
       };
     },
-    close: () => path.close(),
+    async close() {
+      await pool.close();
+      await path.close();
+      pool.closeDescriptor();
+    },
   };
 
-  function bind(at: ListenAt): number {
+  /** One socket for each worker. */
+  function bindAll(at: ListenAt): readonly number[] {
     const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port };
-    const waiting = sockets.take(place);
-    if (waiting !== undefined) return waiting;
-    const address = parseAddress(at.host);
-    if (!address.ok || at.port === 0)
-      throw new DnskeeperError('USAGE', `wanted an address and a port, got ${at.host} port ${at.port}`);
-    const fd = libc.datagrams.bindUdp(address.value, at.port, {
+    if (path.threads === 1) return [sockets.take(place) ?? bind(place)];
+    const shared: SocketPlace = { ...place, reusePort: true };
+    const fds: number[] = [];
+    try {
+      while (fds.length < path.threads) fds.push(sockets.take(shared) ?? bind(shared));
+    } catch (error) {
+      for (const fd of fds.splice(0)) closeSync(fd);
+      // A socket unit's may stand in the way, which cannot be shared: then one worker has it alone.
+      const alone = sockets.take(place);
+      if (alone === undefined) throw error;
+      fds.push(alone);
+    }
+    return fds;
+  }
+
+  function bind(place: SocketPlace): number {
+    const address = parseAddress(place.host);
+    if (!address.ok || place.port === 0)
+      throw new DnskeeperError('USAGE', `wanted an address and a port, got ${place.host} port ${place.port}`);
+    const fd = libc.datagrams.bindUdp(address.value, place.port, {
       reuseAddress: true,
+      reusePort: place.reusePort ?? false,
       receiveBytes: RECEIVE_BYTES,
     });
     sockets.keep(place, fd);

@@ -5,6 +5,8 @@ export interface FastPathData {
   readonly sockets: readonly WorkerSocket[];
   /** Readable when there is a message or the worker is to stop. */
   readonly wakeFd: number;
+  /** An epoll descriptor over sockets to servers, whose messages this worker hands on; -1 for none. */
+  readonly upstreamFd: number;
   /** Shared words: see CONTROL. */
   readonly control: Int32Array;
   /** Shared counts: see COUNTERS. */
@@ -30,8 +32,11 @@ export interface SocketList {
   readonly sockets: readonly WorkerSocket[];
 }
 
-/** Words that the main thread writes and the worker reads; `taken` counts the packets that were handed on. */
-export const CONTROL = { generation: 0, stop: 1, taken: 2, size: 3 };
+/**
+ * Words that the main thread writes and the worker reads: `taken` counts the queries that were handed on. The worker writes
+ * `awake`, which differs whenever it has come round.
+ */
+export const CONTROL = { generation: 0, stop: 1, taken: 2, awake: 3, size: 4 };
 
 /** Counts that the worker alone writes. */
 export const COUNTERS = { hits: 0, misses: 1, oversized: 2, unsent: 3, entries: 4, refused: 5, size: 6 };
@@ -81,42 +86,91 @@ export function* putsOf(batch: PutBatch): Generator<Put> {
   }
 }
 
+/** What a packet on its way to the main thread is. */
+export const HANDED = {
+  /** A query that is not answered from the table. */
+  miss: 0,
+  /** One that was answered; ask anew. */
+  refresh: 1,
+  /** A message from a server; there is no source, because its socket is connected. */
+  answer: 2,
+  /** The socket of a server met an error: its number in two bytes. */
+  error: 3,
+};
+
 /** A packet on its way to the main thread. */
-export interface MissedPacket {
+export interface HandedPacket {
+  /** One of HANDED. */
+  readonly kind: number;
   /** The id of the socket that it came by. */
   readonly socket: number;
-  /** It was answered; ask anew. */
-  readonly refresh: boolean;
   readonly source: Buffer;
   readonly packet: Buffer;
 }
 
-const MISS_HEAD = 6;
+// Of each packet: socket (2), kind (1), bytes of the source (1), bytes of the packet (2); then source and packet.
+const HANDED_HEAD = 6;
+const OUTBOX_BYTES = 64 * 1024;
+const LARGEST_BYTES = HANDED_HEAD + 0xff + 0xffff;
 
-/** One packet as bytes. */
-export function encodeMiss({ socket, refresh, source, packet }: MissedPacket): Buffer {
-  const bytes = Buffer.allocUnsafe(MISS_HEAD + source.length + packet.length);
-  bytes.writeUInt16LE(socket, 0);
-  bytes[2] = refresh ? 1 : 0;
-  bytes[3] = source.length;
-  bytes.writeUInt16LE(packet.length, 4);
-  source.copy(bytes, MISS_HEAD);
-  packet.copy(bytes, MISS_HEAD + source.length);
-  return bytes;
+/** Packets for the main thread behind each other: one message for many, and nothing is allocated for a single one. */
+export class Outbox {
+  #bytes: Buffer = Buffer.alloc(OUTBOX_BYTES);
+  #end = 0;
+
+  /** So much is in it that it should go. */
+  get full(): boolean {
+    return this.#end >= OUTBOX_BYTES;
+  }
+
+  /** `writeSource` writes the sender's address at a place and tells how many bytes it took. */
+  add(
+    kind: number,
+    socket: number,
+    packet: { readonly bytes: Buffer; readonly at: number; readonly length: number },
+    writeSource?: (into: Buffer, at: number) => number,
+  ): void {
+    if (this.#bytes.length - this.#end < LARGEST_BYTES) this.#grow();
+    const bytes = this.#bytes;
+    const head = this.#end;
+    const source = writeSource?.(bytes, head + HANDED_HEAD) ?? 0;
+    bytes.writeUInt16LE(socket, head);
+    bytes[head + 2] = kind;
+    bytes[head + 3] = source;
+    bytes.writeUInt16LE(packet.length, head + 4);
+    const start = head + HANDED_HEAD + source;
+    packet.bytes.copy(bytes, start, packet.at, packet.at + packet.length);
+    this.#end = start + packet.length;
+  }
+
+  /** What is in it, as bytes that stand alone in their memory; undefined when there is nothing. */
+  take(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#end === 0) return undefined;
+    const taken = new Uint8Array(this.#end);
+    taken.set(this.#bytes.subarray(0, this.#end));
+    this.#end = 0;
+    return taken;
+  }
+
+  #grow(): void {
+    const larger = Buffer.alloc(this.#bytes.length + LARGEST_BYTES);
+    this.#bytes.copy(larger, 0, 0, this.#end);
+    this.#bytes = larger;
+  }
 }
 
-/** The packets of a message. */
-export function* missesOf(message: Uint8Array): Generator<MissedPacket> {
+/** Tell the packets of a message one after the other. */
+export function eachHanded(message: Uint8Array, hear: (packet: HandedPacket) => void): void {
   const bytes = bufferOver(message);
   for (let at = 0; at < bytes.length; ) {
-    const packetAt = at + MISS_HEAD + (bytes[at + 3] ?? 0);
+    const packetAt = at + HANDED_HEAD + (bytes[at + 3] ?? 0);
     const end = packetAt + bytes.readUInt16LE(at + 4);
-    yield {
+    hear({
+      kind: bytes[at + 2] ?? 0,
       socket: bytes.readUInt16LE(at),
-      refresh: bytes[at + 2] === 1,
-      source: bytes.subarray(at + MISS_HEAD, packetAt),
+      source: bytes.subarray(at + HANDED_HEAD, packetAt),
       packet: bytes.subarray(packetAt, end),
-    };
+    });
     at = end;
   }
 }

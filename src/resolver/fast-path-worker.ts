@@ -9,8 +9,9 @@ import { VARIANT } from './fast-path-answer.ts';
 import {
   CONTROL,
   COUNTERS,
-  encodeMiss,
   type FastPathData,
+  HANDED,
+  Outbox,
   type PutBatch,
   putsOf,
   type SocketList,
@@ -21,6 +22,11 @@ import { fastTable } from './fast-path-table.ts';
 import { MOST_UDP_BYTES } from './wire.ts';
 
 const SLOTS = 64;
+/** Of the largest size, though memory that no packet comes to is never touched. */
+const UPSTREAM_SLOTS = 16;
+const LARGEST_BYTES = 0xffff;
+/** So many sockets of servers are looked at before clients are. */
+const MOST_READY = 256;
 /** So full a batch says that more is there: look again before waiting. */
 const BUSY = 16;
 /** Then the main thread is heard again. */
@@ -33,16 +39,26 @@ const POLLIN = 1;
 /** POLLHUP and POLLNVAL. */
 const POLL_CLOSED = 0x30;
 const EINTR = -4;
+const EAGAIN = -11;
+/** Places in the list of descriptors: the wake descriptor is the first. */
+const UPSTREAM = 1;
+const FIRST_SOCKET = 2;
 
 const data = workerData as FastPathData;
 const port = parentPort;
 if (port === null) throw new DnskeeperError('USAGE', 'wanted to run as a worker thread');
-const calls = loadLibc((reason) => {
+const libc = loadLibc((reason) => {
   throw new DnskeeperError('IO', `the C library could not be reached: ${reason}`);
-})?.datagrams;
-if (calls === undefined) throw new DnskeeperError('IO', 'the C library could not be reached');
+});
+if (libc === undefined) throw new DnskeeperError('IO', 'the C library could not be reached');
+const calls = libc.datagrams;
 
 const batch = datagramBatch(calls, SLOTS, MOST_UDP_BYTES);
+/** Servers may answer with more than they were told to: then the resolver asks again, for which it has to see it. */
+const upstream = data.upstreamFd < 0 ? undefined : datagramBatch(calls, UPSTREAM_SLOTS, LARGEST_BYTES);
+const ready = libc.epoll.readyList(MOST_READY);
+const outbox = new Outbox();
+const errorNumber = Buffer.alloc(2);
 const table = fastTable(data.tableBytes, randomInt(2 ** 32));
 let sockets = data.sockets;
 let descriptors = descriptorsOf(sockets);
@@ -53,16 +69,22 @@ let handedOver = Atomics.load(control, CONTROL.taken);
 let generation = Atomics.load(control, CONTROL.generation);
 
 while (Atomics.load(control, CONTROL.stop) === 0) {
-  const ready = calls.poll(descriptorsAt, sockets.length + 1, BACKSTOP_MS);
-  if (ready < 0 && ready !== EINTR)
-    throw new DnskeeperError('IO', `wanted to wait for packets, got errno ${-ready}`);
-  if (ready <= 0) continue;
-  for (const [index, socket] of sockets.entries()) if (isReady(index + 1)) serve(socket);
+  const count = calls.poll(descriptorsAt, sockets.length + FIRST_SOCKET, BACKSTOP_MS);
+  Atomics.add(control, CONTROL.awake, 1);
+  if (count < 0 && count !== EINTR)
+    throw new DnskeeperError('IO', `wanted to wait for packets, got errno ${-count}`);
+  if (count <= 0) continue;
+  if (isReady(UPSTREAM)) hearServers();
+  for (const [index, socket] of sockets.entries()) if (isReady(index + FIRST_SOCKET)) serve(socket);
+  handOver();
   if (isReady(0)) takeWords();
 }
 
 function descriptorsOf(list: readonly WorkerSocket[]): Int32Array {
-  return Int32Array.from([data.wakeFd, ...list.map(({ fd }) => fd)].flatMap((fd) => [fd, POLLIN]));
+  // The kernel passes over a negative descriptor.
+  return Int32Array.from(
+    [data.wakeFd, data.upstreamFd, ...list.map(({ fd }) => fd)].flatMap((fd) => [fd, POLLIN]),
+  );
 }
 
 function isReady(index: number): boolean {
@@ -73,6 +95,29 @@ function isReady(index: number): boolean {
       `wanted packets from descriptor ${descriptors[2 * index]}, got told it is closed`,
     );
   return events !== 0;
+}
+
+/** Take one batch from each socket that has something; what is left makes the descriptor ready again. */
+function hearServers(): void {
+  const count = ready.take(data.upstreamFd);
+  for (let index = 0; index < count; index++) hearServer(ready.fdAt(index), ready.idAt(index));
+}
+
+function hearServer(fd: number, id: number): void {
+  if (upstream === undefined) return;
+  const count = upstream.receive(fd);
+  // EAGAIN: what made it ready was thrown away by the kernel, as for a wrong checksum.
+  if (count < 0 && count !== EAGAIN) {
+    errorNumber.writeUInt16LE(-count);
+    outbox.add(HANDED.error, id, { bytes: errorNumber, at: 0, length: errorNumber.length });
+  }
+  for (let slot = 0; slot < count; slot++)
+    outbox.add(HANDED.answer, id, {
+      bytes: upstream.bytes,
+      at: slot * LARGEST_BYTES,
+      length: upstream.lengthOf(slot),
+    });
+  if (outbox.full) handOver();
 }
 
 function takeWords(): void {
@@ -90,7 +135,7 @@ function takeWords(): void {
 function takeSockets(list: SocketList): void {
   sockets = list.sockets;
   descriptors = descriptorsOf(sockets);
-  descriptorsAt = calls?.addressOf(descriptors) ?? 0n;
+  descriptorsAt = calls.addressOf(descriptors);
   port?.postMessage(list.version);
 }
 
@@ -122,7 +167,7 @@ function serve(socket: WorkerSocket): void {
 function answerAll(socket: WorkerSocket, count: number): void {
   const now = Date.now();
   const variant = socket.proxy ? VARIANT.proxy : 0;
-  const handed: Buffer[] = [];
+  let handed = 0;
   let hits = 0;
   let oversized = 0;
   let refused = 0;
@@ -134,17 +179,23 @@ function answerAll(socket: WorkerSocket, count: number): void {
     if (length === 0) oversized++;
     else if (table.find(batch.bytes, at, length, variant, now)) {
       hits++;
-      if (table.wantsRefresh()) handed.push(packetAt(socket.id, slot, length, true));
+      if (table.wantsRefresh()) {
+        handPacket(HANDED.refresh, socket.id, slot, length);
+        handed++;
+      }
       batch.reply(slot, table.answer(batch.bytes, at));
-    } else if (handed.length < room) handed.push(packetAt(socket.id, slot, length, false));
-    else {
+    } else if (handed < room) {
+      handPacket(HANDED.miss, socket.id, slot, length);
+      handed++;
+    } else {
       refused++;
       const refusal = table.refuse(batch.bytes, at);
       if (refusal > 0) batch.reply(slot, refusal);
     }
   }
   const unsent = batch.flush(socket.fd);
-  if (handed.length > 0) handOver(handed);
+  handedOver = (handedOver + handed) | 0;
+  if (outbox.full) handOver();
   add(COUNTERS.hits, hits);
   add(COUNTERS.misses, count - hits - oversized - refused);
   add(COUNTERS.oversized, oversized);
@@ -156,19 +207,12 @@ function add(counter: number, count: number): void {
   counters[counter] = (counters[counter] ?? 0) + count;
 }
 
-function packetAt(socket: number, slot: number, length: number, refresh: boolean): Buffer {
-  const at = slot * MOST_UDP_BYTES;
-  return encodeMiss({
-    socket,
-    refresh,
-    source: batch.sourceOf(slot),
-    packet: batch.bytes.subarray(at, at + length),
-  });
+function handPacket(kind: number, socket: number, slot: number, length: number): void {
+  const packet = { bytes: batch.bytes, at: slot * MOST_UDP_BYTES, length };
+  outbox.add(kind, socket, packet, (into, at) => batch.copySource(slot, into, at));
 }
 
-function handOver(packets: readonly Buffer[]): void {
-  handedOver = (handedOver + packets.length) | 0;
-  // A copy of exactly these bytes: a Buffer may stand in a pool, and a message would carry the whole of it.
-  const alone = new Uint8Array(Buffer.concat(packets));
-  port?.postMessage(alone, [alone.buffer]);
+function handOver(): void {
+  const bytes = outbox.take();
+  if (bytes !== undefined) port?.postMessage(bytes, [bytes.buffer]);
 }

@@ -1,32 +1,31 @@
-import { closeSync, writeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
-import { messageOf } from '../core/errors.ts';
-import { retryPause } from '../core/pace.ts';
+import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
 import type { Log } from '../system/log.ts';
 import { fastKey, type PackedAnswer } from './fast-path-answer.ts';
 import {
-  CONTROL,
-  COUNTERS,
   encodePut,
   type FastPathData,
-  type MissedPacket,
-  missesOf,
-  type PutBatch,
-  type Word,
+  HANDED,
+  type HandedPacket,
   type WorkerSocket,
 } from './fast-path-messages.ts';
+import { type FastThread, startThread } from './fast-path-thread.ts';
 import type { Query } from './query.ts';
+import { type Replies, repliesBy } from './replies.ts';
 
 /** Answers what is cached away from the main thread, and hands on the rest. */
 export interface FastPath extends FastTableKeeper {
+  /** How many workers there are. */
+  readonly threads: number;
   /** Serve a socket, bound and non-blocking, which stays its opener's to close, but not before `remove`. */
   add(socket: FastSocket): void;
   /** Take no more packets from it; what is asked already can still be answered. */
   pause(socket: FastSocket): Promise<void>;
   /** Serve it no more; resolves when nothing of ours touches it. */
   remove(socket: FastSocket): Promise<void>;
+  /** Resolves when no worker touches sockets of servers any more that are not watched now. */
+  settled(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,9 +55,10 @@ export interface FastPathStatistics {
   readonly restarts: number;
 }
 
-/** A UDP socket and what it serves. */
+/** A UDP address and what it serves. */
 export interface FastSocket {
-  readonly fd: number;
+  /** A socket for each worker, all on the same port (SO_REUSEPORT); what is sent goes out by the first. */
+  readonly fds: readonly number[];
   readonly service: Query['service'];
 }
 
@@ -68,7 +68,7 @@ export interface Miss {
   readonly service: Query['service'];
   /** The sender as bytes: family, port, address (struct sockaddr). */
   readonly source: Buffer;
-  /** Send the answer; false when the kernel did not take it. */
+  /** Send the answer; false when it cannot be sent any more. */
   reply(response: Buffer): boolean;
 }
 
@@ -81,8 +81,25 @@ export interface FastPathOptions {
   readonly onMiss: (miss: Miss) => void;
   /** A popular answer is about to expire: ask anew; the packet is its last question, already answered. */
   readonly onRefresh: (packet: Buffer, service: Query['service']) => void;
+  /** Sockets to servers, whose messages the first worker takes. */
+  readonly upstream?: WatchedSockets;
+  /** How many workers; one unless told otherwise. */
+  readonly threads?: number;
+  /** Of each worker's table. */
   readonly tableBytes?: number;
+  /** A worker that does not come round for so long is replaced. */
+  readonly hangsAfterMs?: number;
   readonly makeWorker?: (data: FastPathData) => Worker;
+}
+
+/** Sockets that a worker hears for somebody else. */
+export interface WatchedSockets {
+  /** The epoll descriptor that watches them. */
+  readonly descriptor: number;
+  /** A message came by a socket, under the number that it is watched under. */
+  heard(socket: number, message: Buffer): void;
+  /** A socket met an error, as when nobody listens at the other end. */
+  failed(socket: number, errorNumber: number): void;
 }
 
 const TABLE_BYTES = 16 * 1024 * 1024;
@@ -93,128 +110,84 @@ const MOST_WAITING_PUTS = 8192;
 /** Ids of sockets are numbers of two bytes. */
 const ID_END = 0x10000;
 
-/** A worker that ran this long was not broken from the start. */
-const SOUND_AFTER_MS = 60_000;
+interface Served {
+  readonly socket: FastSocket;
+  readonly replies: Replies;
+  readonly service: FastSocket['service'];
+}
 
-/** Start a worker, at first without sockets; one that dies is replaced, and packets wait in the sockets meanwhile. */
+/** Start the workers, at first without sockets; one that dies or hangs is replaced, and packets wait in the sockets meanwhile. */
 export function startFastPath(options: FastPathOptions): FastPath {
-  const { libc, clock, log } = options;
-  const sockets = new Map<number, FastSocket>();
+  const { libc, upstream } = options;
+  const sockets = new Map<number, Served>();
   const paused = new Set<FastSocket>();
-  const listed = new Map<number, () => void>();
-  const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.size));
-  const counters = new Float64Array(new SharedArrayBuffer(8 * COUNTERS.size));
-  const wakeFd = libc.datagrams.wakeDescriptor();
-  let worker: Worker | undefined;
-  let exited: Promise<void> = Promise.resolve();
   let puts: Buffer[] = [];
-  let version = 0;
   let nextId = 0;
-  let restarts = 0;
-  let failures = 0;
+  let unsent = 0;
   let closed = false;
-  let cancelRestart = (): void => {};
-
-  const wake = (): void => void writeSync(wakeFd, ONE);
-
-  function start(): void {
-    const startedAt = clock.now();
-    const data: FastPathData = {
-      sockets: workerSockets(),
-      wakeFd,
-      control,
-      counters,
+  const threads = Array.from({ length: options.threads ?? 1 }, (_, index) =>
+    startThread({
+      ...options,
       tableBytes: options.tableBytes ?? TABLE_BYTES,
-    };
-    const started = (options.makeWorker ?? newWorker)(data);
-    worker = started;
-    started.on('message', (message: Uint8Array | number) => {
-      if (typeof message === 'number') return released(message);
-      for (const miss of missesOf(message)) {
-        Atomics.add(control, CONTROL.taken, 1);
-        takeMiss(miss);
-      }
-    });
-    started.on('error', (error) => log.error({ error: messageOf(error) }, 'the fast path failed'));
-    exited = new Promise((resolve) => {
-      started.on('exit', (code) => {
-        worker = undefined;
-        released(version);
-        resolve();
-        if (closed) return;
-        failures = clock.now() - startedAt > SOUND_AFTER_MS ? 0 : failures + 1;
-        const pause = failures <= 1 ? 0 : retryPause(failures - 1);
-        log.error({ code, pause }, 'the fast path ended; a new one takes its sockets');
-        restarts++;
-        cancelRestart = clock.after(pause, start);
-      });
-    });
+      // One alone, so that the messages of a server keep their order.
+      upstreamFd: index === 0 ? (upstream?.descriptor ?? -1) : -1,
+      sockets: () => socketsOf(index),
+      hear,
+    }),
+  );
+
+  function hear({ kind, socket, source, packet }: HandedPacket): void {
+    if (closed) return;
+    if (kind === HANDED.answer) upstream?.heard(socket, packet);
+    else if (kind === HANDED.error) upstream?.failed(socket, packet.readUInt16LE(0));
+    else hearClient(kind, socket, source, packet);
   }
 
-  function takeMiss({ socket, refresh, source, packet }: MissedPacket): void {
+  function hearClient(kind: number, socket: number, source: Buffer, packet: Buffer): void {
     const from = sockets.get(socket);
-    if (from === undefined || closed) return;
-    const { fd, service } = from;
-    if (refresh) options.onRefresh(packet, service);
+    if (from === undefined) return;
+    const { replies, service } = from;
+    if (kind === HANDED.refresh) options.onRefresh(packet, service);
     else
       options.onMiss({
         packet,
         service,
         source,
         // The number of a closed descriptor may be another file's by now.
-        reply: (response) =>
-          sockets.get(socket) === from && libc.datagrams.sendTo(fd, response, source) === response.length,
+        reply: (response) => sockets.get(socket) === from && replies.send(response, source),
       });
   }
 
-  function workerSockets(): WorkerSocket[] {
-    return [...sockets]
-      .filter(([, socket]) => !paused.has(socket))
-      .map(([id, { fd, service }]) => ({ id, fd, proxy: service === 'proxy' }));
+  function socketsOf(thread: number): WorkerSocket[] {
+    return [...sockets].flatMap(([id, { socket }]) => {
+      const fd = socket.fds[thread];
+      return fd === undefined || paused.has(socket) ? [] : [{ id, fd, proxy: socket.service === 'proxy' }];
+    });
   }
 
-  /** Tell the worker which sockets to serve; resolves when it serves no others. */
-  function list(): Promise<void> {
-    version++;
-    const word: Word = { kind: 'sockets', version, sockets: workerSockets() };
-    if (worker === undefined) return Promise.resolve();
-    const done = new Promise<void>((resolve) => listed.set(word.version, resolve));
-    worker.postMessage(word);
-    wake();
-    return done;
-  }
-
-  function released(upTo: number): void {
-    for (const [asked, resolve] of listed)
-      if (asked <= upTo) {
-        listed.delete(asked);
-        resolve();
-      }
+  /** Resolves when the workers serve what they are to, and nothing else. */
+  async function list(): Promise<void> {
+    await Promise.all(threads.map((thread) => thread.list()));
   }
 
   function sendPuts(): void {
-    const batch: PutBatch = {
-      kind: 'puts',
-      generation: Atomics.load(control, CONTROL.generation),
-      bytes: Buffer.concat(puts),
-    };
+    const bytes = Buffer.concat(puts);
     puts = [];
-    if (closed || batch.bytes.length === 0) return;
-    worker?.postMessage(batch);
-    wake();
+    if (closed || bytes.length === 0) return;
+    for (const thread of threads) thread.put(bytes);
   }
 
-  /** The worker waits in the kernel, where nothing but its descriptors wakes it: the process could not end. */
-  const stop = (): void => {
-    Atomics.store(control, CONTROL.stop, 1);
-    wake();
-  };
+  const sum = (counter: Parameters<FastThread['count']>[0]): number =>
+    threads.reduce((total, thread) => total + thread.count(counter), 0);
 
-  process.on('exit', stop);
-  start();
   return {
+    threads: threads.length,
     add(socket) {
-      sockets.set(nextId, socket);
+      const [fd = -1] = socket.fds;
+      const replies = repliesBy(libc.datagrams, fd, (count) => {
+        unsent += count;
+      });
+      sockets.set(nextId, { socket, replies, service: socket.service });
       nextId = (nextId + 1) % ID_END;
       void list();
     },
@@ -224,45 +197,35 @@ export function startFastPath(options: FastPathOptions): FastPath {
     },
     async remove(socket) {
       paused.delete(socket);
-      for (const [id, known] of sockets) if (known === socket) sockets.delete(id);
+      for (const [id, served] of sockets) {
+        if (served.socket !== socket) continue;
+        served.replies.flush();
+        sockets.delete(id);
+      }
       await list();
     },
+    settled: () => threads[0]?.list() ?? Promise.resolve(),
     put(query, packed, storedAt, expiresAt) {
       if (puts.length >= MOST_WAITING_PUTS) return;
       if (puts.length === 0) setImmediate(sendPuts);
       puts.push(encodePut({ key: fastKey(query), packed, storedAt, expiresAt }));
     },
     invalidate() {
-      Atomics.add(control, CONTROL.generation, 1);
+      for (const thread of threads) thread.invalidate();
       puts = [];
     },
     statistics: () => ({
-      hits: counters[COUNTERS.hits] ?? 0,
-      misses: counters[COUNTERS.misses] ?? 0,
-      oversized: counters[COUNTERS.oversized] ?? 0,
-      refused: counters[COUNTERS.refused] ?? 0,
-      unsent: counters[COUNTERS.unsent] ?? 0,
-      entries: counters[COUNTERS.entries] ?? 0,
-      restarts,
+      hits: sum('hits'),
+      misses: sum('misses'),
+      oversized: sum('oversized'),
+      refused: sum('refused'),
+      unsent: sum('unsent') + unsent,
+      entries: sum('entries'),
+      restarts: threads.reduce((total, thread) => total + thread.restarts, 0),
     }),
     async close() {
       closed = true;
-      cancelRestart();
-      process.off('exit', stop);
-      stop();
-      await exited;
-      closeSync(wakeFd);
+      await Promise.all(threads.map((thread) => thread.close()));
     },
   };
-}
-
-/** The count that an event descriptor takes: the number 1 in eight bytes. */
-const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
-
-/** From the source tree a .ts file, from the bundle its neighbour. */
-function newWorker(data: FastPathData): Worker {
-  const file = import.meta.url.endsWith('.ts') ? './fast-path-worker.ts' : './fast-path-worker.mjs';
-  // It makes garbage for misses alone; with V8's usual young generation it would hold tens of megabytes of it.
-  const resourceLimits = { maxYoungGenerationSizeMb: 4 };
-  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'fast-path', resourceLimits });
 }

@@ -6,6 +6,7 @@ import type { ResponseFacts } from './message-read.ts';
 import type { Answer, Answerer, AnswerOrigin, Query } from './query.ts';
 import type { Route, RouteLink, Routing } from './routing.ts';
 import type { Chosen, ServerChoice } from './server-choice.ts';
+import type { StopSignal } from './stop.ts';
 import type { Upstream } from './upstream.ts';
 import { RCODE } from './wire.ts';
 
@@ -32,7 +33,7 @@ export function forwarder(needs: ForwardNeeds): Answerer {
 async function forward(
   needs: ForwardNeeds,
   query: Query,
-  signal: AbortSignal,
+  signal: StopSignal,
   redirects: number,
 ): Promise<Answer> {
   const route = needs.routing().routeOf(query.name, query.type);
@@ -69,7 +70,7 @@ async function redirected(
   query: Query,
   response: ResponseFacts,
   origin: AnswerOrigin & { readonly kind: 'upstream' },
-  signal: AbortSignal,
+  signal: StopSignal,
   redirects: number,
 ): Promise<Answer | undefined> {
   if (query.dnssecOk || response.aliases.length === 0) return undefined;
@@ -103,10 +104,10 @@ function askRoute(
   needs: ForwardNeeds,
   route: Route,
   query: Query,
-  signal: AbortSignal,
+  signal: StopSignal,
 ): Promise<{ readonly chosen: Chosen; readonly link: RouteLink }> {
   const { choice, upstream } = needs;
-  const askLink = async (link: RouteLink, stop: AbortSignal) => {
+  const askLink = async (link: RouteLink, stop: StopSignal) => {
     const chosen = await choice.ask(
       link.key,
       link.servers,

@@ -3,6 +3,7 @@ import { EDE } from './ede.ts';
 import { fit as cutToSize, responseTo } from './message.ts';
 import { readQuery } from './message-read.ts';
 import type { Answerer, Query } from './query.ts';
+import { Stop } from './stop.ts';
 import { RCODE } from './wire.ts';
 
 /** Where a listener stands and what it serves. */
@@ -37,7 +38,7 @@ export interface Traffic {
 export class Reception {
   readonly #answer: Answerer;
   readonly #log: Log;
-  readonly #stop = new AbortController();
+  readonly #stop = new Stop();
   readonly #clients = new Map<string, number>();
   /** Those who wait until nothing is in flight. */
   readonly #empty = new Set<() => void>();
@@ -81,17 +82,17 @@ export class Reception {
     }
     const query = read.value;
     const held = this.#clients.get(client) ?? 0;
-    if (this.#stop.signal.aborted || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
+    if (this.#stop.aborted || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
       this.#overBound++;
       reply(busy(query));
       return;
     }
     this.#inFlight++;
     this.#clients.set(client, held + 1);
-    this.#answer(query, this.#stop.signal)
+    this.#answer(query, this.#stop)
       .then(({ wire }) => reply(cutToSize(query, wire)))
       .catch((error: unknown) => {
-        if (this.#stop.signal.aborted) return;
+        if (this.#stop.aborted) return;
         this.#log.error({ error: String(error) }, 'a query could not be answered');
         reply(responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
       })

@@ -21,7 +21,7 @@ import type { Query } from './query.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
 import { Counters, counting } from './statistics.ts';
-import type { BindToLink } from './upstream-udp.ts';
+import { type BindToLink, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
 
 /** What a live resolver stands on. */
 export interface LiveNeeds {
@@ -80,6 +80,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     dropRoute: (route) => void cache.dropRoute(route),
     counters,
     ...(libc === undefined ? {} : { bindToLink: linkBinder(libc) }),
+    datagrams: choosingDatagrams(libc, () => fast?.datagrams),
   });
   const resolver: Resolver = {
     ...made,
@@ -150,6 +151,22 @@ function tcpSocket(libc: Libc, sockets: SocketStore, { host, port }: ListenAt): 
   } catch (error) {
     throw new DnskeeperError('IO', `${host} port ${port} (TCP) cannot be had: ${messageOf(error)}`, error);
   }
+}
+
+/** Asking servers by the fast path's sockets once it runs, and by Node's own before and without it. */
+function choosingDatagrams(
+  libc: Libc | undefined,
+  fast: () => UpstreamDatagrams | undefined,
+): UpstreamDatagrams {
+  const own = nodeDatagrams(libc && linkBinder(libc));
+  const now = (): UpstreamDatagrams => fast() ?? own;
+  return {
+    get most() {
+      return now().most;
+    },
+    ask: (...question) => now().ask(...question),
+    renew: () => now().renew(),
+  };
 }
 
 /** A cache that has the fast path forget whenever it forgets itself. */

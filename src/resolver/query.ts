@@ -1,4 +1,5 @@
 import type { Domain } from '../core/domain.ts';
+import type { StopSignal } from './stop.ts';
 import type { EdnsOption } from './wire.ts';
 
 /** One question as it came from a client, read once; the bytes are never changed. */
@@ -44,7 +45,7 @@ export interface Answer {
 }
 
 /** Answers a query; never rejects but for an aborted signal, because a failure is an answer too (SERVFAIL with an EDE). */
-export type Answerer = (query: Query, signal: AbortSignal) => Promise<Answer>;
+export type Answerer = (query: Query, signal: StopSignal) => Promise<Answer>;
 
 /** One stage of the resolver: an answerer around the next one. The order stands in resolver/stages.ts. */
 export type Stage = (next: Answerer) => Answerer;

@@ -4,13 +4,14 @@ import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import type { ResponseFacts } from './message-read.ts';
 import { ServerHealth } from './server-health.ts';
+import type { StopSignal } from './stop.ts';
 import { RCODE } from './wire.ts';
 
 /** How the servers of one link are chosen: in the order given, or by how quickly they answered lately. */
 export type ChoicePolicy = 'strict' | 'fastest';
 
 /** Ask one server once; rejects when it does not answer in its own time. */
-export type Attempt = (server: Server, signal: AbortSignal) => Promise<ResponseFacts>;
+export type Attempt = (server: Server, signal: StopSignal) => Promise<ResponseFacts>;
 
 /** An answer and who gave it. */
 export interface Chosen {
@@ -41,7 +42,7 @@ export class ServerChoice {
    * also when it has not answered within its usual time, so a dead first server costs milliseconds. Rejects with a
    * DnskeeperError when nobody answered; resolves to the last refusal when nobody did better.
    */
-  ask(link: string, servers: readonly Server[], attempt: Attempt, signal: AbortSignal): Promise<Chosen> {
+  ask(link: string, servers: readonly Server[], attempt: Attempt, signal: StopSignal): Promise<Chosen> {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
     const now = this.#clock.now();
     const order = arrange(entries, this.#policy());
@@ -109,7 +110,7 @@ class Race {
   readonly #clock: Clock;
   readonly #order: readonly Entry[];
   readonly #attempt: Attempt;
-  readonly #signal: AbortSignal;
+  readonly #signal: StopSignal;
   readonly #settled = Promise.withResolvers<Chosen>();
   readonly #out = new Set<Entry>();
   readonly #started: number;
@@ -125,7 +126,7 @@ class Race {
     order: readonly Entry[],
     probes: readonly Entry[],
     attempt: Attempt,
-    signal: AbortSignal,
+    signal: StopSignal,
   ) {
     this.#clock = clock;
     this.#order = order;

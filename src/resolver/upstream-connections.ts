@@ -9,6 +9,7 @@ import {
 import { DnskeeperError } from '../core/errors.ts';
 import { EncryptionError } from './encryption.ts';
 import type { Counters } from './statistics.ts';
+import type { StopSignal } from './stop.ts';
 import { type UpstreamStream, upstreamStream } from './upstream-stream.ts';
 import type { BindToLink, Endpoint } from './upstream-udp.ts';
 
@@ -61,7 +62,7 @@ export class UpstreamConnections {
    * The connection that is there, or a new one. Rejects with a DnskeeperError when it cannot be made in time, and with an
    * EncryptionError when the other end is not the server or speaks no TLS.
    */
-  async get(endpoint: Endpoint, kind: StreamKind, signal: AbortSignal): Promise<UpstreamStream> {
+  async get(endpoint: Endpoint, kind: StreamKind, signal: StopSignal): Promise<UpstreamStream> {
     const { counters } = this.#needs;
     const key = JSON.stringify([endpoint, kind]);
     const kept = this.#kept.get(key);
@@ -220,7 +221,7 @@ function trusted(): readonly string[] {
 const causeOf = (error: DnskeeperError): unknown => error.cause ?? error;
 
 /** The connection goes on being made: the next question will want it. */
-function unlessGivenUp<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+function unlessGivenUp<T>(work: Promise<T>, signal: StopSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(new DnskeeperError('DEADLINE', 'the query was given up'));
     if (signal.aborted) return stop();

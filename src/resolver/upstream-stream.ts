@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { DnskeeperError } from '../core/errors.ts';
 import { random16 } from './random.ts';
+import type { StopSignal } from './stop.ts';
 
 /** A connection to a server over which messages go with their length in front (RFC 1035 section 4.2.2, RFC 7858). */
 export interface UpstreamStream {
@@ -13,7 +14,7 @@ export interface UpstreamStream {
     question: Buffer,
     accept: (message: Buffer) => boolean,
     deadlineMs: number,
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<Buffer>;
   /** The server keeps idle connections for so long; 0 means that it wants this one closed (RFC 7828). */
   keep(ms: number): void;

@@ -12,9 +12,10 @@ import type { Query } from './query.ts';
 import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
 import type { Counters } from './statistics.ts';
+import type { StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
-import { askUdp, type BindToLink, type Endpoint } from './upstream-udp.ts';
+import { type BindToLink, type Endpoint, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
 import { OPTION, RCODE } from './wire.ts';
 
 /** What asking servers needs. */
@@ -22,6 +23,8 @@ export interface UpstreamNeeds {
   readonly clock: Clock;
   /** Absent where the kernel cannot be asked for it; then the routing table alone decides. */
   readonly bindToLink?: BindToLink;
+  /** How servers are asked over UDP; by Node's own sockets where left out. */
+  readonly datagrams?: UpstreamDatagrams;
   /** Whether our own sockets stand at an address: asking there would only ask ourselves again. */
   readonly isOwn: (host: string, port: number) => boolean;
   /** The machine's own addresses: what stands there is behind no link. */
@@ -37,10 +40,7 @@ export interface UpstreamNeeds {
   readonly counters?: Counters;
 }
 
-const UDP_MS = 2000;
 const STREAM_MS = 4000;
-/** Datagram sockets to servers at once, one for each question; below the usual limit of 1024 open files. */
-const MOST_SOCKETS = 512;
 /** How long a server that failed to do something is not asked to do it again. */
 const FORGET_MS = 5 * 60_000;
 /** How long a server that sent our question back to us is not asked anything. */
@@ -67,7 +67,7 @@ interface Asking {
   readonly link: RouteLink;
   readonly query: Query;
   readonly limits: Limits;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 /** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
@@ -76,6 +76,7 @@ type Doubt = 'other case' | 'no cookie' | 'flood';
 /** Asks single servers, each in the way it copes with. */
 export class Upstream {
   readonly #needs: UpstreamNeeds;
+  readonly #datagrams: UpstreamDatagrams;
   readonly #connections: UpstreamConnections;
   readonly #limits = new Map<string, Limits>();
   readonly #questions = new OwnQuestions();
@@ -85,13 +86,14 @@ export class Upstream {
 
   constructor(needs: UpstreamNeeds) {
     this.#needs = needs;
+    this.#datagrams = needs.datagrams ?? nodeDatagrams(needs.bindToLink);
     this.#connections = new UpstreamConnections(needs);
     this.#own = needs.ownAddresses?.() ?? new Set();
     this.#lookedAt = needs.clock.now();
   }
 
   /** Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes. */
-  async ask(server: Server, link: RouteLink, query: Query, signal: AbortSignal): Promise<ResponseFacts> {
+  async ask(server: Server, link: RouteLink, query: Query, signal: StopSignal): Promise<ResponseFacts> {
     if (this.#needs.isOwn(formatHost(server), server.port)) throw circle(server, 'is dnskeeper itself');
     this.#lookAtAddresses();
     const asking = { server, link, query, limits: this.#limitsOf(server, link), signal };
@@ -134,6 +136,7 @@ export class Upstream {
     this.#limits.clear();
     this.#questions.forgetCookies();
     this.#connections.renew();
+    this.#datagrams.renew();
     this.#own = this.#needs.ownAddresses?.() ?? new Set();
     this.#lookedAt = this.#needs.clock.now();
   }
@@ -181,10 +184,10 @@ export class Upstream {
   async #askUdp(endpoint: Endpoint, asking: Asking, style: QuestionStyle): Promise<ResponseFacts | Doubt> {
     const { server, link, query, limits, signal } = asking;
     const { cookie } = style;
-    if (this.#sockets >= MOST_SOCKETS) {
+    if (this.#sockets >= this.#datagrams.most) {
       if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
       if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.now());
-      throw new DnskeeperError('IO', `${MOST_SOCKETS} questions are on their way, which is the most`);
+      throw new DnskeeperError('IO', `${this.#datagrams.most} questions are on their way, which is the most`);
     }
     const question = writeQuestion(query, style);
     const forget = this.#questions.note(question, query.name.length, { link: link.key, server });
@@ -203,7 +206,7 @@ export class Upstream {
     let ended: 'answered' | 'lost' | 'given up' = 'given up';
     this.#sockets++;
     try {
-      await askUdp(endpoint, question, accept, UDP_MS, signal, this.#needs.bindToLink);
+      await this.#datagrams.ask(endpoint, question, accept, signal);
       ended = 'answered';
       return doubt ?? understood(read, server);
     } catch (error) {
@@ -298,6 +301,7 @@ export class Upstream {
     const now = ownAddresses();
     if (isSame(now, this.#own)) return;
     this.#own = now;
+    this.#datagrams.renew();
     this.#limits.clear();
     this.#questions.forgetCookies();
   }

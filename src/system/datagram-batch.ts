@@ -8,8 +8,8 @@ export interface DatagramBatch {
   receive(fd: number): number;
   /** How many bytes came into a slot; 0 when the datagram was larger than a slot and so is worthless. */
   lengthOf(slot: number): number;
-  /** The sender's socket address, as a copy. */
-  sourceOf(slot: number): Buffer;
+  /** Copy the sender's socket address; how many bytes it has. */
+  copySource(slot: number, into: Buffer, at: number): number;
   /** Send the first `length` bytes of a slot to where its datagram came from, with the next `flush`. */
   reply(slot: number, length: number): void;
   /** Send the replies; how many the kernel did not take (as with any datagram, the client asks again). */
@@ -53,10 +53,10 @@ export function datagramBatch(calls: DatagramCalls, slots: number, slotBytes: nu
       const truncated = ((incoming.headers[slot * WORDS + FLAGS] ?? 0) & MSG_TRUNC) !== 0;
       return truncated ? 0 : (incoming.headers[slot * WORDS + LENGTH] ?? 0);
     },
-    sourceOf(slot) {
+    copySource(slot, into, at) {
       const start = slot * ADDRESS_STEP;
       const size = Math.min(incoming.headers[slot * WORDS + NAME_SIZE] ?? 0, SOCKADDR_BYTES);
-      return Buffer.from(addresses.subarray(start, start + size));
+      return addresses.copy(into, at, start, start + size);
     },
     reply(slot, length) {
       const from = slot * WORDS;
@@ -70,18 +70,63 @@ export function datagramBatch(calls: DatagramCalls, slots: number, slotBytes: nu
       replies++;
     },
     flush(fd) {
-      let at = 0;
-      let lost = 0;
-      while (at < replies) {
-        const sent = calls.send(fd, outgoing.address + BigInt(at * WORDS * 4), replies - at);
-        // The error is that of the first datagram alone; those behind it go to other clients.
-        if (sent <= 0) lost++;
-        at += sent <= 0 ? 1 : sent;
-      }
+      const lost = sendAll(calls, fd, outgoing.address, replies);
       replies = 0;
       return lost;
     },
   };
+}
+
+/** Datagrams for several receivers, collected and sent from one socket in few calls. */
+export interface DatagramSender {
+  /** Whether there is room for one more. */
+  readonly full: boolean;
+  /** Take a datagram of at most `slotBytes` for a socket address; it goes with the next `flush`. */
+  add(bytes: Buffer, address: Buffer): void;
+  /** Send what was added; how many the kernel did not take. */
+  flush(fd: number): number;
+}
+
+/** Room for `slots` datagrams of `slotBytes`, reused for ever. */
+export function datagramSender(calls: DatagramCalls, slots: number, slotBytes: number): DatagramSender {
+  const bytes = Buffer.alloc(slots * slotBytes);
+  const addresses = Buffer.alloc(slots * ADDRESS_STEP);
+  const outgoing = structures(calls, slots);
+  for (let slot = 0; slot < slots; slot++) {
+    const data = calls.addressOf(bytes) + BigInt(slot * slotBytes);
+    outgoing.fill(slot, data, slotBytes, calls.addressOf(addresses) + BigInt(slot * ADDRESS_STEP));
+  }
+  let count = 0;
+  return {
+    get full() {
+      return count === slots;
+    },
+    add(datagram, address) {
+      datagram.copy(bytes, count * slotBytes);
+      address.copy(addresses, count * ADDRESS_STEP);
+      outgoing.vectors[count * 4 + 2] = datagram.length;
+      outgoing.headers[count * WORDS + NAME_SIZE] = address.length;
+      count++;
+    },
+    flush(fd) {
+      const lost = sendAll(calls, fd, outgoing.address, count);
+      count = 0;
+      return lost;
+    },
+  };
+}
+
+/** Send `count` datagrams; how many the kernel did not take. */
+function sendAll(calls: DatagramCalls, fd: number, headers: bigint, count: number): number {
+  let at = 0;
+  let lost = 0;
+  while (at < count) {
+    const sent = calls.send(fd, headers + BigInt(at * WORDS * 4), count - at);
+    // The error is that of the first datagram alone; those behind it go to other receivers.
+    if (sent <= 0) lost++;
+    at += sent <= 0 ? 1 : sent;
+  }
+  return lost;
 }
 
 /** `count` headers of struct mmsghdr, each with one struct iovec. */

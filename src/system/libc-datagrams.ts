@@ -13,12 +13,19 @@ export interface DatagramCalls {
   send(fd: number, headers: bigint, count: number): number;
   /** Send one datagram to a socket address, never waiting. */
   sendTo(fd: number, bytes: Buffer, address: Buffer): number;
+  /** Send one datagram from a connected socket, never waiting. */
+  sendOn(fd: number, bytes: Buffer): number;
   /** Wait for one of several descriptors (poll(2)). */
   poll(descriptors: bigint, count: number, timeoutMs: number): number;
   /** A descriptor that becomes readable when eight bytes are written to it (eventfd(2)). */
   wakeDescriptor(): number;
   /** A UDP socket bound to an address. */
   bindUdp(address: Address, port: number, options?: BindOptions): number;
+  /**
+   * A UDP socket on a port that the kernel draws, connected: only that address and port can answer on it. `zone` is the
+   * link of a link-local address, by name or number; `device` the link that alone is used.
+   */
+  connectUdp(address: Address, port: number, zone?: string, device?: string): number;
 }
 
 /** How a UDP socket is bound. */
@@ -60,7 +67,10 @@ export function bindDatagrams(
   );
   const poll = call('int poll(uintptr_t descriptors, unsigned long count, int timeout)');
   const eventfd = call('int eventfd(uint32_t count, int flags)');
+  const send = call('long send(int fd, const void *bytes, size_t size, int flags)');
   const socket = call('int socket(int family, int type, int protocol)');
+  const connect = call('int connect(int fd, const void *address, uint32_t size)');
+  const ifNameToIndex = library.func('uint32_t if_nametoindex(const char *name)') as (name: string) => number;
   const bind = call('int bind(int fd, const void *address, uint32_t size)');
   const close = call('int close(int fd)');
   const setsockopt = call('int setsockopt(int fd, int level, int name, const void *value, uint32_t size)');
@@ -72,6 +82,7 @@ export function bindDatagrams(
     send: (fd, headers, count) => orError(sendmmsg(fd, headers, count, MSG_DONTWAIT)),
     sendTo: (fd, bytes, address) =>
       orError(sendto(fd, bytes, bytes.length, MSG_DONTWAIT, address, address.length)),
+    sendOn: (fd, bytes) => orError(send(fd, bytes, bytes.length, MSG_DONTWAIT)),
     poll: (descriptors, count, timeoutMs) => orError(poll(descriptors, count, timeoutMs)),
     wakeDescriptor() {
       const fd = eventfd(0, O_NONBLOCK | O_CLOEXEC);
@@ -97,9 +108,26 @@ export function bindDatagrams(
       close(fd);
       throw error;
     },
+    connectUdp(address, port, zone, device) {
+      const where = socketAddress(address, port);
+      if (zone !== undefined && address.family === 6)
+        where.writeUInt32LE(/^\d+$/.test(zone) ? Number(zone) : ifNameToIndex(zone), SCOPE_AT);
+      const fd = socket(where.readUInt16LE(0), SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, 0);
+      if (fd < 0) throw failed('open a UDP socket');
+      const name = Buffer.from(`${device ?? ''}\0`);
+      const done =
+        (device === undefined || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length) === 0) &&
+        connect(fd, where, where.length) === 0;
+      if (done) return fd;
+      const error = failed(`connect a UDP socket${device === undefined ? '' : ` on the link ${device}`}`);
+      close(fd);
+      throw error;
+    },
   };
 }
 
+/** sin6_scope_id. */
+const SCOPE_AT = 24;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_DGRAM = 2;

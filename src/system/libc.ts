@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { DnskeeperError } from '../core/errors.ts';
 import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
+import { bindEpoll, type EpollCalls } from './libc-epoll.ts';
 import { bindSockets, type SocketCalls } from './libc-sockets.ts';
 
 /** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
@@ -28,6 +29,8 @@ export interface Libc {
   tcpSocketOnLink(family: 4 | 6, link: string): number;
   /** UDP in batches. */
   readonly datagrams: DatagramCalls;
+  /** Many descriptors watched as one. */
+  readonly epoll: EpollCalls;
   /** Listening sockets by their descriptors. */
   readonly sockets: SocketCalls;
 }
@@ -130,6 +133,7 @@ function bind(koffi: typeof import('koffi')): Libc {
       throw error;
     },
     datagrams: bindDatagrams(library, koffi, failed),
+    epoll: bindEpoll(library, koffi, failed),
     sockets,
   };
 }

@@ -99,7 +99,7 @@ async function underTest(kind: Kind, workers: Worker[] = []) {
         return worker;
       },
     });
-    const socket: FastSocket = { fd, service: 'full' };
+    const socket: FastSocket = { fds: [fd], service: 'full' };
     started.add(socket);
     return {
       ...started,

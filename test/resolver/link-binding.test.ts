@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { linkBinder } from '../../src/resolver/open.ts';
 import { UpstreamConnections } from '../../src/resolver/upstream-connections.ts';
-import { askUdp, type Endpoint } from '../../src/resolver/upstream-udp.ts';
+import { type Endpoint, nodeDatagrams } from '../../src/resolver/upstream-udp.ts';
 import { loadLibc } from '../../src/system/libc.ts';
 import { queryWire, readAnswer } from '../support/ask.ts';
 import { addressAnswer, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
@@ -12,7 +12,12 @@ const take = (): boolean => true;
 
 it('over UDP a socket that is tied to the right link reaches the server', async () => {
   const server = await scriptedServer((asked) => addressAnswer(asked, '192.0.2.1'));
-  const answer = await askUdp(endpoint(server, 'lo'), question, take, 4000, forever, binder());
+  const answer = await nodeDatagrams(binder()).ask(
+    endpoint(server, 'lo'),
+    Buffer.from(question),
+    take,
+    forever,
+  );
   expect(readAnswer(answer).answers).toEqual(['www.example.com A 192.0.2.1']);
 });
 
@@ -28,7 +33,9 @@ it('over TCP too', async () => {
 it('a link that is gone is a failure, and nothing leaves by another one', async () => {
   const server = await scriptedServer((asked) => addressAnswer(asked, '192.0.2.1'));
   const at = endpoint(server, 'no-such-link');
-  await expect(askUdp(at, question, take, 4000, forever, binder())).rejects.toMatchObject({ code: 'IO' });
+  await expect(nodeDatagrams(binder()).ask(at, Buffer.from(question), take, forever)).rejects.toMatchObject({
+    code: 'IO',
+  });
   const connections = new UpstreamConnections({ bindToLink: binder() });
   onTestFinished(() => connections.close());
   await expect(connections.get(at, { kind: 'tcp' }, forever)).rejects.toMatchObject({ code: 'IO' });

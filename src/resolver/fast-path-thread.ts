@@ -1,0 +1,191 @@
+import { closeSync, writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { messageOf } from '../core/errors.ts';
+import { retryPause } from '../core/pace.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Libc } from '../system/libc.ts';
+import type { Log } from '../system/log.ts';
+import {
+  CONTROL,
+  COUNTERS,
+  eachHanded,
+  type FastPathData,
+  HANDED,
+  type HandedPacket,
+  type PutBatch,
+  type Word,
+  type WorkerSocket,
+} from './fast-path-messages.ts';
+
+/** One worker of the fast path, and the next one whenever it ends or hangs. */
+export interface FastThread {
+  /** Tell the worker which sockets to serve; resolves when it serves no others. */
+  list(): Promise<void>;
+  put(bytes: Buffer): void;
+  /** Forget all answers, before this returns. */
+  invalidate(): void;
+  count(counter: keyof Omit<typeof COUNTERS, 'size'>): number;
+  readonly restarts: number;
+  close(): Promise<void>;
+}
+
+/** What a thread is made with. */
+export interface FastThreadOptions {
+  readonly libc: Libc;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly tableBytes: number;
+  /** Of the sockets to servers, or -1. */
+  readonly upstreamFd: number;
+  /** What it is to serve now. */
+  readonly sockets: () => readonly WorkerSocket[];
+  readonly hear: (packet: HandedPacket) => void;
+  readonly makeWorker?: ((data: FastPathData) => Worker) | undefined;
+  /** How long the worker may take to come round when it is called. */
+  readonly hangsAfterMs?: number | undefined;
+}
+
+/** A worker that ran this long was not broken from the start. */
+const SOUND_AFTER_MS = 60_000;
+
+/** Nothing that a worker does takes a hundredth of it. */
+const HANGS_AFTER_MS = 5000;
+
+/** Start a worker; packets wait in the sockets while it is replaced. */
+export function startThread(options: FastThreadOptions): FastThread {
+  const { libc, clock, log, upstreamFd, tableBytes } = options;
+  const hangsAfterMs = options.hangsAfterMs ?? HANGS_AFTER_MS;
+  const listed = new Map<number, () => void>();
+  const control = new Int32Array(new SharedArrayBuffer(4 * CONTROL.size));
+  const counters = new Float64Array(new SharedArrayBuffer(8 * COUNTERS.size));
+  const wakeFd = libc.datagrams.wakeDescriptor();
+  let worker: Worker | undefined;
+  let exited: Promise<void> = Promise.resolve();
+  let version = 0;
+  let restarts = 0;
+  let failures = 0;
+  let closed = false;
+  let cancelRestart = (): void => {};
+  let cancelCheck: (() => void) | undefined;
+
+  const wake = (): void => void writeSync(wakeFd, ONE);
+
+  function start(): void {
+    const startedAt = clock.elapsed();
+    const data: FastPathData = {
+      sockets: options.sockets(),
+      wakeFd,
+      upstreamFd,
+      control,
+      counters,
+      tableBytes,
+    };
+    const started = (options.makeWorker ?? newWorker)(data);
+    worker = started;
+    started.on('message', hear);
+    started.on('error', (error) => log.error({ error: messageOf(error) }, 'the fast path failed'));
+    exited = new Promise((resolve) => {
+      started.on('exit', (code) => {
+        worker = undefined;
+        released(version);
+        resolve();
+        if (closed) return;
+        failures = clock.elapsed() - startedAt > SOUND_AFTER_MS ? 0 : failures + 1;
+        const pause = failures <= 1 ? 0 : retryPause(failures - 1);
+        log.error({ code, pause }, 'the fast path ended; a new one takes its sockets');
+        restarts++;
+        cancelRestart = clock.after(pause, start);
+      });
+    });
+  }
+
+  function hear(message: Uint8Array | number): void {
+    if (typeof message === 'number') {
+      released(message);
+      return;
+    }
+    let queries = 0;
+    eachHanded(message, (packet) => {
+      if (packet.kind <= HANDED.refresh) queries++;
+      options.hear(packet);
+    });
+    Atomics.add(control, CONTROL.taken, queries);
+  }
+
+  function released(upTo: number): void {
+    for (const [asked, resolve] of listed)
+      if (asked <= upTo) {
+        listed.delete(asked);
+        resolve();
+      }
+  }
+
+  /** While there are sockets, call the worker now and then: one that does not come round serves nobody. */
+  function check(): void {
+    const before = Atomics.load(control, CONTROL.awake);
+    const called = worker;
+    wake();
+    cancelCheck = clock.after(hangsAfterMs, () => {
+      cancelCheck = undefined;
+      if (closed || options.sockets().length === 0) return;
+      const hangs = called === worker && Atomics.load(control, CONTROL.awake) === before;
+      if (hangs && worker !== undefined) {
+        log.error({ waitedMs: hangsAfterMs }, 'the fast path hangs; it is ended');
+        void worker.terminate();
+      }
+      check();
+    });
+  }
+
+  /** The worker waits in the kernel, where nothing but its descriptors wakes it: the process could not end. */
+  const stop = (): void => {
+    Atomics.store(control, CONTROL.stop, 1);
+    wake();
+  };
+
+  process.on('exit', stop);
+  start();
+  return {
+    list() {
+      version++;
+      if (cancelCheck === undefined && options.sockets().length > 0) check();
+      if (worker === undefined) return Promise.resolve();
+      const word: Word = { kind: 'sockets', version, sockets: options.sockets() };
+      const done = new Promise<void>((resolve) => listed.set(word.version, resolve));
+      worker.postMessage(word);
+      wake();
+      return done;
+    },
+    put(bytes) {
+      const generation = Atomics.load(control, CONTROL.generation);
+      const batch: PutBatch = { kind: 'puts', generation, bytes };
+      worker?.postMessage(batch);
+      wake();
+    },
+    invalidate: () => void Atomics.add(control, CONTROL.generation, 1),
+    count: (counter) => counters[COUNTERS[counter]] ?? 0,
+    get restarts() {
+      return restarts;
+    },
+    async close() {
+      closed = true;
+      cancelRestart();
+      cancelCheck?.();
+      process.off('exit', stop);
+      stop();
+      await exited;
+      closeSync(wakeFd);
+    },
+  };
+}
+
+/** The count that an event descriptor takes: the number 1 in eight bytes. */
+const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
+
+/** From the source tree a .ts file, from the bundle its neighbour. */
+function newWorker(data: FastPathData): Worker {
+  const file = import.meta.url.endsWith('.ts') ? './fast-path-worker.ts' : './fast-path-worker.mjs';
+  // It makes garbage for misses alone; with V8's usual young generation it would hold tens of megabytes of it.
+  const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'fast-path', resourceLimits });
+}
