@@ -9,6 +9,8 @@ export interface Leaving {
   /** How many aliases come before the one that leaves. */
   readonly index: number;
   readonly target: Buffer;
+  /** The server itself ended there, so that all of its records belong to the chain, signatures too. */
+  readonly whole?: boolean;
 }
 
 /** The first alias of a response that `leaves` says belongs elsewhere. */
@@ -20,6 +22,21 @@ export function aliasThatLeaves(
   const target = response.aliases[index];
   return target === undefined ? undefined : { index, target };
 }
+
+/**
+ * The alias at which a server stopped without a word about what is there, as one does that answers for its own zones
+ * only. Whoever asks us expects the whole chain (RFC 1034 section 5.2.2).
+ */
+export function aliasLeftOpen(response: ResponseFacts): Leaving | undefined {
+  const target = response.aliases.at(-1);
+  const told = response.records.some(({ section, type }) => section === 'authority' && type === TYPE.SOA);
+  if (target === undefined || told || response.kind !== 'nodata') return undefined;
+  return { index: response.aliases.length - 1, target, whole: true };
+}
+
+/** Whether a chain leads back to where it has been. */
+export const isCircle = (query: Query, response: ResponseFacts): boolean =>
+  response.aliases.some((alias) => alias.equals(query.name));
 
 /** A query for another name, with the same type and wishes. */
 export function queryFor(query: Query, name: Buffer): Query {
@@ -33,23 +50,25 @@ export function queryFor(query: Query, name: Buffer): Query {
 export function answerWithAlias(
   query: Query,
   response: ResponseFacts,
-  { index }: Leaving,
+  { index, whole }: Leaving,
   target: Query,
   rest: Buffer,
 ): Buffer {
   const read = readResponse(rest);
   const tail = read.ok ? read.value : undefined;
-  const chain = aliasRecords(query, response, index);
-  const from = (section: WireRecord['section']): readonly NewRecord[] =>
-    (tail?.records ?? [])
+  const from = (section: WireRecord['section'], facts = tail): readonly NewRecord[] =>
+    (facts?.records ?? [])
       .filter((record) => record.section === section && record.type !== TYPE.OPT)
-      .flatMap((record) => copied(rest, record) ?? []);
+      .flatMap((record) => copied(facts?.wire ?? rest, record) ?? []);
+  const chain = whole === true ? from('answer', response) : aliasRecords(query, response, index);
+  // What proves a wildcard behind an alias (RFC 4035 section 3.1.3.3); the servers' names are no part of an answer.
+  const proofs = whole === true ? from('authority', response).filter(({ type }) => type !== TYPE.NS) : [];
   const ede = tail?.extendedErrors[0];
   const authentic = response.authenticData && tail !== undefined && isAuthentic(rest, target);
   return responseTo(query, {
     rcode: tail?.rcode ?? RCODE.SERVFAIL,
     answers: [...chain, ...from('answer')],
-    authority: from('authority'),
+    authority: [...proofs, ...from('authority')],
     authenticData: authentic,
     ...(ede === undefined ? {} : { ede }),
   });

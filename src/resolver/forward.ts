@@ -1,5 +1,5 @@
 import { formatServer } from '../core/server.ts';
-import { aliasThatLeaves, answerWithAlias, queryFor } from './aliases.ts';
+import { aliasLeftOpen, aliasThatLeaves, answerWithAlias, isCircle, queryFor } from './aliases.ts';
 import { EDE, extendedErrorOf } from './ede.ts';
 import { forClient, responseTo } from './message.ts';
 import type { ResponseFacts } from './message-read.ts';
@@ -63,6 +63,7 @@ async function forward(
 /**
  * An alias that leads out of the route is asked for anew where it belongs: a public server's word about a VPN's name,
  * or the reverse, is worth nothing. DNSSEC's users check and follow by themselves, on records as they were signed.
+ * And where a server stopped at an alias that it knows nothing about, the rest is asked for.
  */
 async function redirected(
   needs: ForwardNeeds,
@@ -73,14 +74,15 @@ async function redirected(
   signal: StopSignal,
   redirects: number,
 ): Promise<Answer | undefined> {
-  if (query.dnssecOk || response.aliases.length === 0) return undefined;
+  if (response.aliases.length === 0) return undefined;
   const leaves = (name: Buffer): boolean => {
     const other = needs.routing().routeOf(name, query.type);
     return typeof other !== 'string' && other.key !== route.key;
   };
-  const at = aliasThatLeaves(response, leaves);
+  const leaving = query.dnssecOk ? undefined : aliasThatLeaves(response, leaves);
+  const at = leaving ?? aliasLeftOpen(response);
   if (at === undefined) return undefined;
-  if (redirects === 0) {
+  if (redirects === 0 || isCircle(query, response)) {
     const text = 'more aliases than anybody follows';
     return failure(query, route, { code: EDE.other, text });
   }

@@ -43,6 +43,31 @@ describe('one server', () => {
     expect(first.asked.length).toBe(1);
   });
 
+  it('that knows nothing about the target of its own alias is asked for that too', async () => {
+    // An authoritative server ends at the border of its zones; no client asks on by itself.
+    const server = await scriptedServer((question) =>
+      question.name === 'www.example.com'
+        ? answerTo(question, { answers: [{ type: CNAME, data: wireName('host.example.net') }] })
+        : addressAnswer(question, '192.0.2.7'),
+    );
+    const { answers } = await resolverOver([uplink(server)]).ask('www.example.com');
+    expect(answers).toEqual(['www.example.com CNAME host.example.net', 'host.example.net A 192.0.2.7']);
+    expect(names(server)).toEqual(['www.example.com', 'host.example.net']);
+  });
+
+  it('whose alias leads back to the name itself ends in a failure at once', async () => {
+    const server = await scriptedServer((question) =>
+      answerTo(question, {
+        answers: [
+          { type: CNAME, data: wireName('b.example') },
+          { name: 'b.example', type: CNAME, data: wireName('a.example') },
+        ],
+      }),
+    );
+    expect((await resolverOver([uplink(server)]).ask('a.example')).rcode).toBe('SERVFAIL');
+    expect(server.asked.length).toBe(1);
+  });
+
   it('that refuses, with nobody else to ask, has its refusal told', async () => {
     const server = await scriptedServer((question) => answerTo(question, { rcode: REFUSED }));
     expect((await resolverOver([uplink(server)]).ask('www.example.com')).rcode).toBe('REFUSED');
