@@ -25,6 +25,8 @@ const NEEDED = [
   ['sysctl', 'procps'],
   ['setpriv', 'util-linux'],
   ['dpkg-deb', 'dpkg'],
+  ['knotd', 'knot'],
+  ['unbound', 'unbound'],
 ] as const;
 
 /** What the package is made of; when one is newer, it is built again. */
