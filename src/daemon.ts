@@ -237,7 +237,7 @@ class Loop implements Daemon {
     const count = this.#parts.resolver.flush(name);
     const whose = name === undefined ? '' : ` for ${name} and names below it`;
     this.#parts.log.info({ count }, 'Remembered answers were forgotten.');
-    return { ok: true, text: `Forgot ${count} remembered answer(s)${whose}.` };
+    return { ok: true, text: `Forgot ${count} remembered ${count === 1 ? 'answer' : 'answers'}${whose}.` };
   }
 
   recheck(cause: string): void {
