@@ -64,7 +64,10 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     ...completionEntries(inputs.root),
     { to: `${DOC}/copyright`, content: inputs.copyright },
     { to: `${DOC}/changelog.gz`, content: inputs.changelog, gzip: true },
-    { to: `${DOC}/examples/dnskeeper.toml`, content: from('examples/dnskeeper.toml') },
+    ...['dnskeeper.toml', 'dnskeeper-metrics.service', 'dnskeeper-metrics.timer'].map((name) => ({
+      to: `${DOC}/examples/${name}`,
+      content: from(`examples/${name}`),
+    })),
     { to: 'usr/share/lintian/overrides/dnskeeper', content: from('packaging/lintian-overrides') },
   ];
 }

@@ -40,6 +40,8 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/share/bash-completion/completions/dnskeeperd
 -rw-r--r-- usr/share/doc/dnskeeper/changelog.gz
 -rw-r--r-- usr/share/doc/dnskeeper/copyright
+-rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper-metrics.service
+-rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper-metrics.timer
 -rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper.toml
 -rw-r--r-- usr/share/fish/vendor_completions.d/dnsctl.fish
 -rw-r--r-- usr/share/fish/vendor_completions.d/dnskeeperd.fish
@@ -175,6 +177,8 @@ function sourceTree(): string {
     'src/dnsctl.ts': 'process.exitCode = await Promise.resolve(0);\n',
     'src/resolver/fast-path-worker.ts': 'process.exitCode = 0;\n',
     'examples/dnskeeper.toml': '# every key\n',
+    'examples/dnskeeper-metrics.service': '[Service]\n',
+    'examples/dnskeeper-metrics.timer': '[Timer]\n',
     'CHANGELOG.md': `# Changelog\n\n## ${version} - 2026-11-21\n\n- A version.\n`,
     ...Object.fromEntries(
       ['man/dnsctl.1', 'man/dnskeeper.toml.5', 'man/dnskeeperd.8']
