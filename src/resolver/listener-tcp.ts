@@ -1,25 +1,46 @@
 import { createServer, type Socket } from 'node:net';
 import { DnskeeperError } from '../core/errors.ts';
 import type { ListenAt, Listener, Reception } from './listener.ts';
+import { CLIENT_IDLE_MS } from './message.ts';
+import { MessageReader } from './message-reader.ts';
 
-const MOST_CONNECTIONS = 128;
-/** On one connection; more wait in the kernel until some are answered. */
-const MOST_PIPELINED = 64;
-/** The same as resolved: a client that says nothing for so long is let go. */
-const IDLE_MS = 30_000;
+/** Bounds on what clients may cost over TCP. */
+export interface TcpBounds {
+  readonly connections: number;
+  /** Questions under way on one connection; more wait in the kernel until some are answered. */
+  readonly pipelined: number;
+  /** Bytes of answers that a client has not taken yet; beyond that it is heard no more. */
+  readonly unread: number;
+  /** A message that has begun has to be whole after so long. */
+  readonly messageMs: number;
+  /** A client that says nothing for so long is let go. */
+  readonly idleMs: number;
+}
+
+const BOUNDS: TcpBounds = {
+  connections: 128,
+  pipelined: 64,
+  unread: 1 << 20,
+  messageMs: 10_000,
+  idleMs: CLIENT_IDLE_MS,
+};
 
 /**
  * Take queries over TCP, several at once on each connection (RFC 7766). Rejects when the address cannot be had.
  * `fd` is a socket that listens there already and is ours from now on.
  */
-export function listenTcp(at: ListenAt, reception: Reception, fd?: number): Promise<Listener> {
-  const sockets = new Set<Socket>();
+export function listenTcp(
+  at: ListenAt,
+  reception: Reception,
+  fd?: number,
+  bounds: Partial<TcpBounds> = {},
+): Promise<Listener> {
+  const all = { ...BOUNDS, ...bounds };
+  const connections = new Connections(all.connections);
   const server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    serve(socket, at, reception);
+    const connection = connections.admit(socket);
+    if (connection !== undefined) serve(connection, at, reception, all);
   });
-  server.maxConnections = MOST_CONNECTIONS;
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       reject(
@@ -37,46 +58,109 @@ export function listenTcp(at: ListenAt, reception: Reception, fd?: number): Prom
         close: () =>
           new Promise((closed) => {
             server.close(() => closed());
-            for (const socket of sockets) socket.destroy();
+            connections.closeAll();
           }),
       });
     });
   });
 }
 
-function serve(socket: Socket, { service }: ListenAt, reception: Reception): void {
+/** One client's connection. */
+interface Connection {
+  readonly socket: Socket;
+  /** Questions that are not answered yet. */
+  waiting: number;
+  /** It has just been of use. */
+  used(): void;
+}
+
+/** The open connections, the one that was of use last at the end. */
+class Connections {
+  readonly #most: number;
+  readonly #open = new Set<Connection>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Take in a connection. When there is no more room, the one that has been idle for longest goes, or else this one. */
+  admit(socket: Socket): Connection | undefined {
+    if (this.#open.size >= this.#most) {
+      const idle = [...this.#open].find(({ waiting }) => waiting === 0);
+      (idle?.socket ?? socket).destroy();
+      if (idle === undefined) return undefined;
+      this.#open.delete(idle);
+    }
+    const connection: Connection = {
+      socket,
+      waiting: 0,
+      used: () => {
+        if (this.#open.delete(connection)) this.#open.add(connection);
+      },
+    };
+    this.#open.add(connection);
+    socket.once('close', () => this.#open.delete(connection));
+    return connection;
+  }
+
+  closeAll(): void {
+    for (const { socket } of this.#open) socket.destroy();
+  }
+}
+
+function serve(connection: Connection, { service }: ListenAt, reception: Reception, bounds: TcpBounds): void {
+  const { socket } = connection;
   const client = `tcp ${socket.remoteAddress} ${socket.remotePort}`;
-  let buffered: Buffer = Buffer.alloc(0);
-  let waiting = 0;
+  const reader = new MessageReader();
+  let reading = false;
+  let partial: NodeJS.Timeout | undefined;
+  const isFull = (): boolean =>
+    connection.waiting >= bounds.pipelined || socket.writableLength > bounds.unread;
   const answered = (response: Buffer): void => {
-    waiting--;
+    connection.waiting--;
     if (socket.destroyed) return;
     const length = Buffer.alloc(2);
     length.writeUInt16BE(response.length);
     socket.write(Buffer.concat([length, response]));
     read();
   };
+  /** Whoever sends a message bit by bit may not hold the connection for ever. */
+  const watchPartial = (whole: boolean): void => {
+    if (whole || !reader.partial) {
+      clearTimeout(partial);
+      partial = undefined;
+    }
+    if (!reader.partial || partial !== undefined || isFull()) return;
+    partial = setTimeout(() => socket.destroy(), bounds.messageMs);
+    partial.unref();
+  };
   const read = (): void => {
-    while (waiting < MOST_PIPELINED && buffered.length >= 2) {
-      const end = 2 + buffered.readUInt16BE(0);
-      if (buffered.length < end) break;
-      const message = Buffer.from(buffered.subarray(2, end));
-      buffered = buffered.subarray(end);
-      waiting++;
+    if (reading || socket.destroyed) return; // an answer that comes at once leads here again
+    reading = true;
+    let whole = false;
+    while (!socket.destroyed && !isFull()) {
+      const message = reader.next();
+      if (message === undefined) break;
+      whole = true;
+      connection.waiting++;
+      connection.used();
       // Silence would leave the client waiting for ever on an open connection.
       if (message.length < 12 || ((message[2] ?? 0) & 0x80) !== 0) socket.destroy();
       else reception.take(message, 'tcp', service, client, answered);
     }
-    if (waiting >= MOST_PIPELINED || socket.writableLength > 1 << 20) socket.pause();
+    reading = false;
+    watchPartial(whole);
+    if (isFull()) socket.pause();
     else socket.resume();
   };
-  socket.setTimeout(IDLE_MS, () => {
-    if (waiting === 0) socket.destroy();
+  socket.setTimeout(bounds.idleMs, () => {
+    if (connection.waiting === 0) socket.destroy();
   });
   socket.on('error', () => socket.destroy());
+  socket.once('close', () => clearTimeout(partial));
   socket.on('drain', read);
   socket.on('data', (chunk) => {
-    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
+    reader.push(chunk);
     read();
   });
 }

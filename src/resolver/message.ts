@@ -39,6 +39,9 @@ export interface NewResponse {
   readonly nsid?: Buffer;
 }
 
+/** How long a client's connection may be idle; told to clients that ask (RFC 7828). */
+export const CLIENT_IDLE_MS = 30_000;
+
 /** The longest text of an extended error: it has to fit into a small UDP answer beside a long name. */
 const EDE_TEXT_BYTES = 120;
 
@@ -155,9 +158,16 @@ function firstBytes(text: string, most: number): Buffer {
 }
 
 function ownOptions(query: Query, nsid: Buffer | undefined): EdnsOption[] {
-  const asked = query.edns?.options.some(({ code }) => code === OPTION.nsid) === true;
-  return asked && nsid !== undefined ? [{ code: OPTION.nsid, data: nsid }] : [];
+  const asks = (option: number): boolean => query.edns?.options.some(({ code }) => code === option) === true;
+  const options: EdnsOption[] = [];
+  if (nsid !== undefined && asks(OPTION.nsid)) options.push({ code: OPTION.nsid, data: nsid });
+  if (query.transport === 'tcp' && asks(OPTION.keepalive))
+    options.push({ code: OPTION.keepalive, data: KEPT_FOR });
+  return options;
 }
+
+/** In tenths of a second. */
+const KEPT_FOR = Buffer.of((CLIENT_IDLE_MS / 100) >> 8, (CLIENT_IDLE_MS / 100) & 255);
 
 /** The header's four bits of a code; one that needs EDNS is a plain failure to a client without. */
 const shortRcode = (rcode: number, query: Query): number =>

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { DnskeeperError } from '../core/errors.ts';
+import { MessageReader } from './message-reader.ts';
 import { random16 } from './random.ts';
 import type { StopSignal } from './stop.ts';
 
@@ -32,8 +33,6 @@ interface Pending {
 const MOST_PENDING = 256;
 /** Messages that answer nothing which was asked; beyond these and what was given up the server is out of order. */
 const MOST_STRANGE = 32;
-/** A length in front and the longest message. */
-const MOST_BYTES = 2 + 0xffff;
 /** However long a server offers: sockets that nobody uses cost both sides. */
 const LONGEST_IDLE_MS = 120_000;
 
@@ -45,7 +44,7 @@ export function upstreamStream(
   closed: () => void,
 ): UpstreamStream {
   const pending = new Map<number, Pending>();
-  let buffered: Buffer = Buffer.alloc(0);
+  const reader = new MessageReader();
   let open = true;
   let retired = false;
   let heard = 0;
@@ -71,15 +70,12 @@ export function upstreamStream(
   });
   socket.on('data', (chunk) => {
     heard++;
-    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
-    while (open && buffered.length >= 2) {
-      const length = buffered.readUInt16BE(0);
-      if (buffered.length < 2 + length) break;
-      // A copy, because the message may be kept for hours and must not hold the whole chunk.
-      hear(Buffer.from(buffered.subarray(2, 2 + length)));
-      buffered = buffered.subarray(2 + length);
+    reader.push(chunk);
+    while (open) {
+      const message = reader.next();
+      if (message === undefined) return;
+      hear(message);
     }
-    if (buffered.length > MOST_BYTES) gone('sent more than one message holds');
   });
 
   function hear(message: Buffer): void {
