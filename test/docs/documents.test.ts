@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { documents } from '../../scripts/documents/documents.ts';
+import { DNSCTL } from '../../src/control/command-table.ts';
 import { CONTROL_DESCRIPTION } from '../../src/control/description.ts';
 import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
 import { readDescription } from '../support/varlink-idl.ts';
@@ -105,4 +106,26 @@ describe('docs/status.md', () => {
       expect([...(sections.get(type) ?? [])].sort()).toEqual(description.fields(type).sort());
     },
   );
+});
+
+describe('docs/control.md', () => {
+  const rows = [
+    ...readFileSync(join(top, 'docs/control.md'), 'utf8').matchAll(
+      /^\| `([A-Za-z]+)` \| [^|]+ \| ([^|]+) \|/gm,
+    ),
+  ];
+
+  test('lists every method of the control socket', () => {
+    const methods = readDescription(CONTROL_DESCRIPTION).methods;
+    expect(rows.map(([, method]) => method).sort()).toEqual([...methods].sort());
+  });
+
+  test('names commands that there are', () => {
+    const commands = rows.flatMap(([, , text = '']) =>
+      [...text.matchAll(/`dnsctl ([a-z-]+)`/g)].map(([, name]) => name),
+    );
+    expect(commands.length).toBeGreaterThanOrEqual(rows.length);
+    const known = DNSCTL.commands?.map(({ name }) => name);
+    expect(commands.filter((name) => !known?.includes(name ?? ''))).toEqual([]);
+  });
 });
