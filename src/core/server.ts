@@ -39,6 +39,17 @@ export function formatHost(server: Server): string {
 
 /** The whole server in NetworkManager's syntax; equal servers give equal text, so it serves as a key. */
 export function formatServer(server: Server): string {
+  const known = texts.get(server);
+  if (known !== undefined) return known;
+  const text = serverText(server);
+  texts.set(server, text);
+  return text;
+}
+
+/** The resolver looks servers up by their texts for every question. */
+const texts = new WeakMap<Server, string>();
+
+function serverText(server: Server): string {
   const name = server.name === undefined ? '' : `#${server.name}`;
   if (isPlain(server)) return `${formatHost(server)}${name}`;
   const host = server.address.family === 6 ? `[${formatHost(server)}]` : formatHost(server);

@@ -119,10 +119,9 @@ export function makeCache(options: CacheOptions): Cache {
     const asked = epoch;
     const route = routes.numberOf(routeKeyOf(shared));
     const answer = await next(shared, signal);
-    const reading = readResponse(answer.wire);
-    if (!reading.ok) throw new DnskeeperError('PROTOCOL', `an answer of our own, got ${reading.reason}`);
-    if (asked === epoch) remember(key, reading.value, answer, route);
-    return { answer, facts: reading.value };
+    const facts = factsOf(answer);
+    if (asked === epoch) remember(key, facts, answer, route);
+    return { answer, facts };
   }
 
   function remember(key: Buffer, facts: ResponseFacts, answer: Answer, route: number): void {
@@ -312,6 +311,14 @@ export function makeCache(options: CacheOptions): Cache {
       now,
     );
   }
+}
+
+function factsOf(answer: Answer): ResponseFacts {
+  // One without a question is not packed as it is, and is read with the question that its bytes are given.
+  if (answer.response?.question !== undefined) return answer.response;
+  const reading = readResponse(answer.wire);
+  if (!reading.ok) throw new DnskeeperError('PROTOCOL', `an answer of our own, got ${reading.reason}`);
+  return reading.value;
 }
 
 interface Fetched {

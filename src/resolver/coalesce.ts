@@ -91,6 +91,7 @@ function answerFor(query: Query, answer: Answer): Answer {
 }
 
 function factsOf(answer: Answer): ResponseFacts | undefined {
+  if (answer.response !== undefined) return answer.response;
   const reading = readResponse(answer.wire);
   return reading.ok ? reading.value : undefined;
 }

@@ -49,14 +49,33 @@ async function forward(
       tookMs,
     } as const;
     return (
-      (await redirected(needs, route, query, response, origin, signal, redirects)) ?? {
-        wire: forClient(query, response),
-        origin,
-      }
+      (response.aliases.length === 0
+        ? undefined
+        : await redirected(needs, route, query, response, origin, signal, redirects)) ??
+      new Forwarded(query, response, origin)
     );
   } catch (error) {
     if (signal.aborted) throw error;
     return failure(query, route, extendedErrorOf(error));
+  }
+}
+
+/** A server's answer. Its bytes are made when they are asked for, because the cache makes others for each client. */
+class Forwarded implements Answer {
+  readonly origin: AnswerOrigin;
+  readonly response: ResponseFacts;
+  readonly #query: Query;
+  #wire: Buffer | undefined;
+
+  constructor(query: Query, response: ResponseFacts, origin: AnswerOrigin) {
+    this.origin = origin;
+    this.response = response;
+    this.#query = query;
+  }
+
+  get wire(): Buffer {
+    this.#wire ??= forClient(this.#query, this.response);
+    return this.#wire;
   }
 }
 
@@ -74,7 +93,6 @@ async function redirected(
   signal: StopSignal,
   redirects: number,
 ): Promise<Answer | undefined> {
-  if (response.aliases.length === 0) return undefined;
   const leaves = (name: Buffer): boolean => {
     const other = needs.routing().routeOf(name, query.type);
     return typeof other !== 'string' && other.key !== route.key;

@@ -89,14 +89,18 @@ export class Reception {
     }
     this.#inFlight++;
     this.#clients.set(client, held + 1);
+    const failed = (error: unknown): void => {
+      this.#release(client);
+      if (this.#stop.aborted) return;
+      this.#log.error({ error: String(error) }, 'a query could not be answered');
+      reply(responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
+    };
     this.#answer(query, this.#stop)
-      .then(({ wire }) => reply(cutToSize(query, wire)))
-      .catch((error: unknown) => {
-        if (this.#stop.aborted) return;
-        this.#log.error({ error: String(error) }, 'a query could not be answered');
-        reply(responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
+      .then(({ wire }) => {
+        reply(cutToSize(query, wire));
+        this.#release(client);
       })
-      .finally(() => this.#release(client));
+      .catch(failed);
   }
 
   /** Wait until nothing is in flight, or `signal` aborts. */

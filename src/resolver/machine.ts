@@ -4,14 +4,23 @@ import { type Domain, parseDomain } from '../core/domain.ts';
 import type { Plan } from '../core/plan.ts';
 import type { LocalFacts } from './local.ts';
 
+/** A new host name counts after this long at the latest; every query is compared with it. */
+const HOST_NAME_MS = 1000;
+
 /** What this machine knows about itself under a plan, looked up when it is asked for. */
 export function machineFacts(plan: Plan | undefined): LocalFacts {
   const links = plan?.links ?? [];
   const defaults = links.filter((link) => link.defaultRoute);
+  let hostName: Domain | undefined;
+  let lookAt = Number.NEGATIVE_INFINITY;
   return {
     get hostName(): Domain | undefined {
+      const now = performance.now();
+      if (now < lookAt) return hostName;
+      lookAt = now + HOST_NAME_MS;
       const name = parseDomain(hostname());
-      return name.ok ? name.value : undefined;
+      hostName = name.ok ? name.value : undefined;
+      return hostName;
     },
     get addresses(): readonly Address[] {
       const order = links.flatMap(({ origin }) => origin.interface ?? []);

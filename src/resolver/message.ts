@@ -110,7 +110,7 @@ export function forClient(query: Query, response: ResponseFacts, nsid?: Buffer):
   const end = edns?.record.start ?? wire.length;
   const opt =
     query.edns === undefined
-      ? Buffer.alloc(0)
+      ? NO_BYTES
       : encodeOpt(query, response.rcode, [
           ...(edns?.options ?? []).filter(({ code }) => !HOP_BY_HOP.has(code)),
           ...ownOptions(query, nsid),
@@ -132,6 +132,8 @@ export function forClient(query: Query, response: ResponseFacts, nsid?: Buffer):
   out.writeUInt16BE(before.length + (opt.length > 0 ? 1 : 0), HEADER.additional);
   return out;
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** Options between two neighbours only: a server's are not the client's business, nor the other way round. */
 export const HOP_BY_HOP: ReadonlySet<number> = new Set([
@@ -175,10 +177,12 @@ const shortRcode = (rcode: number, query: Query): number =>
 
 function encodeOpt(query: Query, rcode: number, options: readonly EdnsOption[]): Buffer {
   const size = options.reduce((sum, { data }) => sum + 4 + data.length, 0);
-  const opt = Buffer.alloc(11 + size);
+  const opt = Buffer.allocUnsafe(11 + size);
+  opt[0] = 0; // the root's name
   opt.writeUInt16BE(TYPE.OPT, 1);
   opt.writeUInt16BE(UDP_SIZE, 3);
   opt[5] = rcode >> 4;
+  opt[6] = 0; // version
   opt.writeUInt16BE(query.dnssecOk ? DNSSEC_OK : 0, 7);
   opt.writeUInt16BE(size, 9);
   let at = 11;

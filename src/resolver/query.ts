@@ -1,4 +1,5 @@
 import type { Domain } from '../core/domain.ts';
+import type { ResponseFacts } from './message-read.ts';
 import type { StopSignal } from './stop.ts';
 import type { EdnsOption } from './wire.ts';
 
@@ -42,6 +43,8 @@ export type AnswerOrigin =
 export interface Answer {
   readonly wire: Buffer;
   readonly origin: AnswerOrigin;
+  /** What the server's response says, where `wire` is that response made this client's: then nobody has to read it again. */
+  readonly response?: ResponseFacts;
 }
 
 /** Answers a query; never rejects but for an aborted signal, because a failure is an answer too (SERVFAIL with an EDE). */

@@ -28,29 +28,25 @@ const NO_DATA = Buffer.alloc(0);
 export function writeQuestion(query: Query, style: QuestionStyle): Buffer {
   const { name, type } = query;
   const end = HEADER.bytes + name.length + 4;
-  const head = Buffer.alloc(end);
-  head.writeUInt16BE(random16(), HEADER.id);
-  head.writeUInt16BE(
+  const options = style.edns ? optionsOf(query, style) : [];
+  const padding = style.edns && style.padded ? paddingAfter(end + OPT_BYTES + sizeOf(options)) : undefined;
+  if (padding !== undefined) options.push({ code: OPTION.padding, data: padding });
+  const message = Buffer.allocUnsafe(style.edns ? end + OPT_BYTES + sizeOf(options) : end);
+  message.writeUInt16BE(random16(), HEADER.id);
+  message.writeUInt16BE(
     FLAG.recursionDesired | FLAG.authenticData | (query.checkingDisabled ? FLAG.checkingDisabled : 0),
     HEADER.flags,
   );
-  head.writeUInt16BE(1, HEADER.questions);
-  name.copy(head, HEADER.bytes);
-  if (style.mixCase) mixCase(head, HEADER.bytes, name.length);
-  head.writeUInt16BE(type, end - 4);
-  head.writeUInt16BE(query.class, end - 2);
-  if (!style.edns) return head;
-  head.writeUInt16BE(1, HEADER.additional);
-  const options: EdnsOption[] = (query.edns?.options ?? []).filter(({ code }) => !HOP_BY_HOP.has(code));
-  if (style.cookie !== undefined) options.push({ code: OPTION.cookie, data: style.cookie });
-  if (style.keepalive === true) options.push({ code: OPTION.keepalive, data: NO_DATA });
-  const bytes = end + OPT_BYTES + sizeOf(options);
-  if (style.padded)
-    options.push({
-      code: OPTION.padding,
-      data: Buffer.alloc((PADDED_TO - ((bytes + 4) % PADDED_TO)) % PADDED_TO),
-    });
-  return Buffer.concat([head, encodeOpt(options, query.dnssecOk)]);
+  message.writeUInt16BE(1, HEADER.questions);
+  message.writeUInt16BE(0, HEADER.answers);
+  message.writeUInt16BE(0, HEADER.authority);
+  message.writeUInt16BE(style.edns ? 1 : 0, HEADER.additional);
+  name.copy(message, HEADER.bytes);
+  if (style.mixCase) mixCase(message, HEADER.bytes, name.length);
+  message.writeUInt16BE(type, end - 4);
+  message.writeUInt16BE(query.class, end - 2);
+  if (style.edns) writeOpt(message, end, options, query.dnssecOk);
+  return message;
 }
 
 /** Whether a message repeats our id and our question to the letter, as the answer to it must. */
@@ -83,22 +79,35 @@ function mixCase(message: Buffer, start: number, length: number): void {
   }
 }
 
-const sizeOf = (options: readonly EdnsOption[]): number =>
-  options.reduce((sum, { data }) => sum + 4 + data.length, 0);
+function optionsOf(query: Query, style: QuestionStyle): EdnsOption[] {
+  const asked = query.edns?.options ?? [];
+  const options = asked.length === 0 ? [] : asked.filter(({ code }) => !HOP_BY_HOP.has(code));
+  if (style.cookie !== undefined) options.push({ code: OPTION.cookie, data: style.cookie });
+  if (style.keepalive === true) options.push({ code: OPTION.keepalive, data: NO_DATA });
+  return options;
+}
 
-function encodeOpt(options: readonly EdnsOption[], dnssecOk: boolean): Buffer {
-  const size = sizeOf(options);
-  const opt = Buffer.alloc(OPT_BYTES + size);
-  opt.writeUInt16BE(TYPE.OPT, 1);
-  opt.writeUInt16BE(UDP_SIZE, 3);
-  opt.writeUInt16BE(dnssecOk ? DNSSEC_OK : 0, 7);
-  opt.writeUInt16BE(size, 9);
-  let at = OPT_BYTES;
+const paddingAfter = (bytes: number): Buffer =>
+  Buffer.alloc((PADDED_TO - ((bytes + 4) % PADDED_TO)) % PADDED_TO);
+
+function sizeOf(options: readonly EdnsOption[]): number {
+  let size = 0;
+  for (const { data } of options) size += 4 + data.length;
+  return size;
+}
+
+function writeOpt(message: Buffer, start: number, options: readonly EdnsOption[], dnssecOk: boolean): void {
+  message[start] = 0; // the root's name
+  message.writeUInt16BE(TYPE.OPT, start + 1);
+  message.writeUInt16BE(UDP_SIZE, start + 3);
+  message.writeUInt16BE(0, start + 5); // extended code and version
+  message.writeUInt16BE(dnssecOk ? DNSSEC_OK : 0, start + 7);
+  message.writeUInt16BE(message.length - start - OPT_BYTES, start + 9);
+  let at = start + OPT_BYTES;
   for (const { code, data } of options) {
-    opt.writeUInt16BE(code, at);
-    opt.writeUInt16BE(data.length, at + 2);
-    data.copy(opt, at + 4);
+    message.writeUInt16BE(code, at);
+    message.writeUInt16BE(data.length, at + 2);
+    data.copy(message, at + 4);
     at += 4 + data.length;
   }
-  return opt;
 }

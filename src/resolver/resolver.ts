@@ -78,7 +78,8 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   const { cache, coalesce } = needs;
   let plan: Plan | undefined;
   let links: ReadonlyMap<string, string> = new Map();
-  const local = localNames(() => needs.local(plan));
+  let facts = needs.local(plan);
+  const local = localNames(() => facts);
   const hosts = hostsFile(needs.hosts);
   return {
     answer: stack({
@@ -93,6 +94,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       const before = routing;
       const { singleLabels } = needs.settings();
       plan = next;
+      facts = needs.local(plan);
       routing = makeRouting(next, singleLabels);
       const linksBefore = links;
       links = describeLinks(routing.links, needs.settings());

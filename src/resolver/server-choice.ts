@@ -2,6 +2,7 @@ import { DnskeeperError } from '../core/errors.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
+import { Deadlines } from './deadlines.ts';
 import type { ResponseFacts } from './message-read.ts';
 import { ServerHealth } from './server-health.ts';
 import type { StopSignal } from './stop.ts';
@@ -31,9 +32,11 @@ export class ServerChoice {
   readonly #clock: Clock;
   readonly #policy: () => ChoicePolicy;
   readonly #health = new Map<string, ServerHealth>();
+  readonly #deadlines: Deadlines;
 
   constructor(clock: Clock, policy: () => ChoicePolicy) {
     this.#clock = clock;
+    this.#deadlines = new Deadlines(clock, DEADLINE_MS);
     this.#policy = policy;
   }
 
@@ -47,7 +50,8 @@ export class ServerChoice {
     const now = this.#clock.now();
     const order = arrange(entries, this.#policy());
     const probes = order.slice(1).filter(({ health }) => health.takeProbe(now));
-    return new Race(this.#clock, order, probes, attempt, signal).result;
+    return new Race({ clock: this.#clock, deadlines: this.#deadlines, order, probes, attempt, signal })
+      .result;
   }
 
   /** How the servers of one link did, in the order in which a query would ask them now. */
@@ -95,13 +99,26 @@ interface Entry {
 
 const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
 
+const ONCE = { once: true };
+const nothing = (): void => {};
+
 /** Those that failed lately come last; a server that was never tried counts as quick, so that it is tried. */
 function arrange(entries: readonly Entry[], policy: ChoicePolicy): readonly Entry[] {
+  if (entries.length < 2) return entries;
   return entries.toSorted(
     (a, b) =>
       Number(a.health.suspect) - Number(b.health.suspect) ||
       (policy === 'fastest' ? a.health.roundTripMs - b.health.roundTripMs : 0),
   );
+}
+
+interface RaceNeeds {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly order: readonly Entry[];
+  readonly probes: readonly Entry[];
+  readonly attempt: Attempt;
+  readonly signal: StopSignal;
 }
 
 /** One query on its way to the servers of one link. */
@@ -119,38 +136,43 @@ class Race {
   #done = false;
   #refusal: Chosen | undefined;
   #failure: unknown;
-  #cancelNext = (): void => {};
+  #cancelNext: () => void = nothing;
 
-  constructor(
-    clock: Clock,
-    order: readonly Entry[],
-    probes: readonly Entry[],
-    attempt: Attempt,
-    signal: StopSignal,
-  ) {
+  readonly #deadlines: Deadlines;
+
+  constructor({ clock, deadlines, order, probes, attempt, signal }: RaceNeeds) {
+    this.#deadlines = deadlines;
     this.#clock = clock;
     this.#order = order;
     this.#attempt = attempt;
     this.#signal = signal;
     this.#started = clock.now();
     this.result = this.#settled.promise;
-    const cancelEnd = clock.after(DEADLINE_MS, () => this.#fail('DEADLINE', 'no server answered in time'));
-    const stop = (): void => this.#fail('DEADLINE', 'the query was given up');
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-    const end = (): void => {
-      cancelEnd();
-      this.#cancelNext();
-      signal.removeEventListener('abort', stop);
-    };
-    this.result.then(end, end);
+    deadlines.add(this);
+    if (signal.aborted) this.#stop();
+    else signal.addEventListener('abort', this.#stop, ONCE);
     this.#next();
     for (const entry of probes) this.#launch(entry);
   }
 
+  expired(): void {
+    this.#fail('DEADLINE', 'no server answered in time');
+  }
+
+  readonly #stop = (): void => this.#fail('DEADLINE', 'the query was given up');
+
+  /** Nothing of it is left to happen but answers that come late. */
+  #end(): void {
+    this.#done = true;
+    this.#deadlines.delete(this);
+    this.#cancelNext();
+    this.#cancelNext = nothing;
+    this.#signal.removeEventListener('abort', this.#stop);
+  }
+
   #next(): void {
     this.#cancelNext();
-    this.#cancelNext = (): void => {};
+    this.#cancelNext = nothing;
     if (this.#done) return;
     const most = Math.min(this.#order.length * ROUNDS, MOST_ATTEMPTS);
     while (this.#launched < most) {
@@ -217,7 +239,7 @@ class Race {
   }
 
   #finish(chosen: Chosen): void {
-    this.#done = true;
+    this.#end();
     this.#settled.resolve(chosen);
   }
 
@@ -227,7 +249,7 @@ class Race {
       this.#finish(this.#refusal);
       return;
     }
-    this.#done = true;
+    this.#end();
     this.#settled.reject(new DnskeeperError(code, message, cause ?? this.#failure));
   }
 }

@@ -98,10 +98,13 @@ export function skipName(wire: Buffer, at: number): number {
   }
 }
 
+/** Names are put together here before it is known how long they are. */
+const nameRoom = Buffer.alloc(NAME_BYTES);
+
 /** The name at `at` without pointers and in lower case, which makes names comparable; undefined when it is no name. */
 export function nameAt(wire: Buffer, at: number): Buffer | undefined {
   if (skipName(wire, at) < 0) return undefined;
-  const name = Buffer.allocUnsafe(NAME_BYTES);
+  const name = nameRoom;
   let length = 0;
   let position = at;
   for (;;) {
