@@ -75,6 +75,7 @@ function describePlan(plan: Plan): string {
         `${l.servers.length} servers,`,
         l.defaultRoute ? 'answers every name,' : 'answers its own names,',
         l.exclusive ? 'exclusive' : 'shared',
+        ...(l.connectivity === 'portal' ? ['- behind a captive portal'] : []),
         ...(l.unused === undefined ? [] : [`- unused: ${l.unused}`]),
       ].join(' '),
     ),

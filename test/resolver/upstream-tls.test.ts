@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseServer } from '../../src/core/server.ts';
 import { readResponse } from '../../src/resolver/message-read.ts';
@@ -18,6 +18,7 @@ import {
   type ScriptedServer,
   scriptedServer,
 } from '../support/scripted-server.ts';
+import { frontOf, silentServer } from '../support/tcp-ports.ts';
 import { until } from '../support/until.ts';
 import { encrypted, upstreamOf } from '../support/upstream.ts';
 
@@ -285,37 +286,4 @@ async function streamTo(react: (socket: Socket, message: Buffer) => void) {
   let closed = 0;
   const stream = upstreamStream(socket, '127.0.0.1', 10_000, () => void closed++);
   return { stream, closed: () => closed };
-}
-
-/** A port that leads to another one, or to nothing while that is 0. */
-async function frontOf(target: number) {
-  const state = { port: 0, target, connections: 0 };
-  const { port } = await silentServer((socket) => {
-    state.connections++;
-    if (state.target === 0) return void socket.destroy();
-    const onward = connect({ host: '127.0.0.1', port: state.target });
-    onward.on('error', () => socket.destroy());
-    socket.on('close', () => onward.destroy());
-    onward.on('close', () => socket.destroy());
-    socket.pipe(onward).pipe(socket);
-  });
-  state.port = port;
-  return state;
-}
-
-/** Takes connections and says nothing, or what it is told to. */
-async function silentServer(greet: (socket: Socket) => void = () => {}): Promise<{ readonly port: number }> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    greet(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return { port: (server.address() as AddressInfo).port };
 }
