@@ -57,11 +57,16 @@ async function processesHolding(
 ): Promise<ReadonlyMap<string, Pick<ListenerFacts, 'process' | 'unit'>>> {
   const found = new Map<string, Pick<ListenerFacts, 'process' | 'unit'>>();
   if (inodes.size === 0) return found;
-  const pids = (await listed(proc)).filter((name) => /^[0-9]+$/.test(name)).slice(0, MOST_PROCESSES);
+  // systemd holds copies of its services' sockets (file-descriptor store, socket units), so it is asked last.
+  const pids = (await listed(proc))
+    .filter((name) => /^[0-9]+$/.test(name))
+    .sort((a, b) => Number(a === '1') - Number(b === '1'))
+    .slice(0, MOST_PROCESSES);
   for (const pid of pids) {
     for (const fd of await listed(`${proc}/${pid}/fd`)) {
       const inode = /^socket:\[([0-9]+)\]$/.exec(await linkOf(`${proc}/${pid}/fd/${fd}`))?.[1];
-      if (inode !== undefined && inodes.has(inode)) found.set(inode, await processFacts(`${proc}/${pid}`));
+      if (inode !== undefined && inodes.has(inode) && !found.has(inode))
+        found.set(inode, await processFacts(`${proc}/${pid}`));
     }
     if (found.size === inodes.size) break;
   }

@@ -144,6 +144,22 @@ describe('port 53', () => {
     const [listener] = await listenersOnPort53(join(root, 'proc'));
     expect(listener?.unit).toBe(unit);
   });
+
+  test('a socket that systemd keeps a copy of is its service’s', async () => {
+    await put('proc/net/udp', header + row('3500007F:0035', '07', 4711) + row('3600007F:0035', '07', 4712));
+    for (const [pid, name, sockets] of [
+      ['1', 'systemd', [4711, 4712]],
+      ['12', 'dnskeeperd', [4711]],
+    ] as const) {
+      await put(`proc/${pid}/comm`, `${name}\n`);
+      await mkdir(join(root, `proc/${pid}/fd`));
+      for (const inode of sockets) await symlink(`socket:[${inode}]`, join(root, `proc/${pid}/fd/${inode}`));
+    }
+    expect((await listenersOnPort53(join(root, 'proc'))).map(({ process }) => process)).toEqual([
+      'dnskeeperd',
+      'systemd',
+    ]);
+  });
 });
 
 describe('a probe', () => {
