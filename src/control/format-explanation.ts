@@ -32,7 +32,7 @@ export function formatExplanation(explanation: Explanation, terminal: Terminal):
 
 /** What a question would meet at this moment. */
 function putOutlook(page: Page, { own, route, exclusive, servers, cached }: Outlook): void {
-  page.heading('Right now');
+  page.heading('What the local resolver would do now');
   if (own !== undefined) page.text(own, { indent: 2, style: 'notice' });
   if (exclusive) page.text(`No other link than ${route} is ever asked for it.`, { indent: 2 });
   page.rows(

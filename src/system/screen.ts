@@ -33,7 +33,9 @@ const SUSPEND = '\u001a';
 export function openScreen(input: Input, output: Output, events: ScreenEvents): Screen | undefined {
   if (input.isTTY !== true || output.isTTY !== true) return undefined;
   let open = false;
+  let closed = false;
   const enter = (): void => {
+    if (open) return;
     open = true;
     input.setRawMode(true);
     output.write(ENTER);
@@ -54,8 +56,11 @@ export function openScreen(input: Input, output: Output, events: ScreenEvents): 
   const suspend = (): void => {
     leave();
     process.kill(process.pid, 'SIGTSTP');
+    // Without a shell that could continue us the kernel ignores it (POSIX: orphaned process groups).
+    setImmediate(resumed);
   };
   const resumed = (): void => {
+    if (closed) return;
     enter();
     events.resized();
   };
@@ -78,6 +83,7 @@ export function openScreen(input: Input, output: Output, events: ScreenEvents): 
       if (open) output.write(`${HOME}${shown.join('\r\n')}${CLEAR_BELOW}`);
     },
     close() {
+      closed = true;
       process.off('SIGCONT', resumed);
       process.off('exit', leave);
       output.off('resize', resized);

@@ -429,6 +429,17 @@ describe('dnsctl', () => {
       }
     });
 
+    test('takes it again after Ctrl-Z where no shell could wake it', async () => {
+      await serve();
+      const run = onTerminal(dnsctlTop());
+      await until(() => run.out.includes('far.example.org'), 'the first frame', 15_000);
+      run.type('\u001a');
+      await until(() => run.out.split(taken).length === 3, 'the second time');
+      run.type('q');
+      expect(await run.code).toBe(0);
+      expect(run.out.split(given)).toHaveLength(3);
+    });
+
     test('gives it back when the daemon stops, and says so', async () => {
       await serve();
       const run = onTerminal(dnsctlTop());

@@ -11,7 +11,7 @@ import { formatStatus } from '../../src/control/format-status.ts';
 import { formatTop, type TopView } from '../../src/control/format-top.ts';
 import { newPage } from '../../src/control/page.ts';
 import { reportOf } from '../../src/control/report.ts';
-import { agoText, sizeText } from '../../src/control/time-text.ts';
+import { agoText, countText, percentText, sizeText } from '../../src/control/time-text.ts';
 import { columnsOf, cut, wrap } from '../../src/control/wrap.ts';
 import { parseDomain } from '../../src/core/domain.ts';
 import { durationText } from '../../src/core/duration.ts';
@@ -291,6 +291,27 @@ describe('numbers for people', () => {
   test('times of another day carry their date', () => {
     expect(agoText(SAMPLE_NOW - 172_800_000, SAMPLE_NOW)).toBe('2 days ago (2026-11-19 12:00:00)');
     expect(agoText(SAMPLE_NOW, SAMPLE_NOW)).toBe('just now (12:00:00)');
+  });
+
+  test.each([
+    [0, '0 failures'],
+    [1, '1 failure'],
+    [999, '999 failures'],
+    [1000, '1,000 failures'],
+    [1_234_567, '1,234,567 failures'],
+  ])('%i of something', (count, text) => {
+    expect(countText(count, 'failure')).toBe(text);
+  });
+
+  test.each([
+    [0, '0%'],
+    [0.00001, '0.1%'],
+    [0.0345, '3.5%'],
+    [0.5, '50%'],
+    [0.9999, '99%'],
+    [1, '100%'],
+  ])('a part of %f is %s', (part, text) => {
+    expect(percentText(part)).toBe(text);
   });
 
   test('sizes', () => {

@@ -48,7 +48,7 @@ describe('dnsctl and a real dnskeeperd', () => {
     expect(cache.entries.map(({ name, rcode }) => `${name} ${rcode}`)).toContain('www.example.com NOERROR');
 
     const explained = await dnsctl('explain', 'www.example.com');
-    expect(explained.out).toMatch(/Right now\n {2}dns\+udp:.*\n? .*Asked: it is the only one/);
+    expect(explained.out).toMatch(/would do now\n {2}dns\+udp:.*\n? .*Asked: it is the only one/);
     expect(explained.out).toContain('remembered: A NOERROR');
 
     const metrics = await dnsctl('metrics');
