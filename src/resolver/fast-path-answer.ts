@@ -26,11 +26,12 @@ import {
 export type PackedAnswer = Buffer;
 
 const PACKED_HEAD = 14;
+const MOST_MESSAGE_BYTES = 0xffff;
 
 /**
  * Pack a response that is kept for `seconds`. No TTL is told that is longer than `mostSeconds`, and for a negative answer
  * none longer than it is kept (RFC 2308 section 5). Undefined when it cannot be packed: no question, a code that needs
- * EDNS, truncated, or names that would change with a TTL.
+ * EDNS, truncated, names that would change with a TTL, or longer than any message, as one put together may be.
  */
 export function pack(
   response: ResponseFacts,
@@ -41,6 +42,7 @@ export function pack(
   if (question === undefined || rcode > FLAG.rcode || response.truncated) return undefined;
   if (!standsWithoutTtls(response)) return undefined;
   const end = edns?.record.start ?? wire.length;
+  if (end > MOST_MESSAGE_BYTES) return undefined;
   const records = response.records.filter((record) => record.start < end);
   const count = (section: string): number => records.filter((record) => record.section === section).length;
   const options = Buffer.concat(
