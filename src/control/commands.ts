@@ -12,7 +12,6 @@ import {
   type RunCommand,
 } from './command-context.ts';
 import { EXIT } from './command-table.ts';
-import { showTop } from './command-top.ts';
 import { showCache, showMetrics, showQuery, showStatistics } from './commands-resolver.ts';
 import type { Outcome } from './daemon-control.ts';
 import type { StatusReport } from './report.ts';
@@ -28,7 +27,7 @@ export const COMMANDS: Readonly<Record<string, RunCommand>> = {
   cache: showCache,
   statistics: showStatistics,
   metrics: showMetrics,
-  top: showTop,
+  top: async (context) => (await import('./command-top.ts')).showTop(context),
   history: showHistory,
   monitor: showMonitor,
   reload: (context) => change(context, 'reload'),

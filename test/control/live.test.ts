@@ -1,11 +1,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { CONTROL_INTERFACE } from '../../src/control/description.ts';
 import type { CacheReport } from '../../src/core/cache-report.ts';
 import type { StatisticsReport } from '../../src/core/statistics.ts';
+import { callVarlink } from '../../src/system/varlink-client.ts';
 import { askOverUdp, queryWire } from '../support/ask.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { addressAnswer, answerTo, scriptedServer } from '../support/scripted-server.ts';
@@ -69,6 +71,27 @@ describe('dnsctl and a real dnskeeperd', () => {
     expect((await dnsctl('explain', 'www.example.com')).out).toContain('nothing is remembered for it');
   });
 
+  it.skipIf(process.getuid?.() !== 0)(
+    'tells another user no name that anybody asked for (needs root, to become somebody else)',
+    { timeout: 60_000 },
+    async () => {
+      const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+      const { root, dnsctl } = await startDaemon(`dns+udp://${server.host}:${server.port}`);
+      await dnsctl('query', 'www.example.com');
+      chmodSync(root, 0o755);
+      const call = (method: string, parameters = {}) =>
+        callVarlink(join(root, 'run/dnskeeper/io.dnskeeper'), `${CONTROL_INTERFACE}.${method}`, parameters, {
+          deadlineMs: 10_000,
+        });
+      await expect(asNobody(() => call('GetCache', { name: '.' }))).rejects.toMatchObject({
+        error: `${CONTROL_INTERFACE}.PermissionDenied`,
+        parameters: { got: 'uid 65534' },
+      });
+      expect(JSON.stringify(await asNobody(() => call('GetStatistics')))).not.toContain('example.com');
+      expect(JSON.stringify(await call('GetCache', { name: '.' }))).toContain('example.com');
+    },
+  );
+
   it('doctor says who cannot be reached', { timeout: 60_000 }, async () => {
     const server = await scriptedServer(() => undefined);
     await server.close();
@@ -85,6 +108,16 @@ describe('dnsctl and a real dnskeeperd', () => {
     expect(await dnsctl('status')).toMatchObject({ code: 1 });
   });
 });
+
+/** Do something as another user; the kernel notes who connects at the moment of the call. */
+function asNobody<T>(act: () => Promise<T>): Promise<T> {
+  process.seteuid?.(65_534);
+  try {
+    return act();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
 
 /** A daemon below a root of its own, which asks this server and answers on a port of the loopback. */
 async function startDaemon(server: string) {
@@ -115,5 +148,5 @@ async function startDaemon(server: string) {
   await until(() => existsSync(join(root, 'run/dnskeeper/io.dnskeeper')), 'the daemon takes calls', 20_000);
   const bound = async (): Promise<boolean> => (await dnsctl('status')).out.includes('bound: ');
   await until(bound, 'the resolver answers', 20_000);
-  return { port: free.port, dnsctl };
+  return { root, port: free.port, dnsctl };
 }
