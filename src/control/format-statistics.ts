@@ -107,7 +107,10 @@ function latency(page: Page, times: Latency): void {
   const labels = times.counts.map((_, index) => bucketName(times.boundsMs, index));
   const label = Math.max(...labels.map((text) => text.length));
   const number = groupedText(most).length;
+  const first = times.counts.findIndex((count) => count > 0);
+  const last = times.counts.findLastIndex((count) => count > 0);
   for (const [index, count] of times.counts.entries()) {
+    if (index < first || index > last) continue;
     const bar = '#'.repeat(count === 0 ? 0 : Math.max(1, Math.round((count / most) * BAR)));
     const line = `${(labels[index] ?? '').padEnd(label)}  ${groupedText(count).padStart(number)}  ${bar}`;
     page.line(line.trimEnd(), { indent: 2 });
