@@ -6,7 +6,7 @@ import type { ResponseFacts } from './message-read.ts';
 import type { Answer, Answerer, AnswerOrigin, Query } from './query.ts';
 import type { Route, RouteLink, Routing } from './routing.ts';
 import type { Chosen, ServerChoice } from './server-choice.ts';
-import type { StopSignal } from './stop.ts';
+import { Stop, type StopSignal } from './stop.ts';
 import type { Upstream } from './upstream.ts';
 import { RCODE } from './wire.ts';
 
@@ -16,6 +16,8 @@ export interface ForwardNeeds {
   readonly routing: () => Routing;
   readonly choice: ServerChoice;
   readonly upstream: Upstream;
+  /** Tells when one of a route's links goes or becomes another one: what is under way there is asked anew. */
+  readonly routeEnded?: (route: string) => StopSignal;
   /** An answer of this route holds what another one said, so it has to go when that one does. */
   readonly mixed?: (route: string, other: string) => void;
 }
@@ -38,8 +40,9 @@ async function forward(
 ): Promise<Answer> {
   const route = needs.routing().routeOf(query.name, query.type);
   if (typeof route === 'string') return unasked(query, route);
+  const ended = needs.routeEnded?.(route.key);
   try {
-    const { chosen, link } = await askRoute(needs, route, query, signal);
+    const { chosen, link } = await askUntil(ended, needs, route, query, signal);
     const { server, tookMs } = chosen;
     const response = believed(needs, query, chosen);
     const origin = {
@@ -56,7 +59,28 @@ async function forward(
     );
   } catch (error) {
     if (signal.aborted) throw error;
+    if (ended?.aborted && redirects > 0) return forward(needs, query, signal, redirects - 1);
     return failure(query, route, extendedErrorOf(error));
+  }
+}
+
+/** Whoever asked over a network that is gone would wait for nobody, so the end of the route ends the question too. */
+async function askUntil(
+  ended: StopSignal | undefined,
+  needs: ForwardNeeds,
+  route: Route,
+  query: Query,
+  signal: StopSignal,
+): Promise<Heard> {
+  if (ended === undefined || signal.aborted) return askRoute(needs, route, query, signal);
+  const stop = new Stop();
+  const abort = (): void => stop.abort();
+  const signals = [ended, signal];
+  for (const one of signals) one.addEventListener('abort', abort);
+  try {
+    return await askRoute(needs, route, query, stop);
+  } finally {
+    for (const one of signals) one.removeEventListener('abort', abort);
   }
 }
 
@@ -120,12 +144,7 @@ function believed(needs: ForwardNeeds, query: Query, { response, server }: Chose
 }
 
 /** All links of a route at once: the first that has something wins, and "no such name" only when nobody knows better. */
-function askRoute(
-  needs: ForwardNeeds,
-  route: Route,
-  query: Query,
-  signal: StopSignal,
-): Promise<{ readonly chosen: Chosen; readonly link: RouteLink }> {
+function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopSignal): Promise<Heard> {
   const { choice, upstream } = needs;
   const askLink = async (link: RouteLink, stop: StopSignal) => {
     const chosen = await choice.ask(

@@ -14,6 +14,7 @@ import type { Answerer, Query, Stage } from './query.ts';
 import { makeRouting, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
 import { stack } from './stages.ts';
+import { Stop } from './stop.ts';
 import { Upstream, type UpstreamNeeds } from './upstream.ts';
 
 /** The settings that the resolver follows; read anew for every query. */
@@ -65,11 +66,20 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   });
   const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
   const mixed = new Map<string, Set<string>>();
+  /** By route: what those wait for who have asked over it. */
+  const ends = new Map<string, Stop>();
   let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false };
   const forward = forwarder({
     routing: () => routing,
     choice,
     upstream,
+    routeEnded(route) {
+      const known = ends.get(route);
+      if (known !== undefined) return known;
+      const end = new Stop();
+      ends.set(route, end);
+      return end;
+    },
     mixed(route, other) {
       const others = mixed.get(route) ?? new Set();
       mixed.set(route, others.add(other));
@@ -101,11 +111,16 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       const changed = changedLinks(linksBefore, links);
       if (changed.size === 0) return;
       upstream.forget();
-      for (const route of staleRoutes(before.keys, mixed, changed)) {
+      const stale = staleRoutes(before.keys, mixed, changed);
+      for (const route of stale) {
         needs.dropRoute(route);
         mixed.delete(route);
       }
       choice.forgive();
+      for (const route of stale) {
+        ends.get(route)?.abort();
+        ends.delete(route);
+      }
     },
     routeKeyOf(query) {
       const route = routing.routeOf(query.name, query.type);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { link, vpn } from '../support/links.ts';
 import { resolverOver } from '../support/resolver.ts';
 import { addressAnswer, answerTo, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { until } from '../support/until.ts';
 import { wireName } from '../support/wire-name.ts';
 
 const CNAME = 5;
@@ -71,6 +72,44 @@ describe('one server', () => {
   it('that refuses, with nobody else to ask, has its refusal told', async () => {
     const server = await scriptedServer((question) => answerTo(question, { rcode: REFUSED }));
     expect((await resolverOver([uplink(server)]).ask('www.example.com')).rcode).toBe('REFUSED');
+  });
+});
+
+describe('a question that is under way', () => {
+  // A profile switch takes a network's addresses away some time before it says so.
+  it('is asked anew when its network goes, of whoever is there then', async () => {
+    const gone = await scriptedServer(() => undefined);
+    const here = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    const resolver = resolverOver([uplink(gone)]);
+    const answer = resolver.ask('www.example.com');
+    await until(() => gone.asked.length > 0, 'the question is under way');
+    resolver.plan([uplink(here)]);
+    expect((await answer).answers).toEqual(['www.example.com A 192.0.2.7']);
+  });
+
+  it('ends with a refusal when the last network goes', async () => {
+    const gone = await scriptedServer(() => undefined);
+    const resolver = resolverOver([uplink(gone)]);
+    const answer = resolver.ask('www.example.com');
+    await until(() => gone.asked.length > 0, 'the question is under way');
+    resolver.plan([]);
+    expect((await answer).rcode).toBe('REFUSED');
+  });
+
+  it('goes on when another network comes or goes', async () => {
+    let answerNow = (): void => {};
+    const server = await scriptedServer((question) => {
+      answerNow = () => server.send(addressAnswer(question, '192.0.2.7'), question.port);
+      return undefined;
+    });
+    const office = await scriptedServer((question) => addressAnswer(question, '10.0.0.1'));
+    const resolver = resolverOver([uplink(server)]);
+    const answer = resolver.ask('www.example.com');
+    await until(() => server.asked.length > 0, 'the question is under way');
+    resolver.plan([uplink(server), vpn({ servers: [at(office)], searches: ['corp.example'] })]);
+    answerNow();
+    expect((await answer).answers).toEqual(['www.example.com A 192.0.2.7']);
+    expect(office.asked).toEqual([]);
   });
 });
 
