@@ -3,6 +3,7 @@ import { formatServer, type Server } from '../core/server.ts';
 import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { Deadlines } from './deadlines.ts';
+import { EncryptionError } from './encryption.ts';
 import type { ResponseFacts } from './message-read.ts';
 import { ServerHealth } from './server-health.ts';
 import type { StopSignal } from './stop.ts';
@@ -21,8 +22,12 @@ export interface Chosen {
   readonly tookMs: number;
 }
 
-/** Each server is asked at most this often for one query, and all of them together so many times. */
-const ROUNDS = 3;
+/**
+ * Each server is asked at most this often for one query, after pauses that double, and all of them together so many
+ * times: where three packets of ten are lost, half of all attempts come to nothing.
+ */
+const ROUNDS = 8;
+const LONGEST_PAUSE_MS = 1000;
 const MOST_ATTEMPTS = 12;
 /** Less than libc's five seconds, so that the client hears from us before it gives up. */
 const DEADLINE_MS = 4500;
@@ -48,7 +53,7 @@ export class ServerChoice {
   ask(link: string, servers: readonly Server[], attempt: Attempt, signal: StopSignal): Promise<Chosen> {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
     const now = this.#clock.now();
-    const order = arrange(entries, this.#policy());
+    const order = arrange(entries, this.#policy(), now);
     const probes = order.slice(1).filter(({ health }) => health.takeProbe(now));
     return new Race({ clock: this.#clock, deadlines: this.#deadlines, order, probes, attempt, signal })
       .result;
@@ -57,7 +62,7 @@ export class ServerChoice {
   /** How the servers of one link did, in the order in which a query would ask them now. */
   ranking(link: string, servers: readonly Server[]): readonly ServerReport[] {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
-    return arrange(entries, this.#policy()).map(({ server, health }) =>
+    return arrange(entries, this.#policy(), this.#clock.now()).map(({ server, health }) =>
       health.report(link, formatServer(server)),
     );
   }
@@ -99,16 +104,19 @@ interface Entry {
 
 const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
 
+const isSilence = (error: unknown): boolean =>
+  error instanceof DnskeeperError && error.code === 'DEADLINE' && !(error instanceof EncryptionError);
+
 const ONCE = { once: true };
 const nothing = (): void => {};
 
 /** Those that failed lately come last; a server that was never tried counts as quick, so that it is tried. */
-function arrange(entries: readonly Entry[], policy: ChoicePolicy): readonly Entry[] {
+function arrange(entries: readonly Entry[], policy: ChoicePolicy, now: number): readonly Entry[] {
   if (entries.length < 2) return entries;
   return entries.toSorted(
     (a, b) =>
       Number(a.health.suspect) - Number(b.health.suspect) ||
-      (policy === 'fastest' ? a.health.roundTripMs - b.health.roundTripMs : 0),
+      (policy === 'fastest' ? a.health.expectedMs(now) - b.health.expectedMs(now) : 0),
   );
 }
 
@@ -179,10 +187,13 @@ class Race {
       const round = Math.floor(this.#launched / this.#order.length);
       const entry = this.#order[this.#launched++ % this.#order.length];
       if (entry === undefined || this.#out.has(entry)) continue;
-      this.#cancelNext = this.#clock.after(entry.health.patienceMs * 2 ** round, () => {
-        entry.health.late(this.#clock.now());
-        this.#next();
-      });
+      this.#cancelNext = this.#clock.after(
+        Math.min(entry.health.patienceMs * 2 ** round, LONGEST_PAUSE_MS),
+        () => {
+          entry.health.late(this.#clock.now());
+          this.#next();
+        },
+      );
       this.#launch(entry);
       return;
     }
@@ -202,7 +213,7 @@ class Race {
   #heard(entry: Entry, response: ResponseFacts, started: number): void {
     const now = this.#clock.now();
     this.#open--;
-    entry.health.answered(now - started);
+    entry.health.answered(now - started, now);
     const chosen = { response, server: entry.server, tookMs: now - this.#started };
     if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) {
       const first = this.#order[0];
@@ -222,7 +233,9 @@ class Race {
     if (this.#signal.aborted) return;
     this.#failure = error;
     entry.health.failed(this.#clock.now(), error);
-    this.#drop(entry);
+    // Silence is no word of the server: a later copy of the question may still be answered, if there is nothing to tell.
+    if (!isSilence(error) || this.#refusal !== undefined) this.#drop(entry);
+    else if (!this.#done && this.#open === 0) this.#next();
   }
 
   /** It has had its say on this query; whoever comes next is asked at once. */

@@ -8,6 +8,8 @@ const LEAST_PATIENCE_MS = 30;
 const MOST_PATIENCE_MS = 600;
 const FIRST_PROBE_MS = 1000;
 const LONGEST_PROBE_MS = 30_000;
+/** What is known of a server's quickness counts half after so long. */
+const HALF_LIFE_MS = 2 * 60_000;
 
 /**
  * What is remembered about one server. Round trips are smoothed as TCP does (RFC 6298). A server that was late or lost
@@ -16,6 +18,7 @@ const LONGEST_PROBE_MS = 30_000;
 export class ServerHealth {
   #smoothed: number | undefined;
   #variation = 0;
+  #answeredAt = 0;
   #suspect = false;
   #probeAt = 0;
   #probePause = FIRST_PROBE_MS;
@@ -35,9 +38,13 @@ export class ServerHealth {
     return this.#suspect;
   }
 
-  /** 0 for one that has not answered yet. */
-  get roundTripMs(): number {
-    return this.#smoothed ?? 0;
+  /**
+   * How long an answer is likely to take; 0 for one that has not answered yet. It halves with time, so that a server
+   * which was slow once is tried again some day.
+   */
+  expectedMs(now: number): number {
+    if (this.#smoothed === undefined) return 0;
+    return this.#smoothed * 0.5 ** (Math.max(0, now - this.#answeredAt) / HALF_LIFE_MS);
   }
 
   /** How long it usually takes at most. */
@@ -60,9 +67,11 @@ export class ServerHealth {
     this.#counts.hedgesWon++;
   }
 
-  answered(tookMs: number): void {
+  answered(tookMs: number, now: number): void {
     this.#counts.answers++;
-    if (this.#smoothed === undefined) {
+    const isOld = now - this.#answeredAt > 2 * HALF_LIFE_MS;
+    this.#answeredAt = now;
+    if (this.#smoothed === undefined || isOld) {
       this.#smoothed = tookMs;
       this.#variation = tookMs / 2;
     } else {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DnskeeperError } from '../../src/core/errors.ts';
 import { parseServer, type Server } from '../../src/core/server.ts';
 import { type ResponseFacts, readResponse } from '../../src/resolver/message-read.ts';
 import { type ChoicePolicy, ServerChoice } from '../../src/resolver/server-choice.ts';
@@ -89,7 +90,27 @@ describe('strict', () => {
     const before = clock.now();
     await expect(ask()).rejects.toMatchObject({ code: 'DEADLINE' });
     expect(clock.now() - before).toBeLessThanOrEqual(5000);
-    expect(asked.length).toBeLessThanOrEqual(6);
+    expect(asked.length).toBeLessThanOrEqual(12);
+    expect(new Set(asked)).toEqual(new Set([first, second]));
+  });
+
+  it('a refusal is told once the others have been silent for their time', async () => {
+    const { ask, clock } = choosing({ [text(first)]: { after: 1, rcode: REFUSED }, [text(second)]: 'dead' });
+    const before = clock.now();
+    expect((await ask()).response.rcode).toBe(REFUSED);
+    expect(clock.now() - before).toBeLessThanOrEqual(2500);
+  });
+
+  it.each([1, 2, 3, 4, 5])('the only server answers although %i packets in a row are lost', async (lose) => {
+    const { ask, asked } = choosing({ [text(first)]: { after: 5, lose } }, [first]);
+    expect((await ask()).response.rcode).toBe(NOERROR);
+    expect(asked.length).toBe(lose + 1);
+  });
+
+  it('a word of the server ends its turn: garbage is not asked for again', async () => {
+    const { ask, asked } = choosing({ [text(first)]: 'unreachable' });
+    await expect(ask()).rejects.toMatchObject({ code: 'DEADLINE' });
+    expect(asked).toEqual([first]);
   });
 
   it('a lost packet to the only server is sent again', async () => {
@@ -104,6 +125,32 @@ it('fastest: the quickest is asked once all are known', async () => {
   const { ask } = choosing(script, [first, second, third], 'fastest');
   for (let i = 0; i < 3; i++) await ask();
   for (let i = 0; i < 5; i++) expect((await ask()).server).toBe(second);
+});
+
+it('fastest: one that was slow once is tried again some day, and kept to if it has become quick', async () => {
+  const script: Script = { [text(first)]: { after: 140 }, [text(second)]: { after: 20 } };
+  const { ask, clock } = choosing(script, [first, second], 'fastest');
+  for (let i = 0; i < 4; i++) await ask();
+  script[text(first)] = { after: 1 };
+  expect((await ask()).server).toBe(second);
+  const chosen = new Set<Server>();
+  for (let minute = 0; minute < 20; minute++) {
+    clock.advance(60_000);
+    script[text(second)] = { after: 20 };
+    chosen.add((await ask()).server);
+  }
+  expect(chosen.has(first)).toBe(true);
+  expect((await ask()).server).toBe(first);
+});
+
+it('fastest: a dead one is not tried more often for being unknown', async () => {
+  const { ask, asked } = choosing(
+    { [text(first)]: 'dead', [text(second)]: { after: 5 } },
+    [first, second],
+    'fastest',
+  );
+  for (let i = 0; i < 10; i++) expect((await ask()).server).toBe(second);
+  expect(asked.filter((server) => server === first).length).toBe(1);
 });
 
 it('a query that is given up asks nobody any more', async () => {
@@ -148,7 +195,7 @@ function choosing(
     return new Promise((resolve, reject) => {
       if (behaviour === 'unreachable') reject(new Error('no route'));
       else if (behaviour === 'dead' || behaviour === undefined)
-        clock.after(2000, () => reject(new Error('no answer')));
+        clock.after(2000, () => reject(new DnskeeperError('DEADLINE', 'no answer')));
       else if ((behaviour.lose ?? 0) > 0) behaviour.lose = (behaviour.lose ?? 0) - 1;
       else clock.after(behaviour.after, () => resolve(responseWith(behaviour.rcode ?? NOERROR ?? 0)));
     });
