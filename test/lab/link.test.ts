@@ -114,15 +114,17 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
     });
   });
 
-  test('a bind mount is written in place and never renamed over', async () => {
+  test('a bind mount is written in place and never renamed over, also where the file is private to somebody else', async () => {
     const bind =
-      'echo nameserver 192.0.2.7 > /var/tmp/mounted && mount --bind /var/tmp/mounted /etc/resolv.conf';
+      'echo nameserver 192.0.2.7 > /var/tmp/mounted && chown nobody:nogroup /var/tmp/mounted && ' +
+      'chmod 0600 /var/tmp/mounted && mount --bind /var/tmp/mounted /etc/resolv.conf';
     await stopped(bind, 'systemctl stop dnskeeper; umount /etc/resolv.conf', async () => {
       await untilLink(machine, 'bind-mount');
       await machine.until(`cmp -s /etc/resolv.conf ${ourFile}`, 'the mounted file says what ours says');
       expect(await machine.ok('stat -c %i /etc/resolv.conf')).toBe(
         await machine.ok('stat -c %i /var/tmp/mounted'),
       );
+      expect(await machine.ok('stat -c "%U %a" /var/tmp/mounted')).toBe('nobody 600');
       await machine.ok('nmcli device modify eth-a ipv4.ignore-auto-dns yes ipv4.dns 10.20.0.2');
       await machine.until('grep -qx "nameserver 10.20.0.2" /etc/resolv.conf', 'the mounted file follows');
       await machine.ok("nmcli connection up 'Wired connection 1'");
