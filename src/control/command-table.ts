@@ -81,7 +81,7 @@ export const DNSCTL: ProgramEntry = {
       name: 'cache',
       text: 'Show the answers that the local resolver remembers (root)',
       detail: [
-        'Those asked for most often come first, each with the time it has left, the route it came by, and its records. What clients asked for is private, so this needs root, or the user that the daemon runs as.',
+        'Those given most often come first, what the fast path gave apart, each with the time it has left, the route it came by, and its records. What clients asked for is private, so this needs root, or the user that the daemon runs as.',
       ],
       options: [
         JSON_OPTION,

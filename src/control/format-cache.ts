@@ -11,7 +11,7 @@ export function formatCache(cache: CacheReport, name: string, most: number, term
   const below = name === '.' ? '' : ` for ${name} and names below it`;
   page.text(`${countText(cache.matching, 'remembered answer')}${below}`, { style: 'strong' });
   page.text(
-    `${countText(entries, 'answer')} in ${sizeText(bytes)} in all; those asked for most often first`,
+    `${countText(entries, 'answer')} in ${sizeText(bytes)} in all; those given most often first, the fast path apart`,
     {
       indent: 2,
     },

@@ -47,6 +47,11 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
     unseen.push('Not every program on port 53 can be named without root; run it with sudo.');
   }
   const wsl = await lookAtWsl(at, unseen);
+  // Both wait for answers, so they wait together.
+  const [resolver, probes] = await Promise.all([
+    looking.resolver && lookAtResolver(looking.resolver, looking),
+    looking.probe ? probeAll(resolvConf.content ?? '', looking) : undefined,
+  ]);
   return {
     resolvConf,
     ourFile: await realpath(paths.resolvConf).catch(() => paths.resolvConf),
@@ -54,8 +59,8 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
     ...(hosts === undefined ? {} : { nsswitchHosts: hosts }),
     writers: await runningWriters(at('/proc')),
     listeners,
-    ...(looking.resolver === undefined ? {} : { resolver: await lookAtResolver(looking.resolver, looking) }),
-    ...(looking.probe ? { probes: await probeAll(resolvConf.content ?? '', looking) } : {}),
+    ...(resolver === undefined ? {} : { resolver }),
+    ...(probes === undefined ? {} : { probes }),
     networkManager: await lookAtNetworkManager(at, unseen),
     appArmor: await lookAtAppArmor(at),
     docker: await exists(at('/run/docker.sock')),
