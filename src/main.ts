@@ -214,6 +214,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     libc,
     sockets,
     settings,
+    threads: () => settings().threads,
     isOwn: (host, port) => resolver.isOwn(host, port),
   });
   held.defer(() => live.close());

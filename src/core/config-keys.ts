@@ -86,6 +86,15 @@ export const CONFIG_KEYS = [
     parse: parseFlag,
   },
   {
+    key: 'resolver.threads',
+    type: 'whole number from 1 to 8',
+    default: '1',
+    why: 'How many threads answer what is cached; one is enough for a machine that asks for itself.',
+    detail:
+      'Each keeps a table of up to 16 MB of its own. Read at start: a change counts after a restart of the daemon.',
+    parse: parseThreads,
+  },
+  {
     key: 'resolver.listen',
     type: 'list of addresses: "IP" or "dns+udp://IP:port", at most 8',
     default: '[]',
@@ -200,6 +209,16 @@ function listOf<T>(
     return parsed(values);
   };
 }
+
+function parseThreads(value: unknown): Parsed<number> {
+  const number = typeof value === 'bigint' ? Number(value) : value;
+  return typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= MOST_THREADS
+    ? parsed(number)
+    : refused('no whole number in range');
+}
+
+/** More than this only wait for each other at the socket. */
+const MOST_THREADS = 8;
 
 function parseSearch(text: string): Parsed<SearchEntry> {
   const routingOnly = text.startsWith('~');

@@ -12,6 +12,7 @@ export interface Config {
   readonly portal: ConfigValue<'resolver.portal'>;
   readonly dnssec: ConfigValue<'resolver.dnssec'>;
   readonly singleLabels: ConfigValue<'resolver.single-labels'>;
+  readonly threads: ConfigValue<'resolver.threads'>;
   readonly listen: ConfigValue<'resolver.listen'>;
   readonly vpn: ConfigValue<'policy.vpn'>;
   /** Milliseconds that the last good servers stay over a gap. */
@@ -41,6 +42,7 @@ export const DEFAULT_CONFIG: Config = {
   portal: 'strict',
   dnssec: 'no',
   singleLabels: false,
+  threads: 1,
   listen: [],
   vpn: 'prefer',
   graceMs: 2000,
@@ -61,6 +63,7 @@ const FIELD: Readonly<Record<string, keyof Config>> = {
   'resolver.portal': 'portal',
   'resolver.dnssec': 'dnssec',
   'resolver.single-labels': 'singleLabels',
+  'resolver.threads': 'threads',
   'resolver.listen': 'listen',
   'policy.vpn': 'vpn',
   'policy.grace': 'graceMs',

@@ -48,8 +48,8 @@ export interface FastThreadOptions {
 /** A worker that ran this long was not broken from the start. */
 const SOUND_AFTER_MS = 60_000;
 
-/** Nothing that a worker does takes a hundredth of it. */
-const HANGS_AFTER_MS = 5000;
+/** Nothing that a worker does takes a thousandth of it, but for its start on a machine that is busy booting. */
+const HANGS_AFTER_MS = 10_000;
 
 /** Start a worker; packets wait in the sockets while it is replaced. */
 export function startThread(options: FastThreadOptions): FastThread {

@@ -32,6 +32,8 @@ export interface LiveNeeds {
   /** Where sockets wait that an earlier process had. */
   readonly sockets?: SocketStore;
   readonly settings: () => ResolverSettings;
+  /** How many workers the fast path has, asked once when it starts; one where left out. */
+  readonly threads?: () => number;
   /** Whether our own sockets stand at an address. */
   readonly isOwn: (host: string, port: number) => boolean;
 }
@@ -92,7 +94,15 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   const answer = counting(resolver.answer, counters, () => names.heard);
   const reception = new Reception(answer, log, () => fast?.path.statistics().hits ?? 0);
   const startFast = (calls: Libc): FastUdp =>
-    fastUdp({ libc: calls, clock, log, reception, refresh: (query) => cache.refresh(query), sockets });
+    fastUdp({
+      libc: calls,
+      clock,
+      log,
+      reception,
+      refresh: (query) => cache.refresh(query),
+      sockets,
+      threads: needs.threads?.() ?? 1,
+    });
   return {
     resolver,
     cache,

@@ -12,13 +12,14 @@ import {
   type Miss,
   startFastPath,
 } from '../../src/resolver/fast-path.ts';
-import type { FastPathData } from '../../src/resolver/fast-path-messages.ts';
+import { CONTROL, COUNTERS, type FastPathData } from '../../src/resolver/fast-path-messages.ts';
 import { startPlainPath } from '../../src/resolver/fast-path-plain.ts';
 import { fit as cutToSize } from '../../src/resolver/message.ts';
 import { readQuery } from '../../src/resolver/message-read.ts';
-import { systemClock } from '../../src/system/clock.ts';
+import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { loadLibc } from '../../src/system/libc.ts';
 import { addresses, fakeServers } from '../support/fake-servers.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { type QueryWish, queryWire } from '../support/query-wire.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { until } from '../support/until.ts';
@@ -38,10 +39,17 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** What some tests want otherwise. */
+interface Given extends Pick<FastPathOptions, 'threads'> {
+  readonly clock?: Clock;
+  /** Hears what each worker is started with, and may give another worker in its place. */
+  readonly worker?: (data: FastPathData) => Worker | undefined;
+}
+
 /** Answers in a worker with recvmmsg, or on Node's own sockets. */
 type Kind = 'worker' | 'plain';
 
-async function underTest(kind: Kind, workers: Worker[] = []) {
+async function underTest(kind: Kind, workers: Worker[] = [], given: Given = {}) {
   const port = await freePort();
   const servers = fakeServers();
   const misses: Miss[] = [];
@@ -86,26 +94,29 @@ async function underTest(kind: Kind, workers: Worker[] = []) {
         clock: systemClock,
         log,
       });
-    const fd = libc?.datagrams.bindUdp(loopback, port) ?? -1;
+    const { threads = 1 } = given;
+    const bind = (): number => libc?.datagrams.bindUdp(loopback, port, { reusePort: threads > 1 }) ?? -1;
+    const fds = Array.from({ length: threads }, bind);
     const started = startFastPath({
       ...shared,
       libc: libc as NonNullable<typeof libc>,
-      clock: systemClock,
+      clock: given.clock ?? systemClock,
       log,
+      threads,
       makeWorker(data: FastPathData) {
         const file = new URL('../../src/resolver/fast-path-worker.ts', import.meta.url);
-        const worker = new Worker(file, { workerData: data });
+        const worker = given.worker?.(data) ?? new Worker(file, { workerData: data });
         workers.push(worker);
         return worker;
       },
     });
-    const socket: FastSocket = { fds: [fd], service: 'full' };
+    const socket: FastSocket = { fds, service: 'full' };
     started.add(socket);
     return {
       ...started,
       async close() {
         await started.remove(socket);
-        closeSync(fd);
+        for (const fd of fds) closeSync(fd);
         await started.close();
       },
     };
@@ -247,6 +258,91 @@ describe('the worker of the fast path', () => {
     expect(log.lines).toMatchObject([{ level: 'error', text: expect.stringContaining('a new one') }]);
   });
 });
+
+describe('several workers of the fast path', () => {
+  it('share a port, answer alike, and are counted together', async () => {
+    const started: FastPathData[] = [];
+    const { path, port, ask, cache } = await underTest('worker', [], {
+      threads: 2,
+      worker: (data) => void started.push(data),
+    });
+    await ask();
+    const counted = (which: number): readonly number[] => started.map(({ counters }) => counters[which] ?? 0);
+    // Which worker gets a packet hangs on the client's port alone.
+    await until(async () => {
+      await askFrom(port);
+      return counted(COUNTERS.hits).every((hits) => hits > 0);
+    }, 'both workers answer from their tables');
+    expect(path.statistics().hits).toBe(counted(COUNTERS.hits).reduce((sum, hits) => sum + hits));
+    expect(path.statistics().misses).toBe(counted(COUNTERS.misses).reduce((sum, misses) => sum + misses));
+    path.invalidate();
+    cache.flush();
+    const misses = path.statistics().misses;
+    await askFrom(port);
+    expect(path.statistics().misses).toBe(misses + 1);
+  });
+
+  it('are replaced each by itself', async () => {
+    const workers: Worker[] = [];
+    const { path, port } = await underTest('worker', workers, { threads: 2 });
+    const ended = workers[1]?.terminate();
+    await until(async () => {
+      await Promise.race([askFrom(port), ended]);
+      return workers.length === 3;
+    }, 'there is a new worker');
+    for (let i = 0; i < 16; i++) await askFrom(port);
+    expect(path.statistics().restarts).toBe(1);
+  });
+});
+
+describe('a worker that hangs', () => {
+  it('is replaced, and what was asked meanwhile is answered', async () => {
+    const clock = manualClock();
+    const workers: Worker[] = [];
+    const { path, ask, log } = await underTest('worker', workers, {
+      clock,
+      worker: () => (workers.length === 0 ? new Worker('for (;;);', { eval: true }) : undefined),
+    });
+    const asked = ask();
+    clock.advance(10_000);
+    await until(() => {
+      clock.advance(0);
+      return workers.length === 2;
+    }, 'there is a new worker');
+    expect((await asked).answers).toMatchObject([{ data: '192.0.2.1' }]);
+    expect(path.statistics().restarts).toBe(1);
+    expect(log.lines[0]).toMatchObject({ level: 'error', text: expect.stringContaining('hangs') });
+  });
+
+  it('is told from one that has nothing to do', async () => {
+    const clock = manualClock();
+    const workers: Worker[] = [];
+    const seen: FastPathData[] = [];
+    const { path, ask } = await underTest('worker', workers, {
+      clock,
+      worker: (data) => void seen.push(data),
+    });
+    await ask();
+    const awake = (): number => Atomics.load(seen[0]?.control ?? new Int32Array(4), CONTROL.awake);
+    for (let round = 0; round < 5; round++) {
+      const before = awake();
+      clock.advance(10_000);
+      await until(() => awake() !== before, 'the worker comes round');
+    }
+    expect(path.statistics().restarts).toBe(0);
+  });
+});
+
+/** Ask from a port that nobody had before. */
+async function askFrom(port: number): Promise<void> {
+  const client = createSocket('udp4');
+  try {
+    client.send(queryWire(), port, '127.0.0.1');
+    await once(client, 'message', { signal: AbortSignal.timeout(5000) });
+  } finally {
+    client.close();
+  }
+}
 
 /** A client in a thread of its own: waits for step 0, asks, and tells by step 1 that it has an answer. */
 const ASK_WHEN_TOLD = `

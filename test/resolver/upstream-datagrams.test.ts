@@ -188,7 +188,7 @@ describe('the pool', () => {
     clock.advance(10_000);
     await Promise.all(Array.from({ length: 100 }, () => ask(pool, server)));
     const after = new Set(server.asked.slice(100).map(({ port }) => port));
-    expect(after.intersection(before).size).toBeLessThan(4);
+    expect([...after].filter((port) => before.has(port)).length).toBeLessThan(4);
   });
 
   it('leaves a port after 200 questions', async () => {
@@ -209,7 +209,7 @@ describe('the pool', () => {
     pool.renew();
     await Promise.all(Array.from({ length: 64 }, () => ask(pool, server)));
     const after = new Set(server.asked.slice(64).map(({ port }) => port));
-    expect(after.intersection(before).size).toBeLessThan(4);
+    expect([...after].filter((port) => before.has(port)).length).toBeLessThan(4);
   });
 
   it('ends a question whose server says nothing after two seconds, and takes another port for the next', async () => {
