@@ -31,19 +31,30 @@ export const besideMeasured = (command: readonly string[]): readonly string[] =>
   ...command,
 ];
 
-/** The zone that `startAuthority` serves; every name below it has one address, good for a day. */
+/** The zone that `startAuthority` serves unless told otherwise; a name below it has one address, good for a day. */
 export const ZONE = 'bench.example';
 
-/** An authoritative server in C that knows every name below the zone, so that it is never what is waited for. */
-export async function startAuthority(folder: string): Promise<Program> {
+/** An authoritative server in C that knows every name below its zones, so that it is never what is waited for. */
+export async function startAuthority(
+  folder: string,
+  zones: Readonly<Record<string, string>> = { [ZONE]: '192.0.2.1' },
+): Promise<Program> {
   const port = await freePort();
   const own = join(folder, `knot-${port}`);
   mkdirSync(own);
-  const soa = `@ 86400 SOA ns.${ZONE}. hostmaster.${ZONE}. 1 3600 600 86400 300`;
-  const records = [soa, `@ 86400 NS ns.${ZONE}.`, 'ns 86400 A 127.0.0.1', '* 86400 A 192.0.2.1'];
-  writeFileSync(join(own, 'zone'), `$ORIGIN ${ZONE}.\n${records.join('\n')}\n`);
-  writeFileSync(join(own, 'knot.conf'), knotConfiguration(own, port));
-  return start('knot', port, besideMeasured(['knotd', '-c', join(own, 'knot.conf')]), own);
+  for (const [zone, address] of Object.entries(zones)) {
+    const soa = `@ 86400 SOA ns.${zone}. hostmaster.${zone}. 1 3600 600 86400 300`;
+    const records = [soa, `@ 86400 NS ns.${zone}.`, 'ns 86400 A 127.0.0.1', `* 86400 A ${address}`];
+    writeFileSync(join(own, zone), `$ORIGIN ${zone}.\n${records.join('\n')}\n`);
+  }
+  writeFileSync(join(own, 'knot.conf'), knotConfiguration(own, port, Object.keys(zones)));
+  return start(
+    'knot',
+    port,
+    besideMeasured(['knotd', '-c', join(own, 'knot.conf')]),
+    own,
+    `ready.${Object.keys(zones)[0]}`,
+  );
 }
 
 /**
@@ -60,7 +71,7 @@ export async function startForwarder(
   const own = join(folder, `${name}-${port}`);
   mkdirSync(own);
   const command = await COMMANDS[name](own, port, servers);
-  return start(name, port, ['taskset', '-c', CORE.measured, ...command], own, cold);
+  return start(name, port, ['taskset', '-c', CORE.measured, ...command], own, cold ? null : undefined);
 }
 
 /** A UDP port of 127.0.0.1 that nobody has now. */
@@ -146,7 +157,7 @@ level = "warn"
   return folder;
 }
 
-function knotConfiguration(folder: string, port: number): string {
+function knotConfiguration(folder: string, port: number, zones: readonly string[]): string {
   return `server:
   rundir: "${folder}"
   listen: 127.0.0.1@${port}
@@ -161,10 +172,7 @@ database:
 control:
   listen: "${folder}/knot.sock"
 zone:
-- domain: ${ZONE}
-  file: "${folder}/zone"
-  zonefile-sync: -1
-  journal-content: none
+${zones.map((zone) => `- domain: ${zone}\n  file: "${folder}/${zone}"\n  zonefile-sync: -1\n  journal-content: none`).join('\n')}
 `;
 }
 
@@ -194,16 +202,20 @@ ${servers.map((server) => `  forward-addr: 127.0.0.1@${server}`).join('\n')}
 const TRIES = 100;
 const TRY_MS = 100;
 
-async function start(
+/**
+ * Start a program that serves a port of 127.0.0.1, and wait until it has an address for a name; with null until it says
+ * anything at all, and has asked nobody yet. What it prints goes to `log` in the folder.
+ */
+export async function start(
   name: string,
   port: number,
   [program = '', ...words]: readonly string[],
   folder: string,
-  cold = false,
+  ready: string | null = `ready.${ZONE}`,
 ): Promise<Program> {
   const log = join(folder, 'log');
   const child = hold(program, words, log);
-  for (let tries = 0; !(await answers(port, cold)); tries++)
+  for (let tries = 0; !(await answers(port, ready)); tries++)
     if (tries > TRIES || child.exitCode !== null) {
       await end(child);
       throw new Error(`${name} does not answer; is it installed? ${readFileSync(log, 'utf8')}`);
@@ -216,13 +228,12 @@ const pidOf = (child: ChildProcess): number => child.pid ?? 0;
 /** version.bind in the class CH, which no forwarder asks others for. */
 const VERSION_QUERY = Buffer.from('0001010000010000000000000776657273696f6e0462696e640000100003', 'hex');
 
-/** Whether there is an address for a name, or, of a `cold` server, whether it says anything at all. */
-async function answers(port: number, cold: boolean): Promise<boolean> {
+async function answers(port: number, ready: string | null): Promise<boolean> {
   const socket = createSocket('udp4');
   try {
-    socket.send(cold ? VERSION_QUERY : addressQuery(1, `ready.${ZONE}`), port, '127.0.0.1');
+    socket.send(ready === null ? VERSION_QUERY : addressQuery(1, ready), port, '127.0.0.1');
     const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(TRY_MS) })) as [Buffer];
-    return cold || (((answer[3] ?? 0) & 15) === 0 && answer.readUInt16BE(6) > 0);
+    return ready === null || (((answer[3] ?? 0) & 15) === 0 && answer.readUInt16BE(6) > 0);
   } catch {
     return false;
   } finally {
