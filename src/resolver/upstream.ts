@@ -176,6 +176,7 @@ export class Upstream {
     const overTcp = { edns, mixCase: false, padded: false, cookie };
     const response = await this.#askStream(endpoint, { kind: 'tcp' }, asking, overTcp);
     if (heard === 'other case') limits.noMixedCase = clock.now();
+    if (response.truncated) throw stillTruncated(server);
     if (cookie !== undefined && limits.cookie.judge(response.edns?.options ?? []) !== 'good')
       limits.cookie.stop(clock.now());
     return response;
@@ -245,6 +246,7 @@ export class Upstream {
     try {
       const style = { edns, mixCase: false, padded: true };
       const response = await this.#askStream(endpoint, kind, asking, style);
+      if (response.truncated) throw stillTruncated(server);
       if (limits.trouble?.kind !== 'circle') delete limits.trouble;
       return response;
     } catch (error) {
@@ -318,6 +320,9 @@ const keyOf = (link: string, server: Server): string => `${link} ${formatServer(
 
 const circle = (server: Server, why: string): CircleError =>
   new CircleError('IO', `asking ${formatServer(server)} would go round in circles: it ${why}`);
+
+const stillTruncated = (server: Server): DnskeeperError =>
+  new DnskeeperError('PROTOCOL', `${formatServer(server)} cuts its answers short over a connection too`);
 
 /** A code by which a server answers to our cookie rather than to the question. */
 const isAboutCookies = ({ rcode, edns }: ResponseFacts): boolean =>
