@@ -12,11 +12,11 @@ export interface Blocks {
 }
 
 /** A block: the number of the next one, then data. Nothing is ever moved, and what is freed fits whatever comes next. */
-const BLOCK_BYTES = 64;
+const BLOCK_BYTES = 32;
 const DATA_BYTES = BLOCK_BYTES - 4;
 const BLOCK_WORDS = BLOCK_BYTES / 4;
 /** One mebibyte: the kernel gives a page of memory when it is first used, and all of it back when the whole is dropped. */
-const CHUNK_BLOCKS = 16_384;
+const CHUNK_BLOCKS = 32_768;
 const NONE = -1;
 
 /** How many bytes of blocks a string takes. */

@@ -57,30 +57,42 @@ export interface StoredFacts {
 }
 
 /** What an answer takes beside its bytes: its numbers, and its places in the index. */
-const SLOT_BYTES = 52 + INDEX_BYTES_PER_SLOT;
+const COLUMN_BYTES = 56;
+const SLOT_BYTES = COLUMN_BYTES + INDEX_BYTES_PER_SLOT;
 
 const FIRST_SLOTS = 1024;
 const LONGEST_KEY = 300;
 
 type Columns = ReturnType<typeof columnsOf>;
 
-/** One array for each kind of number: an object for each of 100,000 answers would take five times as much. */
+/**
+ * One array for each kind of number, where an object for each of 100,000 answers would take five times as much. They lie
+ * in one piece of memory, which goes back to the kernel when a larger one replaces it.
+ */
 function columnsOf(size: number) {
+  const memory = new ArrayBuffer(size * COLUMN_BYTES);
+  let end = 0;
+  const next = <T>(Kind: new (memory: ArrayBuffer, at: number, size: number) => T, bytes: number): T => {
+    const column = new Kind(memory, end, size);
+    end += size * bytes;
+    return column;
+  };
+  // The widest come first, so that each begins where its kind may.
   return {
-    hash: new Int32Array(size),
-    first: new Int32Array(size),
-    keyBytes: new Uint16Array(size),
-    packedBytes: new Uint32Array(size),
-    route: new Uint16Array(size),
-    via: new Uint16Array(size),
-    kind: new Uint8Array(size),
-    visited: new Uint8Array(size),
-    hits: new Uint32Array(size),
-    storedAt: new Float64Array(size),
-    expiresAt: new Float64Array(size),
-    retryAt: new Float64Array(size),
-    newer: new Int32Array(size),
-    older: new Int32Array(size),
+    storedAt: next(Float64Array, 8),
+    expiresAt: next(Float64Array, 8),
+    retryAt: next(Float64Array, 8),
+    hash: next(Int32Array, 4),
+    first: next(Int32Array, 4),
+    packedBytes: next(Uint32Array, 4),
+    hits: next(Uint32Array, 4),
+    newer: next(Int32Array, 4),
+    older: next(Int32Array, 4),
+    keyBytes: next(Uint16Array, 2),
+    route: next(Uint16Array, 2),
+    via: next(Uint16Array, 2),
+    kind: next(Uint8Array, 1),
+    visited: next(Uint8Array, 1),
   };
 }
 
