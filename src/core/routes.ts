@@ -17,9 +17,12 @@ export function claimRoutes(
 ): readonly NameRoute[] {
   const claims = new Claims();
   const routes: NameRoute[] = [];
-  const someoneHasDefault = entries.some((entry) => entry.defaultRoute);
+  const around: Around = {
+    someoneHasDefault: entries.some((entry) => entry.defaultRoute),
+    explicit: new Set(entries.filter(isExplicit).map((entry) => entry.origin.priority)),
+  };
   for (const entry of entries) {
-    for (const candidate of candidatesOf(entry, someoneHasDefault)) {
+    for (const candidate of candidatesOf(entry, around)) {
       if (!claims.take(candidate.domain, entry.origin.priority, exclusive(entry))) continue;
       routes.push({ ...candidate, link: linkKey(entry), exclusive: exclusive(entry) });
     }
@@ -44,7 +47,17 @@ function reverseZones(range: Prefix): readonly Domain[] {
 
 type Candidate = Pick<NameRoute, 'domain' | 'kind' | 'reason'>;
 
-function candidatesOf(entry: Entry, someoneHasDefault: boolean): readonly Candidate[] {
+/** What the catch-all of one entry depends on in the others. */
+interface Around {
+  readonly someoneHasDefault: boolean;
+  /** Priorities at which somebody asks for every name in so many words. */
+  readonly explicit: ReadonlySet<number>;
+}
+
+/** Whether an entry says `~.`: that is somebody's wish, where a default route is only a guess at one. */
+const isExplicit = (entry: Entry): boolean => entry.routing.includes(ROOT);
+
+function candidatesOf(entry: Entry, around: Around): readonly Candidate[] {
   const from = describeOrigin(entry.origin);
   const candidates: Candidate[] = [];
   for (const domain of entry.searches)
@@ -53,12 +66,14 @@ function candidatesOf(entry: Entry, someoneHasDefault: boolean): readonly Candid
     const kind = domain === ROOT ? 'catch-all' : 'routing';
     candidates.push({ domain, kind, reason: `A routing domain (~) of ${from}.` });
   }
-  const why = entry.routing.includes(ROOT) ? undefined : automaticCatchAll(entry, someoneHasDefault);
+  const why = automaticCatchAll(entry, around);
   if (why !== undefined) candidates.push({ domain: ROOT, kind: 'catch-all', reason: `${from} ${why}.` });
   return candidates;
 }
 
-function automaticCatchAll(entry: Entry, someoneHasDefault: boolean): string | undefined {
+function automaticCatchAll(entry: Entry, { someoneHasDefault, explicit }: Around): string | undefined {
+  // Those of equal priority would share the root, and names would go past the one that was told to have them all.
+  if (isExplicit(entry) || explicit.has(entry.origin.priority)) return undefined;
   if (entry.defaultRoute) return 'has a default route';
   const hasDomains = entry.searches.length + entry.routing.length > 0;
   if (entry.origin.vpn && !entry.neverDefault && !hasDomains)
