@@ -23,6 +23,11 @@ const budget = { interruptAfterTimeLimit: BUDGET_MS, numRuns: 100_000_000 };
 describe('a table under any order of puts, questions and time', () => {
   const NAMES = ['a.example', 'b.example', 'longer.name.example', 'x'];
   const VARIANTS = [0, 0, VARIANT.dnssecOk, VARIANT.checkingDisabled, VARIANT.proxy];
+  /** Whole seconds often, because what expires does so at one. */
+  const TIMES = fc.oneof(
+    fc.nat(20_000),
+    fc.nat(12).map((seconds) => seconds * 1000),
+  );
   const step = fc.oneof(
     {
       weight: 6,
@@ -42,8 +47,8 @@ describe('a table under any order of puts, questions and time', () => {
         seconds: fc.integer({ min: 1, max: 30 }),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait'), ms: fc.nat(20_000) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('set back'), ms: fc.nat(20_000) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait'), ms: TIMES }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('set back'), ms: TIMES }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('clear') }) },
   );
 
@@ -338,13 +343,19 @@ function packets(): fc.Arbitrary<Buffer> {
     .map(({ name, edns, ...rest }) =>
       queryWire({ ...rest, name: Buffer.concat([nameOf(name), Buffer.of(0)]), ...(edns && { edns }) }),
     );
-  const change = fc.tuple(fc.nat(400), fc.nat(255), fc.constantFrom('set', 'insert', 'cut', 'mark'));
+  const change = fc.tuple(
+    fc.nat(400),
+    fc.nat(255),
+    fc.constantFrom('set', 'insert', 'cut', 'mark', 'option'),
+  );
   const changed = fc.tuple(good, fc.array(change, { minLength: 1, maxLength: 3 })).map(([wire, changes]) =>
     changes.reduce((bytes: Buffer, [place, value, how]) => {
       const at = bytes.length === 0 ? 0 : place % bytes.length;
       const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
       if (how === 'cut') return Buffer.from(before);
       if (how === 'insert') return Buffer.concat([before, Buffer.of(value), after]);
+      // Looks like one more option of an OPT record that has ended.
+      if (how === 'option') return Buffer.concat([bytes, optionWire(12, mark)]);
       if (how === 'mark') return Buffer.concat([bytes, Buffer.from(mark)]);
       return Buffer.concat([before, Buffer.of(value), after.subarray(1)]);
     }, wire),
