@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { DNSKEEPERD, EXIT } from './control/command-table.ts';
 import { controlInterface } from './control/service.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
+import { beyondFile } from './core/file-mode.ts';
 import { describeProblem } from './core/health.ts';
 import { formatRecordedEvent } from './core/recording.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from './core/resolv-conf.ts';
@@ -392,9 +393,12 @@ function followOutside(
     followResolved(bus, paths.root, replaying, async (presence) => {
       const started = presence === 'running' && resolved === 'absent';
       resolved = presence;
-      void resolver.resolved(presence);
+      const settled = resolver.resolved(presence);
       // Our file names real servers meanwhile.
       if (started) await resolvedHasServers(paths.root, log, RESOLVED_READY_MS);
+      // By a plain file, names of one network would be asked of the servers of another.
+      const { plan } = daemon.status();
+      if (presence === 'absent' && beyondFile(plan, configuration.current.config).length > 0) await settled;
       if (presence === resolved) void link.resolved(presence);
     }),
   );

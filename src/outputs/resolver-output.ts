@@ -56,6 +56,9 @@ const LINGER_MS = 100;
 const UNNAMED_DEADLINE_MS = 500;
 /** What is in flight when a socket closes gets so long to be answered. */
 const DRAIN_MS = 300;
+/** A systemd-resolved that leaves the bus closes its sockets some milliseconds later, which nothing tells. */
+const LETTING_GO_MS = 1000;
+const LETTING_GO_STEP_MS = 25;
 /** A systemd-resolved that we gave way to and that is not there by then does not come. */
 const GIVE_WAY_MS = 10_000;
 
@@ -70,6 +73,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   const { resolver, reception, clock, log, sockets = NO_STORE, lingerMs = LINGER_MS } = needs;
   const listeners = new Set<(status: ResolverStatus) => void>();
   let presence: ResolvedPresence = 'unknown';
+  /** When systemd-resolved left the bus, of the clock's `elapsed`. */
+  let leftAt = -LETTING_GO_MS;
   let open: readonly Place[] = [];
   const closing = new Map<Place, Promise<void>>();
   /** Hosts that a file may name, because status did and no file has been written since that does not. */
@@ -140,7 +145,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     const gone = open.filter((place) => !at.some((each) => isSame(each, place.at)));
     open = open.filter((place) => !gone.includes(place));
     try {
-      for (const each of at) if (!open.some((place) => isSame(each, place.at))) await add(each, gone);
+      for (const each of at)
+        if (!open.some((place) => isSame(each, place.at))) await addPatiently(each, gone);
       attempt = 0;
       if (at.length === 0) tell('off', whyNone);
       else tell('bound', `It answers on ${addresses().join(', ')}.`);
@@ -156,6 +162,18 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     }
     for (const place of gone) void close(place);
     if (state === 'bound') sockets.closeRest();
+  }
+
+  /** Right after systemd-resolved has left, its addresses are tried for until it has really let go of them. */
+  async function addPatiently(at: ListenAt, gone: readonly Place[]): Promise<void> {
+    for (;;) {
+      try {
+        return await add(at, gone);
+      } catch (error) {
+        if (clock.elapsed() - leftAt > LETTING_GO_MS) throw error;
+        await new Promise<void>((done) => void clock.after(LETTING_GO_STEP_MS, done));
+      }
+    }
   }
 
   /** New sockets come before old ones go, unless they stand at the same place. */
@@ -259,6 +277,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     },
     resolved: (told) =>
       enqueue(async () => {
+        if (presence === 'running' && told === 'absent') leftAt = clock.elapsed();
         presence = told;
         if (told === 'running') endGiveWay();
         if (!closed) await settle();

@@ -153,6 +153,37 @@ describe('the sockets of the resolver', () => {
   });
 });
 
+describe('a systemd-resolved that has gone', () => {
+  it('may take some milliseconds to let go of its addresses, which is no failure', async () => {
+    const { output, clock, places, plan } = standing();
+    await plan();
+    await output.resolved('running');
+    places.refused = '127.0.0.53';
+    const states: string[] = [];
+    output.onStatus(({ state }) => states.push(state));
+    const told = output.resolved('absent');
+    await until(() => clock.waiting === 1, 'it is tried again soon');
+    places.refused = '';
+    clock.advance(25);
+    await told;
+    expect(states).toEqual(['bound']);
+  });
+
+  it('is a failure when it never lets go', async () => {
+    const { output, clock, places, plan } = standing();
+    await plan();
+    await output.resolved('running');
+    places.refused = '127.0.0.53';
+    const told = output.resolved('absent');
+    for (let waited = 0; waited <= 1000; waited += 25) {
+      await until(() => clock.waiting === 1, 'it is tried again soon');
+      clock.advance(25);
+    }
+    await told;
+    expect(output.status().state).toBe('failed');
+  });
+});
+
 describe('a systemd-resolved that is about to start', () => {
   it('gets its addresses before it asks for them, and we get them back when it does not come', async () => {
     const { output, events, clock, bound } = standing();
