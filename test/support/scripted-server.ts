@@ -77,9 +77,7 @@ export async function scriptedServer(
   udp.on('message', (wire, from) => {
     for (const answer of answersTo(wire, 'udp', from.port)) udp.send(answer, from.port, from.address);
   });
-  await listen(tcp, host, port);
-  const bound = portOf(tcp);
-  await bind(udp, host, bound);
+  const bound = await listenOnBoth(tcp, udp, host, port);
   if (encrypted !== undefined) await listen(encrypted, host, 0);
   const close = async (): Promise<void> => {
     for (const socket of sockets) socket.destroy();
@@ -123,6 +121,23 @@ export async function scriptedServer(
     },
     close: closeOnce,
   };
+}
+
+const MOST_DRAWS = 20;
+
+/** What the kernel draws for TCP may be taken for UDP, by a socket that asks somebody just then: then it draws again. */
+async function listenOnBoth(tcp: Server, udp: UdpSocket, host: string, port: number): Promise<number> {
+  for (let draws = 1; ; draws++) {
+    await listen(tcp, host, port);
+    const bound = portOf(tcp);
+    try {
+      await bind(udp, host, bound);
+      return bound;
+    } catch (error) {
+      if (port !== 0 || draws === MOST_DRAWS) throw error;
+      await new Promise((done) => tcp.close(done));
+    }
+  }
 }
 
 /** One record of a scripted answer; the name is the question's unless given. */
