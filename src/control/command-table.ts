@@ -99,6 +99,7 @@ export const DNSCTL: ProgramEntry = {
       text: 'Show what the local resolver did since it started',
       detail: [
         'Queries by transport, type and response code, where answers came from, how long they took, how each server did, the cache, connections to servers, and bounds that were reached. Names are not among it.',
+        'The fast path is a thread of its own that answers remembered names; it counts its answers, but not by type, code or time.',
       ],
       options: [JSON_OPTION],
     },

@@ -1,6 +1,6 @@
 import { type Domain, isWithin, labelCount } from './domain.ts';
 import type { Outlook } from './outlook.ts';
-import type { NameRoute, Plan } from './plan.ts';
+import type { NameRoute, Plan, PlanLink } from './plan.ts';
 import { routesFor } from './routes.ts';
 import { formatHost, formatServer } from './server.ts';
 import { type FileMode, isInForce, type LinkStatus } from './status.ts';
@@ -64,11 +64,14 @@ function explainStub(name: Domain, plan: Plan): Explanation {
       reason: choice.reason,
     })),
     rules: [...localRules(name), ...searchRules(name, plan), ...routeRules(name, plan, decisive, true)],
-    file:
-      links.length === 0
-        ? 'The file lists our resolver, which has no servers for this name and refuses it.'
-        : `The file lists our resolver, which asks ${links.map((link) => link.key).join(' and ')}.`,
+    file: `The file lists our resolver, which ${stubOutcome(name, links)}.`,
   };
+}
+
+function stubOutcome(name: Domain, links: readonly PlanLink[]): string {
+  if (localRules(name).length > 0) return 'answers this name itself';
+  if (links.length === 0) return 'has no servers for this name and refuses it';
+  return `asks ${links.map((link) => link.key).join(' and ')}`;
 }
 
 type Rule = Explanation['rules'][number];
