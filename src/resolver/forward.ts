@@ -24,6 +24,8 @@ export interface ForwardNeeds {
 
 /** When one of several links says that a name does not exist, the others get this long to know better. */
 const OTHERS_MS = 400;
+/** NetworkManager takes a network's addresses away up to 100 ms before it says so; until then asking there fails at once. */
+const MOVE_MS = 250;
 /** As many as resolved follows. */
 const MOST_REDIRECTS = 16;
 
@@ -41,6 +43,7 @@ async function forward(
   const route = needs.routing().routeOf(query.name, query.type);
   if (typeof route === 'string') return unasked(query, route);
   const ended = needs.routeEnded?.(route.key);
+  const started = performance.now();
   try {
     const { chosen, link } = await askUntil(ended, needs, route, query, signal);
     const { server, tookMs } = chosen;
@@ -59,9 +62,25 @@ async function forward(
     );
   } catch (error) {
     if (signal.aborted) throw error;
-    if (ended?.aborted && redirects > 0) return forward(needs, query, signal, redirects - 1);
+    if (redirects > 0 && (await hasEnded(ended, started + MOVE_MS - performance.now(), signal)))
+      return forward(needs, query, signal, redirects - 1);
     return failure(query, route, extendedErrorOf(error));
   }
+}
+
+/** Whether a route ends within some milliseconds, or has ended; a signal that ends the question ends the wait. */
+function hasEnded(ended: StopSignal | undefined, ms: number, signal: StopSignal): Promise<boolean> {
+  if (ended === undefined || ended.aborted || ms <= 0) return Promise.resolve(ended?.aborted ?? false);
+  const signals = [ended, signal];
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      for (const one of signals) one.removeEventListener('abort', settle);
+      resolve(ended.aborted);
+    };
+    const timer = setTimeout(settle, ms);
+    for (const one of signals) one.addEventListener('abort', settle);
+  });
 }
 
 /** Whoever asked over a network that is gone would wait for nobody, so the end of the route ends the question too. */

@@ -87,6 +87,21 @@ describe('a question that is under way', () => {
     expect((await answer).answers).toEqual(['www.example.com A 192.0.2.7']);
   });
 
+  it('outlives a network that cannot be reached any more, until the next plan', async () => {
+    const here = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    let asked = false;
+    // Its own sockets are what a resolver never asks: it knows so at once, as with a link that has lost its addresses.
+    const isOwn = (_: string, port: number): boolean => {
+      asked ||= port === 9;
+      return port === 9;
+    };
+    const resolver = resolverOver([link({ interface: 'lo', servers: ['dns+udp://127.0.0.1:9'] })], { isOwn });
+    const answer = resolver.ask('www.example.com');
+    await until(() => asked, 'asking has failed');
+    resolver.plan([uplink(here)]);
+    expect((await answer).answers).toEqual(['www.example.com A 192.0.2.7']);
+  });
+
   it('ends with a refusal when the last network goes', async () => {
     const gone = await scriptedServer(() => undefined);
     const resolver = resolverOver([uplink(gone)]);
