@@ -62,7 +62,9 @@ function contextOf(
       const { openFiles } = await import('./system/files.ts');
       await openFiles(undefined).replace(path, Buffer.from(text));
     },
-    openScreen: (events) => openScreen(process.stdin, process.stdout, events),
+    // A dumb terminal cannot be drawn on (terminfo(5)): it gets lines, as a pipe does.
+    openScreen: (events) =>
+      process.env['TERM'] === 'dumb' ? undefined : openScreen(process.stdin, process.stdout, events),
     lookAtFile: () => lookAtFile(paths.etcResolvConf),
     async lookAtMachine(daemon, probe, report) {
       const { lookAtMachine } = await import('./system/machine-facts.ts');

@@ -440,6 +440,15 @@ describe('dnsctl', () => {
       expect(run.out.split(given)).toHaveLength(3);
     });
 
+    test('prints lines where the terminal cannot be drawn on', async () => {
+      await serve();
+      const run = onTerminal(`TERM=dumb; export TERM; ${dnsctlTop()}`);
+      await until(() => run.out.includes('far.example.org'), 'the first frame', 15_000);
+      run.type('\u0003');
+      await run.code;
+      expect(run.out).not.toContain('\u001b');
+    });
+
     test('gives it back when the daemon stops, and says so', async () => {
       await serve();
       const run = onTerminal(dnsctlTop());

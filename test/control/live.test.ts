@@ -4,7 +4,7 @@ import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { CONTROL_INTERFACE } from '../../src/control/description.ts';
+import { CONTROL_DESCRIPTION, CONTROL_INTERFACE } from '../../src/control/description.ts';
 import type { CacheReport } from '../../src/core/cache-report.ts';
 import type { StatisticsReport } from '../../src/core/statistics.ts';
 import { callVarlink } from '../../src/system/varlink-client.ts';
@@ -12,7 +12,9 @@ import { askOverUdp, queryWire } from '../support/ask.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { addressAnswer, answerTo, scriptedServer } from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
+import { readDescription } from '../support/varlink-idl.ts';
 
+const description = readDescription(CONTROL_DESCRIPTION);
 const source = (name: string): string => join(import.meta.dirname, '../../src', name);
 
 interface Ended {
@@ -62,6 +64,16 @@ describe('dnsctl and a real dnskeeperd', () => {
     expect(top.out).toContain('most asked names');
 
     expect((await dnsctl('status')).out).toMatch(/answers in [0-9.]+ ms; 2 answers\n {2}5 queries\n/);
+
+    // Fakes fit the description by construction; this is what it looks like on the wire.
+    for (const [type, ...argv] of [
+      ['Status', 'status'],
+      ['Statistics', 'statistics'],
+      ['Cache', 'cache'],
+      ['Explanation', 'explain', 'www.example.com'],
+      ['QueryReport', 'query', 'www.example.com'],
+    ])
+      expect(description.check(type ?? '', JSON.parse((await dnsctl(...argv, '--json')).out))).toEqual([]);
 
     const flushed = await dnsctl('flush', 'www.example.com');
     expect(flushed).toMatchObject({
