@@ -1,8 +1,10 @@
-import { readFile, stat } from 'node:fs/promises';
-import { messageOf, systemCodeOf } from '../core/errors.ts';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import type { Log } from '../system/log.ts';
 import { watchFile } from '../system/watch.ts';
-import { type Hosts, MOST_HOSTS, NO_HOSTS, parseHosts } from './hosts.ts';
+import { type Hosts, hostsReader, MOST_HOSTS, NO_HOSTS } from './hosts.ts';
 
 /** The hosts file as it is now. */
 export interface WatchedHosts {
@@ -20,26 +22,33 @@ export function watchHosts(path: string, changed: () => void, log: Log): Watched
   let reading: Promise<void> | undefined;
   let again = false;
 
+  /** In one step, so that nothing is answered from the old file any more once the new one is in force. */
+  function settle(hosts: Hosts, version: string, trouble: string | undefined): void {
+    current = hosts;
+    seen = version;
+    problem = trouble;
+    if (trouble !== undefined) log.warn({ path }, trouble);
+    changed();
+  }
+
   const read = async (): Promise<void> => {
     try {
-      const found = await stat(path);
+      // A FIFO in place of the file must not hang us.
+      await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const found = await file.stat();
       const version = `${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`;
       if (version === seen) return;
+      if (!found.isFile()) throw new DnskeeperError('IO', 'it is no regular file');
       if (found.size > MOST_HOSTS.bytes)
-        throw new Error(`${found.size} bytes; ${MOST_HOSTS.bytes} is the most`);
-      current = parseHosts(await readFile(path, 'latin1'));
-      seen = version;
-      problem =
-        current.leftOut === 0 ? undefined : `${path}: ${current.leftOut} names over the bound are left out.`;
-      log.info({ path, names: current.names.size }, 'The hosts file was read.');
+        throw new DnskeeperError('IO', `it has ${mebibytes(found.size)}, and at most 64 MiB are taken`);
+      const hosts = await readSlowly(file);
+      log.info({ path, names: hosts.names.size }, 'The hosts file was read.');
+      settle(hosts, version, leftOutText(path, hosts.leftOut));
     } catch (error) {
-      if (systemCodeOf(error) !== 'ENOENT') problem = `${path} cannot be read: ${messageOf(error)}`;
-      else problem = undefined;
-      if (problem !== undefined) log.warn({ path }, problem);
-      current = NO_HOSTS;
-      seen = '';
+      const missing = systemCodeOf(error) === 'ENOENT';
+      const text = `Nothing of ${path} is in force, because it cannot be read: ${messageOf(error)}.`;
+      settle(NO_HOSTS, '', missing ? undefined : text);
     }
-    changed();
   };
   /** One reading at a time; what happens meanwhile is one more reading. */
   const look = (): void => {
@@ -67,3 +76,25 @@ export function watchHosts(path: string, changed: () => void, log: Log): Watched
     },
   };
 }
+
+/** So much is read in one go: a thousand lines or two, which take a few milliseconds. */
+const PIECE_BYTES = 32 * 1024;
+
+/** Read a file with a turn for everybody else between its pieces: 200,000 lines at once would hold up all for 0.4 s. */
+async function readSlowly(file: FileHandle): Promise<Hosts> {
+  const reader = hostsReader();
+  const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+  for (let total = 0; total <= MOST_HOSTS.bytes; ) {
+    const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, null);
+    if (bytesRead === 0) return reader.end();
+    total += bytesRead;
+    reader.take(piece.toString('latin1', 0, bytesRead));
+    await nextTurn();
+  }
+  throw new DnskeeperError('IO', 'it grew beyond 64 MiB while it was read');
+}
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 1024 / 1024)} MiB`;
+
+const leftOutText = (path: string, count: number): string | undefined =>
+  count === 0 ? undefined : `${path} says more than the bounds allow: ${count} names or lines are left out.`;

@@ -24,42 +24,91 @@ export interface HostsName {
 }
 
 /** Bounds on a hosts file: people block advertisers with some hundred thousand lines. */
-export const MOST_HOSTS = { bytes: 16 * 1024 * 1024, names: 500_000, namesPerLine: 64, addressesPerName: 64 };
+export const MOST_HOSTS = {
+  bytes: 64 * 1024 * 1024,
+  names: 500_000,
+  lineBytes: 64 * 1024,
+  namesPerLine: 64,
+  addressesPerName: 64,
+};
 
 /** A file that says nothing. */
 export const NO_HOSTS: Hosts = { names: new Map(), addresses: new Map(), leftOut: 0 };
 
 /** Read the text of a hosts file. Lines that say nothing valid are passed over, as libc does. */
 export function parseHosts(text: string): Hosts {
+  const reader = hostsReader();
+  reader.take(text);
+  return reader.end();
+}
+
+/** Reads a hosts file piece by piece, so that a large one can be read while queries are answered. */
+export interface HostsReader {
+  /** The next piece, which may end within a line. */
+  take(text: string): void;
+  /** What all pieces say together. */
+  end(): Hosts;
+}
+
+/** A reader that has seen nothing yet. */
+export function hostsReader(): HostsReader {
   const names = new Map<Domain, { addresses: Address[]; aliasOf?: Domain }>();
   const addresses = new Map<string, Domain[]>();
-  let leftOut = 0;
   const readAddress = rememberingLast();
-  for (const line of text.split('\n')) {
-    const read = parseLine(line, readAddress);
-    if (read === undefined) continue;
-    const { address, canonical, all } = read;
-    for (const name of all) {
-      const held = names.get(name);
-      if (held === undefined && names.size >= MOST_HOSTS.names) leftOut++;
-      else {
-        const entry = held ?? {
-          addresses: [] as Address[],
-          ...(name === canonical ? {} : { aliasOf: canonical }),
-        };
-        if (name === canonical) delete entry.aliasOf;
-        if (entry.addresses.length < MOST_HOSTS.addressesPerName && address.kind !== 'unspecified')
-          entry.addresses.push(address);
-        names.set(name, entry);
-      }
+  let leftOut = 0;
+  let begun = '';
+  /** Within a line that is longer than any sensible one. */
+  let skipping = false;
+
+  function takeName(name: Domain, canonical: Domain, address: Address): void {
+    const held = names.get(name);
+    if (held === undefined && names.size >= MOST_HOSTS.names) {
+      leftOut++;
+      return;
     }
-    if (address.kind !== 'unspecified') {
-      const key = formatAddress(address);
-      const named = addresses.get(key) ?? [];
-      if (named.length < MOST_HOSTS.namesPerLine) addresses.set(key, [...new Set([...named, ...all])]);
-    }
+    const entry = held ?? {
+      addresses: [] as Address[],
+      ...(name === canonical ? {} : { aliasOf: canonical }),
+    };
+    if (name === canonical) delete entry.aliasOf;
+    if (entry.addresses.length < MOST_HOSTS.addressesPerName && address.kind !== 'unspecified')
+      entry.addresses.push(address);
+    if (held === undefined) names.set(name, entry);
   }
-  return { names, addresses, leftOut };
+
+  function takeLine(line: string): void {
+    const read = parseLine(line, readAddress);
+    if (read === undefined) return;
+    const { address, canonical, all } = read;
+    for (const name of all) takeName(name, canonical, address);
+    if (address.kind === 'unspecified') return;
+    const key = formatAddress(address);
+    const named = addresses.get(key) ?? [];
+    if (named.length < MOST_HOSTS.namesPerLine) addresses.set(key, [...new Set([...named, ...all])]);
+  }
+
+  return {
+    take(text) {
+      const [first = '', ...others] = text.split('\n');
+      const last = others.pop();
+      if (!skipping) begun += first;
+      if (last === undefined) {
+        if (begun.length <= MOST_HOSTS.lineBytes) return;
+        begun = '';
+        skipping = true;
+        leftOut++;
+        return;
+      }
+      takeLine(begun);
+      for (const line of others) takeLine(line);
+      begun = last;
+      skipping = false;
+    },
+    end() {
+      takeLine(begun);
+      return { names, addresses, leftOut };
+    },
+  };
 }
 
 /** Answers from the hosts file, which owns every name in it whole: other types than addresses have no data. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Address, parseAddress } from '../../src/core/address.ts';
-import { hostsFile, parseHosts } from '../../src/resolver/hosts.ts';
+import { hostsFile, hostsReader, parseHosts } from '../../src/resolver/hosts.ts';
 import { type LocalFacts, localNames } from '../../src/resolver/local.ts';
 import type { Answerer, Query } from '../../src/resolver/query.ts';
 import { RCODE } from '../../src/resolver/wire.ts';
@@ -150,6 +150,15 @@ describe('a hosts file', () => {
   ] as const)('does not answer %s %s over %s', async (name, type, service) => {
     const stage = hostsFile(() => hosts)(asked);
     await expect(stage(queryOf(name, type, { service }), AbortSignal.timeout(1000))).rejects.toThrow('asked');
+  });
+
+  it('says the same however it is cut into pieces', () => {
+    const text = '192.0.2.7\tnas.home.example nas\n\n# a note\n192.0.2.8 printer.home.example\n';
+    for (let size = 1; size <= text.length; size++) {
+      const reader = hostsReader();
+      for (let at = 0; at < text.length; at += size) reader.take(text.slice(at, at + size));
+      expect(reader.end()).toEqual(parseHosts(text));
+    }
   });
 
   it('of 200,000 lines is looked up, not searched', () => {
