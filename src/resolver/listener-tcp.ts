@@ -36,7 +36,7 @@ export function listenTcp(
   bounds: Partial<TcpBounds> = {},
 ): Promise<Listener> {
   const all = { ...BOUNDS, ...bounds };
-  const connections = new Connections(all.connections);
+  const connections = new Connections(all.connections, () => reception.connectionEnded());
   const server = createServer({ noDelay: true }, (socket) => {
     const connection = connections.admit(socket);
     if (connection !== undefined) serve(connection, at, reception, all);
@@ -77,15 +77,19 @@ interface Connection {
 /** The open connections, the one that was of use last at the end. */
 class Connections {
   readonly #most: number;
+  readonly #ended: () => void;
   readonly #open = new Set<Connection>();
 
-  constructor(most: number) {
+  /** `ended` is told of every connection that had to go for want of room. */
+  constructor(most: number, ended: () => void) {
     this.#most = most;
+    this.#ended = ended;
   }
 
   /** Take in a connection. When there is no more room, the one that has been idle for longest goes, or else this one. */
   admit(socket: Socket): Connection | undefined {
     if (this.#open.size >= this.#most) {
+      this.#ended();
       const idle = [...this.#open].find(({ waiting }) => waiting === 0);
       (idle?.socket ?? socket).destroy();
       if (idle === undefined) return undefined;

@@ -46,6 +46,7 @@ export class Reception {
   #queries = 0;
   #malformed = 0;
   #overBound = 0;
+  #connectionsEnded = 0;
 
   readonly #elsewhere: () => number;
 
@@ -63,6 +64,15 @@ export class Reception {
       overBound: this.#overBound,
       inFlight: this.#inFlight,
     };
+  }
+
+  /** A connection was ended because too many are open. */
+  connectionEnded(): void {
+    this.#connectionsEnded++;
+  }
+
+  get connectionsEnded(): number {
+    return this.#connectionsEnded;
   }
 
   /** Answer one message from a client; `reply` is called once, at once or later, or never where silence is right. */

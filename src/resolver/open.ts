@@ -122,6 +122,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
           since,
           time: clock.now(),
           traffic: reception.traffic,
+          connectionsEnded: reception.connectionsEnded,
           cache: cache.statistics(),
           fastPath: fast?.path.statistics(),
           servers: resolver.servers(),

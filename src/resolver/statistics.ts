@@ -76,6 +76,7 @@ export class Counters {
       connections: { ...this.connections },
       bounds: [
         { bound: 'clients', reached: traffic.overBound },
+        { bound: 'connections of clients', reached: around.connectionsEnded },
         { bound: 'fast path', reached: fastPath?.refused ?? 0 },
         { bound: 'sockets to servers', reached: this.bounds.sockets },
         { bound: 'connections to servers', reached: this.bounds.connections },
@@ -95,6 +96,8 @@ export interface Surroundings {
   readonly since: number;
   readonly time: number;
   readonly traffic: Traffic;
+  /** Connections of clients that went for want of room. */
+  readonly connectionsEnded: number;
   readonly cache: CacheStatistics;
   readonly fastPath: FastPathCounts | undefined;
   readonly servers: readonly ServerReport[];

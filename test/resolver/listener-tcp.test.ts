@@ -147,6 +147,7 @@ describe('when all connections are taken', () => {
     const third = await client();
     await once(third, 'close');
     expect(open.map((socket) => socket.destroyed)).toEqual([false, false]);
+    expect(reception.connectionsEnded).toBe(1);
   });
 });
 

@@ -55,6 +55,7 @@ export const sampleStatistics: StatisticsReport = {
   connections: { tcpOpened: 7, tlsOpened: 3, tlsResumed: 2, reused: 95, failed: 1 },
   bounds: [
     { bound: 'clients', reached: 0 },
+    { bound: 'connections of clients', reached: 0 },
     { bound: 'fast path', reached: 0 },
     { bound: 'sockets to servers', reached: 2 },
     { bound: 'connections to servers', reached: 0 },
