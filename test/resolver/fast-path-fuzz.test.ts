@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { type FastSocket, type Miss, startFastPath } from '../../src/resolver/fast-path.ts';
 import { fastKey, pack, VARIANT } from '../../src/resolver/fast-path-answer.ts';
+import { startPlainPath } from '../../src/resolver/fast-path-plain.ts';
 import { fastTable } from '../../src/resolver/fast-path-table.ts';
 import { fit as cutToSize, forClient, responseTo } from '../../src/resolver/message.ts';
 import { type ResponseFacts, readQuery, readResponse } from '../../src/resolver/message-read.ts';
@@ -151,7 +152,7 @@ describe('too many at once', () => {
   });
 });
 
-describe('a worker that many clients send anything at once', () => {
+describe.each(['worker', 'plain'] as const)('a %s path that many clients send anything at once', (kind) => {
   const closing: (() => Promise<void> | void)[] = [];
   afterAll(async () => {
     for (const close of closing.reverse()) await close();
@@ -160,7 +161,7 @@ describe('a worker that many clients send anything at once', () => {
   it(
     'answers each as the slow path does, to the byte, with nothing of the others, and stays',
     async () => {
-      const { path, port, misses } = await startWorker();
+      const { path, port, misses } = await startPath();
       const clients = await Promise.all(MARKERS.map((marker) => openClient(port, marker)));
       const replies = { expected: 0, silent: 0 };
       // What each client sends in one round, so that the packets of all stand beside each other in the worker.
@@ -192,7 +193,7 @@ describe('a worker that many clients send anything at once', () => {
     BUDGET_MS + 20_000,
   );
 
-  async function startWorker() {
+  async function startPath() {
     const libc = loadLibc();
     const address = parseAddress('127.0.0.1');
     if (libc === undefined || !address.ok) throw new Error('this test needs koffi');
@@ -200,10 +201,8 @@ describe('a worker that many clients send anything at once', () => {
     await once(probe, 'listening');
     const { port } = probe.address();
     await new Promise<void>((resolve) => void probe.close(resolve));
-    const fd = libc.datagrams.bindUdp(address.value, port);
     const misses = { count: 0 };
-    const path = startFastPath({
-      libc,
+    const needs = {
       clock: systemClock,
       log: recordingLog(),
       onMiss({ packet, reply }: Miss) {
@@ -212,20 +211,32 @@ describe('a worker that many clients send anything at once', () => {
         if (answer !== undefined) reply(answer);
       },
       onRefresh: () => {},
-    });
-    const socket: FastSocket = { fds: [fd], service: 'full' };
-    path.add(socket);
-    closing.push(async () => {
-      await path.remove(socket);
-      closeSync(fd);
-      await path.close();
-    });
+    };
+    const startPlain = async () => {
+      const listen = [{ address: address.value, port, service: 'full' as const }];
+      const started = await startPlainPath({ ...needs, listen });
+      closing.push(() => started.close());
+      return started;
+    };
+    const startFast = () => {
+      const fd = libc.datagrams.bindUdp(address.value, port);
+      const started = startFastPath({ ...needs, libc });
+      const socket: FastSocket = { fds: [fd], service: 'full' };
+      started.add(socket);
+      closing.push(async () => {
+        await started.remove(socket);
+        closeSync(fd);
+        await started.close();
+      });
+      return started;
+    };
+    const path = kind === 'plain' ? await startPlain() : startFast();
     for (const { query, facts } of KNOWN.values()) {
       const packed = pack(facts, 1000, 0);
       if (packed === undefined) throw new Error('an answer that cannot be packed');
       path.put(query, packed, Date.now(), Date.now() + 1e9);
     }
-    await until(() => path.statistics().entries === KNOWN.size, 'the worker knows all answers');
+    await until(() => path.statistics().entries === KNOWN.size, 'all answers are known');
     return { path, port, misses };
   }
 
