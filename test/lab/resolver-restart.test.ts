@@ -106,6 +106,29 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
   });
 
+  test('several threads keep a socket each, and lose no name over restarts either', async () => {
+    const config = '/etc/dnskeeper/conf.d/threads.toml';
+    await machine.writeFile(config, '[resolver]\nthreads = 3\n');
+    try {
+      await machine.ok('systemctl restart dnskeeper');
+      await answering();
+      expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('8');
+      const asked = await underLoad(async () => {
+        for (let round = 0; round < 3; round++) {
+          await machine.ok('systemctl restart dnskeeper');
+          await answering();
+        }
+      });
+      report('3 restarts with 3 threads', asked);
+      expectNoneLost(asked);
+      expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('8');
+    } finally {
+      await machine.ok(`rm ${config} && systemctl restart dnskeeper`);
+    }
+    await answering();
+    expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
+  });
+
   test('a stop closes the sockets, and libc never asks where nobody answers', async () => {
     const asked = await underLoad(async () => {
       for (let round = 0; round < 5; round++) {
@@ -144,6 +167,14 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
       ).toBe('0');
       expect((await statusOf(machine)).status.resolver).toMatchObject({ state: 'bound' });
       await machine.ok('systemctl restart dnskeeper');
+      await answering();
+      await machine.ok('systemctl start systemd-resolved');
+      expect(
+        (await machine.run('systemctl is-active --quiet dnskeeper.socket')).code,
+        'it gave way',
+      ).not.toBe(0);
+      expect(await machine.ok("ss -Hlnutp 'src 127.0.0.53' | grep -c systemd-resolve")).toBe('2');
+      await machine.ok('systemctl stop systemd-resolved');
       await answering();
     } finally {
       await machine.ok('systemctl stop dnskeeper.socket; systemctl restart dnskeeper');
