@@ -35,8 +35,8 @@ const HOPE_MS = 1000;
 const TCP_IDLE_MS = 10_000;
 /** Long enough that a person who reads a page finds the connection still there. */
 const TLS_IDLE_MS = 60_000;
-/** Connections to servers at once; more are refused. */
-const MOST_CONNECTIONS = 64;
+/** Connections to servers at once; one that is idle makes room for another, and without one more are refused. */
+export const MOST_CONNECTIONS = 64;
 const MOST_SESSIONS = 64;
 
 /** A connection that is there or being made. */

@@ -37,6 +37,7 @@ describe('the configuration', () => {
     ],
     ['[dns]\nservers = "1.2.3.4"', 2, 'dns.servers', /list of servers/, /no list/],
     ['[resolver]\ndnssec = "yes"', 2, 'resolver.dnssec', /"no"/, /does not validate/],
+    ['[resolver]\nportal = "open"', 2, 'resolver.portal', /"strict" \| "relax"/, /"open"/],
     [
       '[resolver]\nlisten = ["127.0.0.53:53"]',
       2,
