@@ -267,7 +267,9 @@ class Loop implements Daemon {
   async #leaveRealServers(): Promise<void> {
     this.#parts.resolver.standDown();
     if (this.#fileMode.mode !== 'stub') return this.#parts.resolver.filesName(undefined);
-    const decision = this.#decisionFor('dnskeeperd ends');
+    const cause = 'dnskeeperd ends';
+    this.#applying = { cause, source: 'dnskeeper', since: this.#parts.clock.elapsed() };
+    const decision = this.#decisionFor(cause);
     try {
       await this.#files.apply(decision, AbortSignal.timeout(APPLY_DEADLINE_MS));
       await this.#parts.link.apply(decision, AbortSignal.timeout(APPLY_DEADLINE_MS));

@@ -311,6 +311,7 @@ describe('what the resolver is told the files say', () => {
     await daemon.idle();
     await daemon.close();
     expect(resolver.named.at(-1)).toBeUndefined();
+    expect(daemon.history().at(-1), 'and the history says why').toMatchObject({ cause: 'dnskeeperd ends' });
   });
 });
 
