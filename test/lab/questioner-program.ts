@@ -22,7 +22,8 @@ socket.on('message', (answer) => {
   if (question === undefined) return;
   waiting.delete(id);
   clearTimeout(question.timer);
-  tell(question, (answer[3] ?? 0) & 15, addressesIn(answer));
+  const rcode = (answer[3] ?? 0) & 15;
+  tell(question, { rcode, ...(rcode === 0 ? {} : { reason: reasonIn(answer) }) }, addressesIn(answer));
 });
 socket.bind(0, () => setInterval(() => names.forEach(ask), Number(interval)));
 
@@ -38,18 +39,23 @@ function ask(pattern: string): void {
   const head = Buffer.from('000001000001000000000000', 'hex');
   head.writeUInt16BE(id, 0);
   const labels = name.split('.').flatMap((label) => [Buffer.of(label.length), Buffer.from(label)]);
-  socket.send(Buffer.concat([head, ...labels, Buffer.from('0000010001', 'hex')]), 53, server);
+  head[11] = 1;
+  const [end, opt] = [Buffer.from('0000010001', 'hex'), Buffer.from('00002904d0000000000000', 'hex')];
+  socket.send(Buffer.concat([head, ...labels, end, opt]), 53, server);
 }
 
-function tell({ name, at }: { name: string; at: number }, rcode?: number, addresses: string[] = []): void {
-  const line: Asked = {
-    name,
-    at,
-    tookMs: Date.now() - at,
-    addresses,
-    ...(rcode === undefined ? {} : { rcode }),
-  };
+function tell(
+  { name, at }: { name: string; at: number },
+  end: Pick<Asked, 'rcode' | 'reason'> = {},
+  addresses: string[] = [],
+): void {
+  const line: Asked = { name, at, tookMs: Date.now() - at, addresses, ...end };
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** The text of an extended error (RFC 8914), which stands at the end of a failure. */
+function reasonIn(answer: Buffer): string {
+  return /[ -~]*$/.exec(answer.toString('latin1'))?.[0] ?? '';
 }
 
 /** Addresses at the end of records whose names are pointers, as all servers here write them. */

@@ -14,12 +14,14 @@ export interface Asked {
   readonly tookMs: number;
   /** Absent when no answer came within five seconds. */
   readonly rcode?: number;
+  /** What the resolver says about a failure. */
+  readonly reason?: string;
   readonly addresses: readonly string[];
 }
 
 /** Somebody in the machine who asks all the time. */
 export interface Questioner extends AsyncDisposable {
-  /** Wait until so many more questions have been answered, which shows that it was there in a phase of a test. */
+  /** Wait until so many questions that are asked from now on have come to their end. */
   more(count: number): Promise<void>;
   /** End it and give everything; what was under way is left out. */
   stop(): Promise<readonly Asked[]>;
@@ -42,8 +44,9 @@ export async function startQuestioner(
     return lines.slice(0, -1).map((line) => JSON.parse(line) as Asked);
   };
   const more: Questioner['more'] = async (count) => {
-    const before = answers().length;
-    await until(() => answers().length >= before + count, `${count} more answers came`, 15_000);
+    const from = Date.now();
+    const since = (): number => answers().filter(({ at }) => at >= from).length;
+    await until(() => since() >= count, `${count} more answers came`, 15_000);
   };
   await more(1);
   return {
