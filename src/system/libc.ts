@@ -4,6 +4,7 @@ import { DnskeeperError } from '../core/errors.ts';
 import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
 import { bindEpoll, type EpollCalls } from './libc-epoll.ts';
 import { bindSockets, type SocketCalls } from './libc-sockets.ts';
+import { bindWait, type WaitCalls } from './libc-wait.ts';
 
 /** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
 export interface PeerCredentials {
@@ -31,6 +32,8 @@ export interface Libc {
   readonly datagrams: DatagramCalls;
   /** Many descriptors watched as one. */
   readonly epoll: EpollCalls;
+  /** Waiting in another thread. */
+  readonly wait: WaitCalls;
   /** Listening sockets by their descriptors. */
   readonly sockets: SocketCalls;
 }
@@ -134,6 +137,7 @@ function bind(koffi: typeof import('koffi')): Libc {
     },
     datagrams: bindDatagrams(library, koffi, failed),
     epoll: bindEpoll(library, koffi, failed),
+    wait: bindWait(library, koffi, failed),
     sockets,
   };
 }
