@@ -36,6 +36,8 @@ export interface Cache {
   statistics(): CacheStatistics;
   /** What is remembered now of all names, or of one name and what is below it; at most so many answers. */
   cacheReport(name?: Domain, most?: number): CacheReport;
+  /** The answer that is remembered for a question on one route, if any. */
+  held(query: Query, route: string): CacheEntryReport | undefined;
 }
 
 /** What a cache is made with. */
@@ -288,6 +290,10 @@ export function makeCache(options: CacheOptions): Cache {
         matching: found.length,
         statistics: statistics(),
       };
+    },
+    held(query, route) {
+      const slot = store.find(storeKey(query, routes.numberOf(route)));
+      return slot === NO_SLOT ? undefined : reportAt(slot, clock.now());
     },
   };
 

@@ -17,7 +17,6 @@ import { listenTcp } from './listener-tcp.ts';
 import { allAddresses, machineFacts } from './machine.ts';
 import { watchedNames } from './names.ts';
 import { cachedFor } from './outlook.ts';
-import type { Query } from './query.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
 import { Counters, counting } from './statistics.ts';
@@ -51,9 +50,6 @@ export interface LiveResolver {
   readonly problem: string | undefined;
   close(): Promise<void>;
 }
-
-/** So many answers below a name are looked through for those of the very name. */
-const MOST_BELOW = 5000;
 
 /** Put a resolver together on the machine itself. */
 export function openResolver(needs: LiveNeeds): LiveResolver {
@@ -129,11 +125,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
         }),
       cache: (name, most) => cache.cacheReport(name, most),
       async outlook(name) {
-        const routeNow = (query: Query): string => resolver.routeKeyOf(query);
-        return {
-          ...(await resolver.outlook(name)),
-          cached: cachedFor(name, cache.cacheReport(name, MOST_BELOW), routeNow),
-        };
+        return { ...(await resolver.outlook(name)), cached: cachedFor(name, cache, resolver) };
       },
       watchNames: () => names.watch(),
     },

@@ -1,13 +1,14 @@
-import type { CacheReport } from '../core/cache-report.ts';
-import { recordTypeNumber } from '../core/dns-parameters.ts';
+import { RECORD_TYPES } from '../core/dns-parameters.ts';
 import type { Domain } from '../core/domain.ts';
 import { type Outlook, rankServers } from '../core/outlook.ts';
 import type { Plan } from '../core/plan.ts';
 import { formatServer } from '../core/server.ts';
+import type { Cache } from './cache.ts';
 import { readResponse } from './message-read.ts';
-import type { Answerer, Query, Stage } from './query.ts';
+import type { Answerer, Stage } from './query.ts';
 import { clientQuery } from './query-report.ts';
 import { recordDataText } from './record-text.ts';
+import type { Resolver } from './resolver.ts';
 import type { Route, Routing } from './routing.ts';
 import type { ChoicePolicy, ServerChoice } from './server-choice.ts';
 import { TYPE } from './wire.ts';
@@ -39,20 +40,44 @@ export async function lookAhead(name: Domain, needs: OutlookNeeds): Promise<Omit
   };
 }
 
-/** What is remembered for the very name, as `Outlook.cached` tells it. */
+/**
+ * What is remembered for the very name, as `Outlook.cached` tells it. Each type and route is looked up by itself: going
+ * through a full cache would hold everything up for as long as a server takes to answer.
+ */
 export function cachedFor(
   name: Domain,
-  report: CacheReport,
-  routeNow: (query: Query) => string,
+  cache: Pick<Cache, 'held'>,
+  resolver: Pick<Resolver, 'routeKeyOf' | 'routeKeys'>,
 ): Outlook['cached'] {
-  const text = name as string;
-  return report.entries
-    .filter((entry) => entry.name === text)
-    .map(({ type, rcode, secondsLeft, route }) => {
-      const used = route === routeNow(clientQuery(name, recordTypeNumber(type) ?? TYPE.A));
-      return { type, rcode, secondsLeft, route, used };
+  return USUAL_TYPES.flatMap((type) => {
+    const query = clientQuery(name, type);
+    const now = resolver.routeKeyOf(query);
+    return resolver.routeKeys().flatMap((route) => {
+      const entry = cache.held(query, route);
+      if (entry === undefined) return [];
+      const { rcode, secondsLeft } = entry;
+      return [{ type: entry.type, rcode, secondsLeft, route, used: route === now }];
     });
+  });
 }
+
+/** What programs ask for a name. */
+const USUAL_TYPES = [
+  'A',
+  'AAAA',
+  'HTTPS',
+  'SVCB',
+  'CNAME',
+  'MX',
+  'TXT',
+  'SRV',
+  'PTR',
+  'NS',
+  'SOA',
+  'CAA',
+  'DS',
+  'TLSA',
+].map((type) => RECORD_TYPES[type] ?? 0);
 
 const NOT_HERE = 'DNS servers are not asked for such a name unless a link has it as a domain.';
 

@@ -47,6 +47,8 @@ export interface Resolver {
   apply(plan: Plan): void;
   /** The key of the route that a query goes by now. */
   routeKeyOf(query: Query): string;
+  /** The keys of all routes of the plan. */
+  routeKeys(): readonly string[];
   servers(): readonly ServerReport[];
   /** Keys of links behind a captive portal whose strict encryption is relaxed now. */
   relaxed(): readonly string[];
@@ -126,6 +128,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       const route = routing.routeOf(query.name, query.type);
       return typeof route === 'string' ? route : route.key;
     },
+    routeKeys: () => routing.keys,
     servers() {
       return choice.report(routing.links).map((report) => {
         const trouble = upstream.troubleOf(report.link, report.server);
