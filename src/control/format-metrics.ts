@@ -7,7 +7,7 @@ import type { StatusReport } from './report.ts';
  */
 export function formatMetrics(status: StatusReport, statistics: StatisticsReport): string {
   return [
-    ...UP(1),
+    ...upFamily(1),
     ...daemonMetrics(status),
     ...resolverMetrics(status, statistics),
     ...serverMetrics(statistics),
@@ -42,10 +42,10 @@ const family =
 const counter = family('counter');
 const gauge = family('gauge');
 
-const UP = (value: 0 | 1): readonly Family[] => [gauge('up', 'Whether the daemon answers.', value)];
+const upFamily = (value: 0 | 1): readonly Family[] => [gauge('up', 'Whether the daemon answers.', value)];
 
 /** What is told while no daemon answers. */
-export const ABSENT_METRICS: string = UP(0).map(familyText).join('');
+export const ABSENT_METRICS: string = upFamily(0).map(familyText).join('');
 
 function familyText({ name, type, help, samples }: Family): string {
   if (samples.length === 0) return '';
