@@ -46,6 +46,8 @@ describe('the configuration', () => {
       /entry 1: no IP address/,
     ],
     ['[dns]\npriority = 0', 2, 'dns.priority', /not 0/, /0/],
+    ['[resolver]\nthreads = 9', 2, 'resolver.threads', /from 1 to 8/, /9/],
+    ['[resolver]\nthreads = 1.5', 2, 'resolver.threads', /from 1 to 8/, /1\.5/],
     ['[policy]\ngrace = "2"', 2, 'policy.grace', /a time/, /no time with its unit/],
     ['[policy]\ngrace = "5000s"', 2, 'policy.grace', /a time/, /more than 60 seconds/],
     ['networkmanager.enabled = "yes"', 1, 'networkmanager.enabled', /true \| false/, /"yes"/],

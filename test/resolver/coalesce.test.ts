@@ -50,6 +50,16 @@ describe('identical questions under way', () => {
     expect(servers.asked).toHaveLength(4);
   });
 
+  it('leave alone what is still under way for them when the answer is there', async () => {
+    // A probe of the first server was cut off by the answer of the second: the first was never found to work again.
+    const servers = fakeServers();
+    const ask = coalesce({ routeKeyOf: () => 'home' })(servers.ask);
+    const asked = ask(queryOf(), nobody);
+    await servers.answer(addresses(60, 1));
+    await asked;
+    expect(servers.aborted).toBe(0);
+  });
+
   it('are given up when the last client has gone, not before', async () => {
     const servers = fakeServers();
     const ask = coalesce({ routeKeyOf: () => 'home' })(servers.ask);

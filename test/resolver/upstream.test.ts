@@ -1,8 +1,10 @@
 import { createSocket } from 'node:dgram';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { UpstreamNeeds } from '../../src/resolver/upstream.ts';
+import type { UpstreamDatagrams } from '../../src/resolver/upstream-udp.ts';
 import { certificateFor } from '../support/certificate.ts';
 import { type AskedQuestion, addressAnswer, answerTo, scriptedServer } from '../support/scripted-server.ts';
+import { until } from '../support/until.ts';
 import { encrypted, patched, plain, upstreamOf } from '../support/upstream.ts';
 
 const FORMERR = 1;
@@ -124,6 +126,27 @@ describe('over UDP', () => {
     const asked = upstreamOf().ask(plain(server), 'www.example.com', stop.signal);
     stop.abort();
     await expect(asked).rejects.toMatchObject({ code: 'DEADLINE' });
+  });
+
+  it('more questions than the bound are failures at once, and there is room again when one has ended', async () => {
+    const server = await scriptedServer(() => undefined);
+    const ended: (() => void)[] = [];
+    const datagrams: UpstreamDatagrams = {
+      most: 2,
+      ask: () => new Promise((_, reject) => void ended.push(() => reject(new Error('over')))),
+      renew: () => {},
+    };
+    const { ask } = upstreamOf({ datagrams });
+    const asked = [ask(plain(server), 'a.example.com'), ask(plain(server), 'b.example.com')];
+    const over = Promise.allSettled(asked);
+    await expect(ask(plain(server), 'c.example.com')).rejects.toThrow('2 questions are on their way');
+    expect(ended).toHaveLength(2);
+    for (const end of ended) end();
+    await over;
+    const again = ask(plain(server), 'd.example.com');
+    await until(() => ended.length === 3, 'there was room');
+    ended[2]?.();
+    await expect(again).rejects.toThrow('over');
   });
 
   it('our own address is refused as a circle', async () => {
