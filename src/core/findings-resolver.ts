@@ -41,11 +41,11 @@ function lateFinding(server: ServerReport, { servers }: ResolverStatus): Finding
   const others = servers.some((other) => other.link === server.link && !isLate(other));
   const last = server.lastFailure === undefined ? '' : `: ${printable(server.lastFailure.text, 120)}`;
   const text = `${server.server} of ${server.link} does not answer${last}. ${others ? 'Others are asked first.' : `No other server of ${server.link} answers either, so its names do not resolve.`}`;
-  return (others ? warning : error)('server-late', text, mendOf(server));
+  return (others ? warning : error)('server-late', text, waysToLook(server));
 }
 
-/** What shows whether it can be reached at all; for an encrypted one whether its certificate is good. */
-function mendOf({ server, trouble }: ServerReport): string {
+/** The command that shows whether a server can be reached at all; for an encrypted one whether its certificate is good. */
+export function waysToLook({ server, trouble }: Pick<ServerReport, 'server' | 'trouble'>): string {
   const parsed = parseServer(server);
   if (!parsed.ok) return 'dnsctl statistics';
   const { address, port, protocol } = parsed.value;

@@ -1,3 +1,4 @@
+import { waysToLook } from './findings-resolver.ts';
 import type { Plan } from './plan.ts';
 import type { SourceHealth, SourceName } from './snapshot.ts';
 import {
@@ -51,7 +52,7 @@ function linkFindings(link: LinkStatus): Finding[] {
   return [{ severity: 'warning', id: `link-${link.state}`, text: link.reason, mend: 'dnsctl doctor' }];
 }
 
-function resolverFindings({ state, reason, servers, relaxed = [] }: ResolverStatus): Finding[] {
+function resolverFindings({ state, reason, servers, portal }: ResolverStatus): Finding[] {
   const findings: Finding[] = [];
   if (state === 'failed')
     findings.push({
@@ -60,14 +61,29 @@ function resolverFindings({ state, reason, servers, relaxed = [] }: ResolverStat
       text: reason,
       mend: "ss -lnp 'sport = :53'",
     });
-  for (const { trouble } of servers)
+  for (const { server, trouble } of servers)
     if (trouble !== undefined)
-      findings.push({ severity: 'warning', id: `server-${trouble.kind}`, text: trouble.text });
+      findings.push({
+        severity: 'warning',
+        id: `server-${trouble.kind}`,
+        text: trouble.text,
+        ...(trouble.kind === 'circle' ? {} : { mend: waysToLook({ server, trouble }) }),
+      });
   if (state === 'bound') findings.push(...silentLinks(servers));
-  for (const link of relaxed) {
-    const text = `${link} is behind a captive portal, so its servers may be asked without encryption until somebody has logged in (resolver.portal = "relax").`;
-    findings.push({ severity: 'warning', id: 'portal-relaxed', text });
-  }
+  for (const link of portal?.links ?? [])
+    findings.push(
+      portal?.relaxed === true
+        ? {
+            severity: 'warning',
+            id: 'portal-relaxed',
+            text: `${link} is behind a captive portal, so its servers may be asked without encryption until somebody has logged in (resolver.portal = "relax").`,
+          }
+        : {
+            severity: 'warning',
+            id: 'portal-strict',
+            text: `${link} is behind a captive portal and its servers are asked encrypted alone, so its names do not resolve until somebody has logged in; resolver.portal = "relax" would give way for as long.`,
+          },
+    );
   return findings.slice(0, MOST_RESOLVER_FINDINGS);
 }
 

@@ -65,16 +65,17 @@ it.each([
 });
 
 it.each([
-  ['certificate', 'server-certificate'],
-  ['handshake', 'server-handshake'],
-  ['circle', 'server-circle'],
-] as const)('a server with %s trouble is a warning that says what it is', (kind, id) => {
+  ['certificate', 'server-certificate', { mend: 'openssl s_client -connect 192.0.2.1:853 </dev/null' }],
+  ['handshake', 'server-handshake', { mend: 'openssl s_client -connect 192.0.2.1:853 </dev/null' }],
+  ['circle', 'server-circle', {}],
+] as const)('a server with %s trouble is a warning that says what it is', (kind, id, mend) => {
   const report = { ...SERVER, trouble: { kind, text: 'What is wrong.' } };
   const found = findingsOf({ ...condition('held', [split]), resolver: { ...RESOLVER, servers: [report] } });
   expect(found.find((finding) => finding.id === id)).toEqual({
     severity: 'warning',
     id,
     text: 'What is wrong.',
+    ...mend,
   });
 });
 
