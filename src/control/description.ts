@@ -156,8 +156,8 @@ type ServerReport (
   trouble: ?(kind: string, text: string)
 )
 
-# The local resolver. "nameserver" is the address that a resolv.conf may name, "relaxed" names links behind a captive portal
-# whose strict encryption gives way, "overBound" counts refusals for want of room.
+# The local resolver. "nameserver" is the address that a resolv.conf may name, "portal" tells links whose encrypted servers a
+# captive portal is in the way of and whether encryption gives way, "overBound" counts refusals for want of room.
 # state: off, bound or failed
 type ResolverStatus (
   state: string,
@@ -166,7 +166,7 @@ type ResolverStatus (
   nameserver: ?string,
   servers: []ServerReport,
   memory: ?(answers: int, bytes: int, hitRate: ?float),
-  relaxed: ?[]string,
+  portal: ?(links: []string, relaxed: bool),
   queries: int,
   malformed: int,
   overBound: int,

@@ -118,6 +118,14 @@ export interface MemoryStatus {
   readonly hitRate?: number;
 }
 
+/** Links behind a captive portal whose servers are to be asked encrypted alone. */
+export interface PortalReport {
+  /** Their keys. */
+  readonly links: readonly string[];
+  /** Whether encryption gives way to the portal for as long as that lasts (`resolver.portal`). */
+  readonly relaxed: boolean;
+}
+
 /** What status says about the local resolver. */
 export interface ResolverStatus {
   /** `off`: not wanted now; `bound`: it answers; `failed`: it could not get its addresses. */
@@ -129,8 +137,8 @@ export interface ResolverStatus {
   /** The address that a resolv.conf may name; absent where there is none on port 53. */
   readonly nameserver?: string;
   readonly servers: readonly ServerReport[];
-  /** Keys of links behind a captive portal whose strict encryption is relaxed for as long as that lasts; absent for none. */
-  readonly relaxed?: readonly string[];
+  /** Absent while there is none. */
+  readonly portal?: PortalReport;
   /** What is remembered; absent while it answers nobody. */
   readonly memory?: MemoryStatus;
   readonly queries: number;

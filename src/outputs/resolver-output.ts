@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.ts';
 import { retryPause } from '../core/pace.ts';
-import type { ResolverStatus } from '../core/status.ts';
+import type { PortalReport, ResolverStatus } from '../core/status.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
 import type { ListenAt, Listener, Reception } from '../resolver/listener.ts';
 import type { Resolver } from '../resolver/resolver.ts';
@@ -84,8 +84,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   const unnamedListeners = new Set<() => void>();
   let state: ResolverStatus['state'] = 'off';
   let reason = 'dnskeeperd has just started.';
-  /** Links that may be asked in the open behind a captive portal. */
-  let relaxed: readonly string[] = [];
+  /** Links whose encrypted servers a captive portal keeps us from. */
+  let portal: PortalReport = { links: [], relaxed: false };
   /** Without a plan there is nobody to ask; what is asked until then waits in sockets that an earlier process had. */
   let planned = false;
   let leaving = false;
@@ -111,13 +111,18 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     for (const listener of listeners) listener(status());
   }
 
-  function tellRelaxed(): void {
-    const before = relaxed;
-    relaxed = resolver.relaxed();
-    for (const link of relaxed.filter((each) => !before.includes(each)))
-      log.warn({ link }, 'A captive portal is in the way: its servers may be asked without encryption.');
-    for (const link of before.filter((each) => !relaxed.includes(each)))
-      log.info({ link }, 'The captive portal is no longer in the way: encryption is strict again.');
+  function tellPortal(): void {
+    const before = portal;
+    portal = resolver.portal();
+    const { links, relaxed } = portal;
+    const text = relaxed
+      ? 'A captive portal is in the way: its servers may be asked without encryption.'
+      : 'A captive portal is in the way: its servers are asked encrypted alone, so its names do not resolve.';
+    for (const link of links)
+      if (relaxed !== before.relaxed || !before.links.includes(link)) log.warn({ link }, text);
+    for (const link of before.links)
+      if (!links.includes(link))
+        log.info({ link }, 'The captive portal is no longer in the way: encryption is strict again.');
   }
 
   /** Undefined while it cannot be known yet. */
@@ -249,7 +254,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       addresses: addresses(),
       ...(usable ? { nameserver: host } : {}),
       servers: resolver.servers(),
-      ...(relaxed.length > 0 ? { relaxed } : {}),
+      ...(portal.links.length > 0 ? { portal } : {}),
       ...reception.traffic,
     };
   }
@@ -265,7 +270,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       await enqueue(async () => {
         if (signal.aborted || closed) return;
         resolver.apply(plan);
-        tellRelaxed();
+        tellPortal();
         planned = true;
         await settle();
       });

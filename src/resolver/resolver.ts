@@ -2,7 +2,7 @@ import type { Domain } from '../core/domain.ts';
 import type { Outlook } from '../core/outlook.ts';
 import type { Plan } from '../core/plan.ts';
 import { formatServer } from '../core/server.ts';
-import type { ServerReport } from '../core/status.ts';
+import type { PortalReport, ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { circles } from './circles.ts';
 import { type Encryption, encryptionOf, isCutOff, type PortalPolicy } from './encryption.ts';
@@ -50,8 +50,8 @@ export interface Resolver {
   /** The keys of all routes of the plan. */
   routeKeys(): readonly string[];
   servers(): readonly ServerReport[];
-  /** Keys of links behind a captive portal whose strict encryption is relaxed now. */
-  relaxed(): readonly string[];
+  /** Links behind a captive portal that lets nothing through to their servers but what is not encrypted. */
+  portal(): PortalReport;
   /** What a question for a name would meet now, but for the cache. */
   outlook(name: Domain): Promise<Omit<Outlook, 'cached'>>;
   /** The machine woke up, or its network changed in ways that the plan does not tell. */
@@ -135,10 +135,10 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
         return trouble === undefined ? report : { ...report, trouble };
       });
     },
-    relaxed() {
+    portal() {
       const { portal, dnsOverTls } = needs.settings();
-      if (portal !== 'relax') return [];
-      return routing.links.filter((link) => isCutOff(link, dnsOverTls)).map(({ key }) => key);
+      const links = routing.links.filter((link) => isCutOff(link, dnsOverTls)).map(({ key }) => key);
+      return { links, relaxed: portal === 'relax' };
     },
     outlook: (name) =>
       lookAhead(name, { local, hosts, routing, choice, policy: needs.settings().choice, plan }),

@@ -1,4 +1,4 @@
-import { connect, Socket } from 'node:net';
+import { connect, isIP, Socket } from 'node:net';
 import {
   connect as connectTls,
   createSecureContext,
@@ -189,7 +189,7 @@ export class UpstreamConnections {
       host: endpoint.host.split('%', 1)[0] ?? endpoint.host, // what the certificate is held against without a name
       secureContext: this.#context(kind.verify),
       rejectUnauthorized: kind.verify,
-      ...(kind.name === undefined ? {} : { servername: kind.name }),
+      ...named(kind.name),
       ...(session === undefined ? {} : { session }),
     });
     socket.on('session', (ticket: Buffer) => {
@@ -209,6 +209,12 @@ export class UpstreamConnections {
     this.#contexts.set(verify, context);
     return context;
   }
+}
+
+/** What the certificate has to be for; an address is no name that may be sent (RFC 6066 section 3). */
+function named(name: string | undefined): { readonly servername?: string; readonly host?: string } {
+  if (name === undefined) return {};
+  return isIP(name) === 0 ? { servername: name } : { host: name };
 }
 
 /** The system's own list, so that an authority an administrator added counts; Node's where there is none. */

@@ -82,7 +82,7 @@ it.each([
 it('a relaxed captive portal is a warning for as long as it lasts', () => {
   const during = findingsOf({
     ...condition('held', [split]),
-    resolver: { ...RESOLVER, relaxed: ['wlan0'] },
+    resolver: { ...RESOLVER, portal: { links: ['wlan0'], relaxed: true } },
   });
   expect(during).toContainEqual(expect.objectContaining({ severity: 'warning', id: 'portal-relaxed' }));
   expect(during.find(({ id }) => id === 'portal-relaxed')?.text).toContain('wlan0');
@@ -103,4 +103,14 @@ it.each([
   };
   const found = findingsOf({ ...condition('resolved'), resolver: bound });
   expect(found.map(({ id }) => id)).toEqual(ids);
+});
+
+it('without relaxing it is a warning that says why nothing resolves', () => {
+  const found = findingsOf({
+    ...condition('held', [split]),
+    resolver: { ...RESOLVER, portal: { links: ['wlan0'], relaxed: false } },
+  });
+  expect(
+    found.filter(({ id }) => id.startsWith('portal-')).map(({ id, severity }) => [id, severity]),
+  ).toEqual([['portal-strict', 'warning']]);
 });

@@ -234,7 +234,7 @@ function standing() {
     resolver: {
       apply: () => {},
       servers: () => [],
-      relaxed: () => [],
+      portal: () => ({ links: [], relaxed: false }),
       close: () => {},
     } as never,
     reception,

@@ -52,22 +52,22 @@ describe('strict encryption behind a captive portal', () => {
     become('portal');
     expect((await resolver.ask('www.example.com')).rcode).toBe('SERVFAIL');
     expect(liar.asked).toEqual([]);
-    expect(resolver.relaxed()).toEqual([]);
+    expect(resolver.portal()).toEqual({ links: ['wlan0'], relaxed: false });
   });
 
   it('gives way for the link alone that has the portal, and only as long', async () => {
     const { resolver, become, liar, honest } = await hotel('relax');
     expect((await resolver.ask('www.example.com')).answers).toEqual(['www.example.com A 192.0.2.1']);
-    expect(resolver.relaxed()).toEqual([]);
+    expect(resolver.portal().links).toEqual([]);
 
     become('portal');
-    expect(resolver.relaxed()).toEqual(['wlan0']);
+    expect(resolver.portal()).toEqual({ links: ['wlan0'], relaxed: true });
     expect((await resolver.ask('www.example.com')).answers).toEqual(['www.example.com A 192.168.1.1']);
     expect((await resolver.ask('git.corp.example')).rcode).toBe('SERVFAIL');
     expect(liar.asked.map(({ name }) => name)).toEqual(['www.example.com']);
 
     become('full');
-    expect(resolver.relaxed()).toEqual([]);
+    expect(resolver.portal().links).toEqual([]);
     expect((await resolver.ask('www.example.com')).answers).toEqual(['www.example.com A 192.0.2.1']);
     expect(new Set(transports(honest))).toEqual(new Set(['tls']));
     expect(liar.asked.length).toBe(1);
@@ -76,7 +76,7 @@ describe('strict encryption behind a captive portal', () => {
   it.each(['unknown', 'none', 'limited'] as const)('does not for connectivity %s', async (connectivity) => {
     const { resolver, become } = await hotel('relax');
     become(connectivity);
-    expect(resolver.relaxed()).toEqual([]);
+    expect(resolver.portal().links).toEqual([]);
   });
 
   it('what the portal said is forgotten with it', async () => {
@@ -109,10 +109,10 @@ it('is said in status and in the log, when it begins and when it ends', async ()
     await output.apply({ plan, time: 0, cause: 'a test' }, new AbortController().signal);
   };
   await apply('portal');
-  expect(output.status().relaxed).toEqual(['wlan0']);
+  expect(output.status().portal).toEqual({ links: ['wlan0'], relaxed: true });
   expect(log.lines).toContainEqual(expect.objectContaining({ level: 'warn', fields: { link: 'wlan0' } }));
   await apply('full');
-  expect(output.status().relaxed).toBeUndefined();
+  expect(output.status().portal).toBeUndefined();
   expect(log.lines.filter(({ fields }) => fields['link'] === 'wlan0').map(({ level }) => level)).toEqual([
     'warn',
     'info',

@@ -113,6 +113,14 @@ describe('one kept connection', () => {
   });
 });
 
+it('a name that is an address is held against the addresses of the certificate, and not sent as a name', async () => {
+  const server = await tlsServer();
+  const { ask } = upstreamOf(trusting());
+  const { answers } = await ask(encrypted(server, '#127.0.0.1'), NAME);
+  expect(answers).toEqual([`${NAME} A 192.0.2.1`]);
+  await expect(ask(encrypted(server, '#127.0.0.2'), NAME)).rejects.toMatchObject({ fault: 'certificate' });
+});
+
 describe('a server that is not what it should be', () => {
   const over = (text: string, authorities: readonly string[] = [own().cert]) =>
     resolverOver([link({ interface: 'lo', servers: [text] })], { authorities });
