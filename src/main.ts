@@ -41,6 +41,7 @@ import { type LeveledLog, type LogLevel, openLog } from './system/log-pino.ts';
 import { type ServiceNotifier, serviceNotifier } from './system/notify.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { runningWriters } from './system/processes.ts';
+import { watchMemoryPressure } from './system/memory-pressure.ts';
 import { openRecording } from './system/recording-file.ts';
 import { serveVarlink } from './system/varlink.ts';
 import { type Watch, watchFile, watchFolders } from './system/watch.ts';
@@ -372,7 +373,7 @@ async function serve({ paths, libc, log, held }: Ground, daemon: Daemon): Promis
 
 /** Everything outside that makes us look again: the files, the configuration, systemd-resolved, waking up, SIGHUP. */
 function followOutside(
-  { paths, options, configuration, log, bus, link, live, resolver, watches, held }: Ground,
+  { paths, options, configuration, log, libc, bus, link, live, resolver, watches, held }: Ground,
   daemon: Daemon,
 ): void {
   const reload = async (cause: string): Promise<void> => {
@@ -386,6 +387,7 @@ function followOutside(
     watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
     watchFile(paths.resolvConf, () => void daemon.checkFile(), log),
     watchFolders(folders, () => void reload('the configuration changed'), log),
+    watchMemoryPressure({ env: process.env, libc, clock: systemClock, log }, () => relieve(live, log)),
   );
   const replaying = 'replay' in options;
   let resolved: ResolvedPresence = 'unknown';
@@ -411,6 +413,16 @@ function followOutside(
     process.off('SIGHUP', hangUp);
     await Promise.all(watches.map((watch) => watch.close()));
   });
+}
+
+/** Others need the machine's memory more than remembered names do. */
+function relieve({ cache }: LiveResolver, log: Log): void {
+  const before = cache.statistics().entries;
+  cache.relieve();
+  // What was dropped goes back to the kernel when V8 sweeps, which it does not do by itself while nothing happens.
+  globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
+  const { entries } = cache.statistics();
+  if (entries < before) log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');
 }
 
 /** Tell the service manager: ready once the first file is written, what we do, that we live, that we end. */
