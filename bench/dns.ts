@@ -49,6 +49,7 @@ try {
   for (const name of chosen('only', values.only ?? names.join(','), names)) {
     console.error(`measuring: ${name}`);
     const result = await MEASUREMENTS[name]?.(options);
+    for (const row of result?.rows ?? []) console.error(`  ${row.what}: ${row.measured}; ${row.peer}`);
     rows.push(...(result?.rows ?? []));
     charts.push(...(result?.charts ?? []));
   }
