@@ -9,6 +9,7 @@ import type { AbsentFacts } from './control/format-absent.ts';
 import { DnskeeperError, messageOf, systemCodeOf } from './core/errors.ts';
 import { printable } from './core/text.ts';
 import { type ParsedCommand, parseCommandLine } from './system/command-line.ts';
+import type { Files } from './system/files.ts';
 import { silentLog } from './system/log.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { openScreen } from './system/screen.ts';
@@ -71,13 +72,26 @@ function contextOf(
       const resolver = report?.resolver;
       return lookAtMachine({ paths, daemon, probe, signal, ...(resolver === undefined ? {} : { resolver }) });
     },
+    async release(byDaemon) {
+      if (process.geteuid?.() !== 0) return byDaemon();
+      const { giveToOwner, ownerOfOriginal } = await import('./outputs/original.ts');
+      const files = await filesOf(paths);
+      const owner = await ownerOfOriginal(paths, files);
+      const outcome = await byDaemon();
+      const given = outcome.ok && owner !== undefined && (await giveToOwner(paths, files, owner));
+      return given ? { ...outcome, text: `${outcome.text}; now it is theirs again` } : outcome;
+    },
     async releaseWithoutDaemon() {
       const { releaseWithoutDaemon } = await import('./outputs/original.ts');
-      const { openFiles } = await import('./system/files.ts');
-      const { selinuxLabels } = await import('./system/labels.ts');
-      return releaseWithoutDaemon(paths, openFiles(undefined, selinuxLabels(paths.root, silentLog).relabel));
+      return releaseWithoutDaemon(paths, await filesOf(paths));
     },
   };
+}
+
+async function filesOf({ root }: Paths): Promise<Files> {
+  const { openFiles } = await import('./system/files.ts');
+  const { selinuxLabels } = await import('./system/labels.ts');
+  return openFiles(undefined, selinuxLabels(root, silentLog).relabel);
 }
 
 /** The system daemon, unless another one is named, or only the user's own is there. */

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import { dirname } from 'node:path';
 import { DNSKEEPERD, EXIT } from './control/command-table.ts';
 import { controlInterface } from './control/service.ts';
+import { parseDomain } from './core/domain.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { beyondFile } from './core/file-mode.ts';
 import { describeProblem } from './core/health.ts';
@@ -21,6 +22,7 @@ import type { ListenAt } from './resolver/listener.ts';
 import { type LiveResolver, openResolver } from './resolver/open.ts';
 import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
+import { followHostName, type HostName } from './sources/host-name.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
 import { firstTime, type MovedClock, movedClock, replay } from './sources/replay.ts';
 import { followResolved, resolvedHasServers } from './sources/resolved-presence.ts';
@@ -38,10 +40,10 @@ import { NO_STORE, type SocketStore, socketStore } from './system/listen-fds.ts'
 import { takeLock } from './system/lock.ts';
 import type { Log } from './system/log.ts';
 import { type LeveledLog, type LogLevel, openLog } from './system/log-pino.ts';
+import { watchMemoryPressure } from './system/memory-pressure.ts';
 import { type ServiceNotifier, serviceNotifier } from './system/notify.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { runningWriters } from './system/processes.ts';
-import { watchMemoryPressure } from './system/memory-pressure.ts';
 import { openRecording } from './system/recording-file.ts';
 import { serveVarlink } from './system/varlink.ts';
 import { type Watch, watchFile, watchFolders } from './system/watch.ts';
@@ -135,6 +137,7 @@ interface Ground {
   readonly moved: MovedClock | undefined;
   /** Absent while a recording stands in for it. */
   readonly bus: Bus | undefined;
+  readonly hostName: HostName;
   readonly link: EtcResolvConf;
   readonly live: LiveResolver;
   readonly resolver: ResolverOutput;
@@ -209,8 +212,10 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     libc === undefined
       ? NO_STORE
       : socketStore({ env: process.env, pid: process.pid, libc, notifier, log: log.child('sockets') });
+  const hostName = followHostName(bus);
   const live = openResolver({
     hostsFile: paths.hosts,
+    hostName: () => hostName.current,
     clock: systemClock,
     log: log.child('resolver'),
     libc,
@@ -220,6 +225,12 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     isOwn: (host, port) => resolver.isOwn(host, port),
   });
   held.defer(() => live.close());
+  // Servers may have said something else of the name that is ours now.
+  const renamed = (): void => {
+    const name = parseDomain(hostName.current);
+    if (name.ok) live.cache.flush(name.value);
+  };
+  held.defer(hostName.onChange(renamed));
   const resolver: ResolverOutput = resolverOutput({
     resolver: live.resolver,
     reception: live.reception,
@@ -244,6 +255,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     clock,
     moved,
     bus,
+    hostName,
     link,
     watches: [],
     labelProblem,
@@ -285,15 +297,15 @@ function placesToListen(
 }
 
 async function startOn(ground: Ground): Promise<Daemon> {
-  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus, held } =
-    ground;
+  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus } = ground;
+  const { hostName, held } = ground;
   const record =
     options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
   const existed = (await files.look(paths.resolvConf)) !== undefined;
   return startDaemon(
     {
-      sources: bus === undefined ? [] : liveSources(bus, configuration, log),
+      sources: bus === undefined ? [] : liveSources(bus, hostName, configuration, log),
       files: (written) => resolvConfFile(paths, files, render, written),
       link,
       resolver: {
@@ -336,13 +348,14 @@ function levelOf(options: Options): LogLevel | undefined {
   return options['log-level'] as LogLevel | undefined; // the command table lists exactly these words
 }
 
-function liveSources(bus: Bus, configuration: ConfigFiles, log: Log): readonly Source[] {
+function liveSources(bus: Bus, hostName: HostName, configuration: ConfigFiles, log: Log): readonly Source[] {
   const networkmanager = networkManagerSource(bus, {
     ifindexOf,
     log: log.child('networkmanager'),
     clock: systemClock,
   });
-  return configuration.current.config.networkmanager ? [hostSource(), networkmanager] : [hostSource()];
+  const host = hostSource(hostName);
+  return configuration.current.config.networkmanager ? [host, networkmanager] : [host];
 }
 
 /** What is wrong with the machine itself, for the status. */
@@ -422,7 +435,8 @@ function relieve({ cache }: LiveResolver, log: Log): void {
   // What was dropped goes back to the kernel when V8 sweeps, which it does not do by itself while nothing happens.
   globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
   const { entries } = cache.statistics();
-  if (entries < before) log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');
+  if (entries < before)
+    log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');
 }
 
 /** Tell the service manager: ready once the first file is written, what we do, that we live, that we end. */

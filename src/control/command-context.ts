@@ -29,6 +29,8 @@ export interface CommandContext {
     probe: boolean,
     report: StatusReport | undefined,
   ): Promise<MachineFacts>;
+  /** Have the daemon put the original back, and do for it what the service has no power to do itself. */
+  release(byDaemon: () => Promise<Outcome>): Promise<Outcome>;
   /** Put the saved original back without a daemon. */
   releaseWithoutDaemon(): Promise<Outcome>;
 }

@@ -34,7 +34,7 @@ export const COMMANDS: Readonly<Record<string, RunCommand>> = {
   takeover: (context) => change(context, 'takeover'),
   release: async (context) => {
     try {
-      return await change(context, 'release');
+      return await tell(context, await context.release(() => context.client.change('release')));
     } catch (error) {
       if (!isNotRunning(error)) throw error;
       return tell(context, await context.releaseWithoutDaemon());

@@ -111,7 +111,7 @@ async function putBack(
   return { told: '' };
 }
 
-/** Who may not give files away (a confined container) still puts the words back; they matter more than whose they are. */
+/** Who may not give files away, as the service, still puts the words back; they matter more than whose they are. */
 async function putFileBack(
   at: string,
   files: Files,
@@ -125,7 +125,7 @@ async function putFileBack(
   } catch (error) {
     if (systemCodeOf((error as Error).cause) !== 'EPERM') throw error;
     await files.replace(at, bytes, { mode, durable: true });
-    return { told: `; it belonged to user ${uid}, group ${gid}: chown ${uid}:${gid} ${at}` };
+    return { told: `; it belonged to user ${uid}, group ${gid} (chown ${uid}:${gid} ${at})` };
   }
 }
 
@@ -149,6 +149,28 @@ export async function restoreOriginal(paths: Paths, files: Files, lastWritten?: 
   const { told } = await putBack(paths, files, original, mounted);
   await dropOriginal(paths, files);
   return { ok: true, text: `${name}: ${await toldOf(original, paths, files)}${told}` };
+}
+
+/** Whose a file is. */
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Whom the saved original belongs to, when it is a file. */
+export async function ownerOfOriginal(paths: Paths, files: Files): Promise<Owner | undefined> {
+  const original = await readOriginal(paths, files);
+  return original?.kind === 'file' ? { uid: original.uid, gid: original.gid } : undefined;
+}
+
+/** Give the file that was just put back to its owner; whether that was still to be done. */
+export async function giveToOwner(paths: Paths, files: Files, owner: Owner): Promise<boolean> {
+  const found = await files.look(paths.etcResolvConf);
+  if (found?.kind !== 'file' || (found.uid === owner.uid && found.gid === owner.gid)) return false;
+  const bytes = await files.read(paths.etcResolvConf, MOST_BYTES);
+  if (bytes === undefined) return false;
+  await files.replace(paths.etcResolvConf, bytes, { mode: found.mode, owner, durable: true });
+  return true;
 }
 
 /** `dnsctl release` while no daemon runs: the next one must not take the file again at once. */

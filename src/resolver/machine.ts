@@ -1,24 +1,22 @@
-import { hostname, networkInterfaces } from 'node:os';
+import { networkInterfaces } from 'node:os';
 import { type Address, parseAddress } from '../core/address.ts';
 import { type Domain, parseDomain } from '../core/domain.ts';
 import type { Plan } from '../core/plan.ts';
 import type { LocalFacts } from './local.ts';
 
-/** A new host name counts after this long at the latest; every query is compared with it. */
-const HOST_NAME_MS = 1000;
-
 /** What this machine knows about itself under a plan, looked up when it is asked for. */
-export function machineFacts(plan: Plan | undefined): LocalFacts {
+export function machineFacts(plan: Plan | undefined, nameOf: () => string): LocalFacts {
   const links = plan?.links ?? [];
   const defaults = links.filter((link) => link.defaultRoute);
+  let text = '';
   let hostName: Domain | undefined;
-  let lookAt = Number.NEGATIVE_INFINITY;
   return {
     get hostName(): Domain | undefined {
-      const now = performance.now();
-      if (now < lookAt) return hostName;
-      lookAt = now + HOST_NAME_MS;
-      const name = parseDomain(hostname());
+      // Every query is compared with it; it is read as a domain only when it is another one.
+      const now = nameOf();
+      if (now === text) return hostName;
+      text = now;
+      const name = parseDomain(now);
       hostName = name.ok ? name.value : undefined;
       return hostName;
     },
@@ -37,6 +35,9 @@ export function machineFacts(plan: Plan | undefined): LocalFacts {
       return ownAddresses()
         .filter(({ link }) => names.has(link))
         .map(({ address }) => address);
+    },
+    get ipv6(): boolean {
+      return allAddresses().includes('::1');
     },
   };
 }

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
 import { parseAddress } from '../core/address.ts';
 import type { Domain } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
@@ -19,12 +21,15 @@ import { watchedNames } from './names.ts';
 import { cachedFor } from './outlook.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
+import { serverName } from './server-name.ts';
 import { Counters, counting } from './statistics.ts';
 import { type BindToLink, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
 
 /** What a live resolver stands on. */
 export interface LiveNeeds {
   readonly hostsFile: string;
+  /** The machine's own name as it is now; the kernel's where left out. */
+  readonly hostName?: () => string;
   readonly clock: Clock;
   readonly log: Log;
   readonly libc: Libc | undefined;
@@ -60,8 +65,11 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   const since = clock.now();
   // The hosts stage stands above the cache, so that a changed file holds from the next query on.
   const hosts = watchHosts(needs.hostsFile, () => fast?.path.invalidate(), log);
+  const nsid = serverName(join(dirname(needs.hostsFile), 'machine-id'));
+  const named = nsid === undefined ? {} : { nsid };
   const kept: Cache = makeCache({
     clock,
+    ...named,
     routeKeyOf: (query) => resolver.routeKeyOf(query),
     onRepeated: (...answer) => fast?.path.put(...answer),
   });
@@ -70,9 +78,10 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     clock,
     settings,
     isOwn,
-    local: machineFacts,
+    local: (plan) => machineFacts(plan, needs.hostName ?? hostname),
     ownAddresses: () => new Set(allAddresses()),
     hosts: () => hosts.current,
+    ...named,
     cache: cache.stage,
     coalesce: coalesce({ routeKeyOf: (query) => resolver.routeKeyOf(query) }),
     dropRoute: (route) => void cache.dropRoute(route),

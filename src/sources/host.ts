@@ -1,37 +1,35 @@
-import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
 import { isPublicSuffix } from '../system/public-suffix.ts';
+import type { HostName } from './host-name.ts';
 import type { Source } from './source.ts';
 
-/** The machine's own name as the kernel knows it (uname(2): /proc may show processes alone), read once at start. */
-export function hostSource(nameOf: () => string = hostname): Source {
+/** The machine's own name, for the search line. */
+export function hostSource(hostName: HostName): Source {
+  let letGo = (): void => {};
   return {
     name: 'host',
     start(tell, signal) {
-      readHost(nameOf).then(
-        (event) => {
-          if (!signal.aborted) tell(event);
-        },
-        (error: unknown) => {
-          if (!signal.aborted) tell(failure(messageOf(error)));
-        },
-      );
+      const read = async (cause: string): Promise<void> => {
+        const { current } = hostName;
+        const event = await stateOf(current, cause).catch((error: unknown) => failure(messageOf(error)));
+        // A later change may have been quicker.
+        if (!signal.aborted && hostName.current === current) tell(event);
+      };
+      letGo = hostName.onChange(() => void read('the host name changed'));
+      void read('the host name was read');
     },
-    close: () => Promise.resolve(),
+    close() {
+      letGo();
+      return Promise.resolve();
+    },
   };
 }
 
-async function readHost(nameOf: () => string): Promise<SourceEvent> {
-  const name = nameOf().trim();
+async function stateOf(name: string, cause: string): Promise<SourceEvent> {
   const dot = name.indexOf('.');
   const parentIsPublicSuffix = dot > 0 && (await isPublicSuffix(name.slice(dot + 1)));
-  return {
-    source: 'host',
-    kind: 'state',
-    cause: 'the host name was read',
-    state: { links: [], host: { name, parentIsPublicSuffix } },
-  };
+  return { source: 'host', kind: 'state', cause, state: { links: [], host: { name, parentIsPublicSuffix } } };
 }
 
 const failure = (message: string): SourceEvent => ({

@@ -163,6 +163,17 @@ describe.each(suites)('who is in charge of /etc/resolv.conf on %s', (suite) => {
     await expectOurs(machine);
   });
 
+  test('release gives the original back to its owner, though the service may not give files away', async () => {
+    await machine.ok('dnsctl release && chown nobody:adm /etc/resolv.conf && chmod 0640 /etc/resolv.conf');
+    await machine.ok('dnsctl takeover');
+    await expectOurs(machine);
+    await machine.ok('dnsctl release');
+    expect(await machine.ok("stat -c '%U:%G %a' /etc/resolv.conf")).toBe('nobody:adm 640');
+    expect(await machine.readFile('/etc/resolv.conf')).toBe(original);
+    await machine.ok('chown root:root /etc/resolv.conf && chmod 0644 /etc/resolv.conf && dnsctl takeover');
+    await expectOurs(machine);
+  });
+
   test('only root may steer, everybody may look', async () => {
     const asNobody = (command: string): Promise<{ code: number }> =>
       machine.run(`setpriv --reuid=nobody --regid=nogroup --clear-groups ${command}`);
