@@ -113,12 +113,18 @@ export function hostsReader(): HostsReader {
 
 /** Answers from the hosts file, which owns every name in it whole: other types than addresses have no data. */
 export const hostsFile =
-  (hosts: () => Hosts): Stage =>
+  (hosts: () => Hosts, nsid?: Buffer): Stage =>
   (next) =>
   (query, signal) => {
     const answers = query.service === 'full' ? fromHosts(query, hosts()) : undefined;
     if (answers === undefined) return next(query, signal);
-    const response: NewResponse = { rcode: RCODE.NOERROR, answers, authoritative: true, authenticData: true };
+    const response: NewResponse = {
+      rcode: RCODE.NOERROR,
+      answers,
+      authoritative: true,
+      authenticData: true,
+      ...(nsid === undefined ? {} : { nsid }),
+    };
     return Promise.resolve({ wire: responseTo(query, response), origin: { kind: 'hosts' } });
   };
 

@@ -16,21 +16,27 @@ export interface LocalFacts {
   readonly gateways: readonly Address[];
   /** The addresses that it sends from towards them. */
   readonly outbound: readonly Address[];
+  /** Whether the loopback has an IPv6 address: without one, `::1` is a name's wrong answer. */
+  readonly ipv6: boolean;
 }
 
 /** Answers what is never asked over the network: this machine's own names, and queries that are refused whoever asks. */
 export const localNames =
-  (facts: () => LocalFacts): Stage =>
+  (facts: () => LocalFacts, nsid?: Buffer): Stage =>
   (next) =>
   (query, signal) => {
+    const name = nsid === undefined ? {} : { nsid };
     const refusal = refusalOf(query);
     if (refusal !== undefined)
-      return Promise.resolve({ wire: responseTo(query, refusal), origin: { kind: 'refused' } });
+      return Promise.resolve({
+        wire: responseTo(query, { ...refusal, ...name }),
+        origin: { kind: 'refused' },
+      });
     const labels = labelsOf(query.name);
     const own = ownAnswer(query, labels, facts);
     if (own === undefined) return next(query, signal);
-    const response = query.service === 'proxy' ? { rcode: RCODE.NXDOMAIN } : own;
-    return Promise.resolve({ wire: responseTo(query, response), origin: { kind: 'local' } });
+    const response = query.service === 'proxy' ? NOTHING : own;
+    return Promise.resolve({ wire: responseTo(query, { ...response, ...name }), origin: { kind: 'local' } });
   };
 
 /** Obsolete since RFC 973, 1127, 2505, 3755 and 6563, and what is no type of a record at all. */
@@ -80,8 +86,8 @@ function ownAnswer(
   facts: () => LocalFacts,
 ): NewResponse | undefined {
   const under = (suffix: readonly string[]): boolean => endsWith(labels, suffix);
-  if (LOCALHOST.some(under)) return addresses(query, [V4_LOOPBACK, V6_LOOPBACK]);
-  if (EMPTY.some(under)) return { rcode: RCODE.NXDOMAIN };
+  if (LOCALHOST.some(under)) return addresses(query, loopback(query, V4_LOOPBACK, facts));
+  if (EMPTY.some(under)) return NOTHING;
   if (under(RESOLVER_ARPA)) return resolverArpa(query, labels);
   if (under(LOOPBACK_4)) return reverse(query, labels, facts);
   if (under(LOOPBACK_6)) return pointers(query, ['localhost' as Domain]);
@@ -90,9 +96,7 @@ function ownAnswer(
 
 /** `_dns.resolver.arpa` finds encrypted servers (RFC 9462) and is the one name there that servers are asked for. */
 function resolverArpa(query: Query, labels: readonly string[]): NewResponse | undefined {
-  return labels.length === 3 && labels[0] === '_dns' && query.type === TYPE.SVCB
-    ? undefined
-    : { rcode: RCODE.NXDOMAIN };
+  return labels.length === 3 && labels[0] === '_dns' && query.type === TYPE.SVCB ? undefined : NOTHING;
 }
 
 function namedAnswer(
@@ -112,14 +116,33 @@ function namedAnswer(
         return someOrNone(query, facts().outbound);
     }
   const known = facts();
-  if (query.domain === undefined || query.domain !== known.hostName) return undefined;
-  return addresses(query, known.addresses.length > 0 ? known.addresses : [V4_HOST, V6_LOOPBACK]);
+  if (!isOwnName(query.domain, known.hostName)) return undefined;
+  return addresses(
+    query,
+    known.addresses.length > 0 ? known.addresses : loopback(query, V4_HOST, () => known),
+  );
 }
+
+/** The full name, its first label, and that below `local`: systemd-resolved asks nobody for these three (facts 3.6). */
+function isOwnName(name: Domain | undefined, hostName: Domain | undefined): boolean {
+  if (name === undefined || hostName === undefined) return false;
+  if (name === hostName) return true;
+  const dot = hostName.indexOf('.');
+  const first = dot < 0 ? hostName : hostName.slice(0, dot);
+  return name === first || name === `${first}.local`;
+}
+
+/** Both loopback addresses; whether there is IPv6 is looked up only for those who ask for it. */
+const loopback = (query: Query, four: Address, facts: () => LocalFacts): readonly Address[] =>
+  query.type === TYPE.A || !facts().ipv6 ? [four] : [four, V6_LOOPBACK];
 
 const stubAddress = (last: number): Address => ({ family: 4, bytes: [127, 0, 0, last], kind: 'loopback' });
 
 const someOrNone = (query: Query, found: readonly Address[]): NewResponse =>
-  found.length === 0 ? { rcode: RCODE.NXDOMAIN } : addresses(query, found);
+  found.length === 0 ? NOTHING : addresses(query, found);
+
+/** That there is no such name, said with the same certainty as own data. */
+const NOTHING: NewResponse = { rcode: RCODE.NXDOMAIN, authoritative: true, authenticData: true };
 
 /** Own data is certain and changes at any moment, so it is authentic and must not be kept. */
 function certain(answers: readonly NewRecord[]): NewResponse {

@@ -34,6 +34,8 @@ export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls' | 'porta
   /** What the machine itself knows, under the plan in force. */
   readonly local: (plan: Plan | undefined) => LocalFacts;
   readonly hosts: () => Hosts;
+  /** Our name as a server (RFC 5001). */
+  readonly nsid?: Buffer;
   readonly cache: Stage;
   readonly coalesce: Stage;
   /** What came by a route is not true any more. */
@@ -91,8 +93,8 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   let plan: Plan | undefined;
   let links: ReadonlyMap<string, string> = new Map();
   let facts = needs.local(plan);
-  const local = localNames(() => facts);
-  const hosts = hostsFile(needs.hosts);
+  const local = localNames(() => facts, needs.nsid);
+  const hosts = hostsFile(needs.hosts, needs.nsid);
   return {
     answer: stack({
       local,

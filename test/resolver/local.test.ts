@@ -5,6 +5,7 @@ import { type LocalFacts, localNames } from '../../src/resolver/local.ts';
 import type { Answerer, Query } from '../../src/resolver/query.ts';
 import { RCODE } from '../../src/resolver/wire.ts';
 import { type AskOptions, queryOf, readAnswer } from '../support/ask.ts';
+import { queryOf as wireQuery } from '../support/query-wire.ts';
 import { must } from '../support/sample-status.ts';
 
 const address = (text: string): Address => must(parseAddress(text));
@@ -14,6 +15,7 @@ const facts: LocalFacts = {
   addresses: ['192.168.1.7', '2001:db8::7'].map(address),
   gateways: [address('192.168.1.1')],
   outbound: [address('192.168.1.7')],
+  ipv6: true,
 };
 
 /** The stages above the cache; whatever passes them is told as "asked". */
@@ -27,6 +29,14 @@ describe('names of this machine', () => {
     ['x.y.localhost', 'A', '127.0.0.1'],
     ['localhost.localdomain', 'A', '127.0.0.1'],
     ['localhost', 'MX', ''],
+    ['x.localhost.localdomain', 'AAAA', '::1'],
+    ['localhost', 'ANY', '127.0.0.1 ::1'],
+    ['laptop', 'A', '192.168.1.7'],
+    ['laptop.local', 'A', '192.168.1.7'],
+    ['laptop.home.example', 'ANY', '192.168.1.7 2001:db8::7'],
+    ['laptop.home.example', 'MX', ''],
+    ['_localdnsstub', 'AAAA', ''],
+    ['_localdnsproxy', 'TXT', ''],
     ['laptop.home.example', 'A', '192.168.1.7'],
     ['laptop.home.example', 'AAAA', '2001:db8::7'],
     ['_gateway', 'A', '192.168.1.1'],
@@ -46,6 +56,55 @@ describe('names of this machine', () => {
     expect(answer.rcode).toBe('NOERROR');
     expect(answer.answers.map((record) => record.split(' ')[2]).join(' ')).toBe(wanted);
     expect(answer.by).toBe('local');
+    expect(answer.wire.readUInt16BE(2) & 0x0400, 'AA').not.toBe(0);
+  });
+
+  it.each([
+    'sub.laptop.home.example',
+    'desktop',
+    'desktop.local',
+    'home.example',
+    'x._gateway',
+    'home.arpa',
+    'router.home.arpa',
+    'localhost.example',
+    'ip6.arpa',
+    '7.1.168.192.in-addr.arpa',
+    '10.in-addr.arpa',
+    'invalid.example',
+    'test',
+    'onion.example',
+  ])('%s is no name of it: others are asked', async (name) => {
+    await expect(ask(name)).rejects.toThrow('asked');
+  });
+
+  it('::1 is a name of nothing where IPv6 is off', async () => {
+    const four = { ...facts, ipv6: false };
+    expect((await ask('localhost', 'ANY', {}, four)).answers).toEqual(['localhost A 127.0.0.1']);
+    expect(await ask('localhost', 'AAAA', {}, four)).toMatchObject({ rcode: 'NOERROR', answers: [] });
+    const lonely = { ...four, addresses: [] };
+    expect(await ask('laptop.home.example', 'AAAA', {}, lonely)).toMatchObject({ answers: [] });
+  });
+
+  it('addresses stand best link first', async () => {
+    const several = { ...facts, addresses: ['10.0.0.9', '192.168.1.7', '10.0.0.3'].map(address) };
+    expect((await ask('laptop', 'A', {}, several)).answers.map((text) => text.split(' ')[2])).toEqual([
+      '10.0.0.9',
+      '192.168.1.7',
+      '10.0.0.3',
+    ]);
+  });
+
+  it('the server’s name is told to those who ask for it, with what is refused too, and to nobody else', async () => {
+    const nsid = Buffer.from('here');
+    const stage = localNames(() => facts, nsid)(asked);
+    for (const name of ['localhost', 'x.invalid', '.']) {
+      const option = Buffer.from([0, 3, 0, 0]);
+      const { wire } = await stage(wireQuery({ name, edns: { options: option } }), AbortSignal.timeout(1000));
+      expect(wire.includes(Buffer.from([0, 3, 0, 4, ...nsid]))).toBe(true);
+      const plain = await stage(wireQuery({ name, edns: {} }), AbortSignal.timeout(1000));
+      expect(plain.wire.includes(nsid)).toBe(false);
+    }
   });
 
   it('an unset gateway does not exist, and a machine without network is 127.0.0.2', async () => {
@@ -69,6 +128,8 @@ describe('names that nobody is asked for', () => {
     '1.2.3.0.in-addr.arpa',
     '255.255.255.255.in-addr.arpa',
     `${'0.'.repeat(32)}ip6.arpa`,
+    'invalid',
+    '0.in-addr.arpa',
     'resolver.arpa',
     'x.resolver.arpa',
   ])('%s does not exist', async (name) => {
@@ -89,7 +150,11 @@ describe('what is refused', () => {
     ['recursion not desired', 'www.example.com', 'A', { flags: 0 }, RCODE.REFUSED],
     ['a zone transfer', 'example.com', 'AXFR', {}, RCODE.REFUSED],
     ['an incremental one', 'example.com', 'IXFR', {}, RCODE.REFUSED],
-    ['an obsolete type', 'example.com', 'UNKNOWN_38', {}, RCODE.REFUSED],
+    ['an obsolete type: A6', 'example.com', 'UNKNOWN_38', {}, RCODE.REFUSED],
+    ['an obsolete type: MD', 'example.com', 'UNKNOWN_3', {}, RCODE.REFUSED],
+    ['an obsolete type: NXT', 'example.com', 'UNKNOWN_30', {}, RCODE.REFUSED],
+    ['a mailbox', 'example.com', 'UNKNOWN_253', {}, RCODE.REFUSED],
+    ['what is no type of a record', 'example.com', 'UNKNOWN_250', {}, RCODE.REFUSED],
     ['the root as a host', '.', 'A', {}, RCODE.REFUSED],
   ] as const)('%s', async (_, name, type, options, rcode) => {
     const query = queryOf(name, type, options);

@@ -24,7 +24,13 @@ export function resolverOver(
   const resolver = makeResolver({
     clock: systemClock,
     settings: () => ({ choice: 'strict', dnsOverTls: 'no', portal: 'strict', singleLabels: false }),
-    local: () => ({ hostName: 'laptop.home.example' as never, addresses: [], gateways: [], outbound: [] }),
+    local: () => ({
+      hostName: 'laptop.home.example' as never,
+      addresses: [],
+      gateways: [],
+      outbound: [],
+      ipv6: true,
+    }),
     hosts: () => NO_HOSTS,
     cache: (next) => next,
     coalesce: (next) => next,
