@@ -52,7 +52,7 @@ export class ServerChoice {
    */
   ask(link: string, servers: readonly Server[], attempt: Attempt, signal: StopSignal): Promise<Chosen> {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const order = arrange(entries, this.#policy(), now);
     const probes = order.slice(1).filter(({ health }) => health.takeProbe(now));
     return new Race({ clock: this.#clock, deadlines: this.#deadlines, order, probes, attempt, signal })
@@ -62,7 +62,7 @@ export class ServerChoice {
   /** How the servers of one link did, in the order in which a query would ask them now. */
   ranking(link: string, servers: readonly Server[]): readonly ServerReport[] {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
-    return arrange(entries, this.#policy(), this.#clock.now()).map(({ server, health }) =>
+    return arrange(entries, this.#policy(), this.#clock.elapsed()).map(({ server, health }) =>
       health.report(link, formatServer(server)),
     );
   }
@@ -154,7 +154,7 @@ class Race {
     this.#order = order;
     this.#attempt = attempt;
     this.#signal = signal;
-    this.#started = clock.now();
+    this.#started = clock.elapsed();
     this.result = this.#settled.promise;
     deadlines.add(this);
     if (signal.aborted) this.#stop();
@@ -190,7 +190,7 @@ class Race {
       this.#cancelNext = this.#clock.after(
         Math.min(entry.health.patienceMs * 2 ** round, LONGEST_PAUSE_MS),
         () => {
-          entry.health.late(this.#clock.now());
+          entry.health.late(this.#clock.elapsed());
           this.#next();
         },
       );
@@ -201,7 +201,7 @@ class Race {
   }
 
   #launch(entry: Entry): void {
-    const started = this.#clock.now();
+    const started = this.#clock.elapsed();
     this.#open++;
     entry.health.asked();
     this.#attempt(entry.server, this.#signal).then(
@@ -211,7 +211,7 @@ class Race {
   }
 
   #heard(entry: Entry, response: ResponseFacts, started: number): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     this.#open--;
     entry.health.answered(now - started, now);
     const chosen = { response, server: entry.server, tookMs: now - this.#started };
@@ -232,7 +232,7 @@ class Race {
     this.#open--;
     if (this.#signal.aborted) return;
     this.#failure = error;
-    entry.health.failed(this.#clock.now(), error);
+    entry.health.failed(this.#clock.elapsed(), error, this.#clock.now());
     // Silence is no word of the server: a later copy of the question may still be answered, if there is nothing to tell.
     if (!isSilence(error) || this.#refusal !== undefined) this.#drop(entry);
     else if (!this.#done && this.#open === 0) this.#next();

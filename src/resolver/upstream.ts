@@ -51,7 +51,10 @@ const MOST_SERVERS = 4096;
 const DEFAULT_TLS_PORT = 853;
 const DEFAULT_PORT = 53;
 
-/** What was found about one server of one link beside how quick it is: times when it did not cope, and what is wrong. */
+/**
+ * What was found about one server of one link beside how quick it is: when it did not cope, by a clock that nobody can
+ * set, and what is wrong.
+ */
 interface Limits {
   cookie: ServerCookie;
   noEdns?: number;
@@ -89,7 +92,7 @@ export class Upstream {
     this.#datagrams = needs.datagrams ?? nodeDatagrams(needs.bindToLink);
     this.#connections = new UpstreamConnections(needs);
     this.#own = needs.ownAddresses?.() ?? new Set();
-    this.#lookedAt = needs.clock.now();
+    this.#lookedAt = needs.clock.elapsed();
   }
 
   /** Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes. */
@@ -107,20 +110,20 @@ export class Upstream {
     if (!choked || response.edns !== undefined || this.#holds(limits.noEdns)) return response;
     // A server from before EDNS (RFC 6891 section 7).
     const plain = await this.#askOnce(asking, false);
-    if (plain.rcode !== response.rcode) limits.noEdns = this.#needs.clock.now();
+    if (plain.rcode !== response.rcode) limits.noEdns = this.#needs.clock.elapsed();
     return plain;
   }
 
   /**
    * Whether a client's query is a question of our own that came back: then its server leads in a circle, and is not
-   * asked for a while. Resolves nothing; tells whom we had asked.
+   * asked for a while. Tells whom we had asked; undefined for anybody else's query.
    */
   cameBack(query: Query): Asked | undefined {
     const asked = this.#questions.find(query);
     if (asked === undefined) return undefined;
     const limits = this.#limits.get(keyOf(asked.link, asked.server));
     if (limits === undefined) return asked;
-    limits.circle = this.#needs.clock.now();
+    limits.circle = this.#needs.clock.elapsed();
     const text = `${formatServer(asked.server)} (${asked.link}) sends our own questions back to us, so it is not asked; it must not forward to this machine.`;
     limits.trouble = { kind: 'circle', text };
     return asked;
@@ -138,7 +141,7 @@ export class Upstream {
     this.#connections.renew();
     this.#datagrams.renew();
     this.#own = this.#needs.ownAddresses?.() ?? new Set();
-    this.#lookedAt = this.#needs.clock.now();
+    this.#lookedAt = this.#needs.clock.elapsed();
   }
 
   close(): void {
@@ -164,7 +167,7 @@ export class Upstream {
       edns,
       mixCase,
       padded: false,
-      cookie: edns ? limits.cookie.begin(clock.now()) : undefined,
+      cookie: edns ? limits.cookie.begin(clock.elapsed()) : undefined,
     });
     const first = style();
     let heard = await this.#askUdp(endpoint, asking, first);
@@ -175,10 +178,10 @@ export class Upstream {
     const cookie = heard === 'no cookie' ? limits.cookie.client : undefined;
     const overTcp = { edns, mixCase: false, padded: false, cookie };
     const response = await this.#askStream(endpoint, { kind: 'tcp' }, asking, overTcp);
-    if (heard === 'other case') limits.noMixedCase = clock.now();
+    if (heard === 'other case') limits.noMixedCase = clock.elapsed();
     if (response.truncated) throw stillTruncated(server);
     if (cookie !== undefined && limits.cookie.judge(response.edns?.options ?? []) !== 'good')
-      limits.cookie.stop(clock.now());
+      limits.cookie.stop(clock.elapsed());
     return response;
   }
 
@@ -187,7 +190,7 @@ export class Upstream {
     const { cookie } = style;
     if (this.#sockets >= this.#datagrams.most) {
       if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
-      if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.now());
+      if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.elapsed());
       throw new DnskeeperError('IO', `${this.#datagrams.most} questions are on their way, which is the most`);
     }
     const question = writeQuestion(query, style);
@@ -219,7 +222,7 @@ export class Upstream {
     } finally {
       this.#sockets--;
       forget();
-      if (cookie !== undefined) limits.cookie.ended(ended, this.#needs.clock.now());
+      if (cookie !== undefined) limits.cookie.ended(ended, this.#needs.clock.elapsed());
     }
   }
 
@@ -231,7 +234,7 @@ export class Upstream {
       return await this.#askTls(asking, edns, false);
     } catch (error) {
       if (signal.aborted) throw error;
-      limits.noTls = this.#needs.clock.now();
+      limits.noTls = this.#needs.clock.elapsed();
       return this.#askPlain(asking, edns);
     }
   }
@@ -298,8 +301,8 @@ export class Upstream {
   /** A server must not know us again by our cookie after our address has changed (RFC 7873 section 8). */
   #lookAtAddresses(): void {
     const { clock, ownAddresses } = this.#needs;
-    if (ownAddresses === undefined || Math.abs(clock.now() - this.#lookedAt) < LOOK_AGAIN_MS) return;
-    this.#lookedAt = clock.now();
+    if (ownAddresses === undefined || Math.abs(clock.elapsed() - this.#lookedAt) < LOOK_AGAIN_MS) return;
+    this.#lookedAt = clock.elapsed();
     const now = ownAddresses();
     if (isSame(now, this.#own)) return;
     this.#own = now;
@@ -309,7 +312,7 @@ export class Upstream {
   }
 
   #holds(since: number | undefined, ms = FORGET_MS): boolean {
-    return since !== undefined && this.#needs.clock.now() - since < ms;
+    return since !== undefined && this.#needs.clock.elapsed() - since < ms;
   }
 }
 
