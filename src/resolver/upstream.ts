@@ -12,7 +12,7 @@ import type { Query } from './query.ts';
 import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
 import type { Counters } from './statistics.ts';
-import type { StopSignal } from './stop.ts';
+import { Stop, type StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { type BindToLink, type Endpoint, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
@@ -226,10 +226,16 @@ export class Upstream {
     }
   }
 
-  /** Try an encrypted connection to whoever is there; where there is none, ask in the open for a while. */
+  /**
+   * Try an encrypted connection to whoever is there; where there is none, ask in the open, and look after a while whether
+   * there is one now without keeping anybody waiting for it.
+   */
   async #askMaybeTls(asking: Asking, edns: boolean): Promise<ResponseFacts> {
     const { limits, signal } = asking;
-    if (this.#holds(limits.noTls)) return this.#askPlain(asking, edns);
+    if (limits.noTls !== undefined) {
+      if (!this.#holds(limits.noTls)) this.#lookForTls(asking);
+      return this.#askPlain(asking, edns);
+    }
     try {
       return await this.#askTls(asking, edns, false);
     } catch (error) {
@@ -239,17 +245,33 @@ export class Upstream {
     }
   }
 
-  async #askTls(asking: Asking, edns: boolean, verify: boolean): Promise<ResponseFacts> {
-    const { server, link, limits } = asking;
-    const tlsPort = this.#needs.tlsPort ?? DEFAULT_TLS_PORT;
+  #lookForTls(asking: Asking): void {
+    const { limits } = asking;
+    limits.noTls = this.#needs.clock.elapsed();
+    const { endpoint, kind } = this.#tlsAt(asking, false);
+    this.#connections.get(endpoint, kind, new Stop()).then(
+      () => delete limits.noTls,
+      () => {},
+    );
+  }
+
+  #tlsAt(
+    { server, link }: Asking,
+    verify: boolean,
+  ): { readonly endpoint: Endpoint; readonly kind: StreamKind } {
+    const { tlsPort = DEFAULT_TLS_PORT } = this.#needs;
     const port = server.protocol === 'udp' && server.port === DEFAULT_PORT ? tlsPort : server.port;
     const name = server.name === undefined ? {} : { name: server.name };
-    const kind: StreamKind = { kind: 'tls', verify, ...name };
-    const endpoint = this.#endpointOf(server, link, port);
+    return { endpoint: this.#endpointOf(server, link, port), kind: { kind: 'tls', verify, ...name } };
+  }
+
+  async #askTls(asking: Asking, edns: boolean, verify: boolean): Promise<ResponseFacts> {
+    const { limits } = asking;
+    const { endpoint, kind } = this.#tlsAt(asking, verify);
     try {
       const style = { edns, mixCase: false, padded: true };
       const response = await this.#askStream(endpoint, kind, asking, style);
-      if (response.truncated) throw stillTruncated(server);
+      if (response.truncated) throw stillTruncated(asking.server);
       if (limits.trouble?.kind !== 'circle') delete limits.trouble;
       return response;
     } catch (error) {
