@@ -111,13 +111,43 @@ export function memoryResult(all: readonly Filled[]): DnsResult {
   return { rows: [row], charts: [] };
 }
 
+/** Cached answers and misses beside systemd-resolved, in a Debian of the lab. */
+export function resolvedRows(
+  system: string,
+  cached: readonly Loaded[],
+  misses: readonly Loaded[],
+): readonly Row[] {
+  const atLeast = (least: number) => (_: number, ratios: readonly number[]) =>
+    ratios.every((one) => one >= least);
+  const row = (all: readonly Loaded[], what: string, times: number): Row =>
+    compared(
+      all,
+      `${what}${lostIn(all)}`,
+      `>= ${times} times systemd-resolved's`,
+      rounded,
+      rate,
+      atLeast(times),
+    );
+  const time = (all: readonly Loaded[], what: string): Row => {
+    const { measured, peer, ratio } = compared(all, what, '', microseconds, cpu, () => true);
+    return { what, must: 'no goal', measured, peer, ratio };
+  };
+  return [
+    row(cached, `${system}, cached answers: queries a second on one core`, 8),
+    time(cached, 'the same: CPU time per query'),
+    row(misses, `${system}, misses: queries a second on one core`, 2),
+    time(misses, 'the same: CPU time per query'),
+  ];
+}
+
 const cpu = (load: Load): number => load.cpuMicroseconds;
 const rate = (load: Load): number => load.queriesPerSecond;
 const microseconds = (value: number): string => `${figures(value)} µs`;
 const rounded = (value: number): string => Math.round(value).toLocaleString('en-US');
 const wait = (value: number): string => (Number.isFinite(value) ? ms(value) : 'none within 20 s');
 
-function compared(
+/** A line of the table about one quantity, whose ratios are taken within each round. */
+export function compared(
   all: readonly Loaded[],
   what: string,
   must: string,
