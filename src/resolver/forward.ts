@@ -165,15 +165,10 @@ function believed(needs: ForwardNeeds, query: Query, { response, server }: Chose
 /** All links of a route at once: the first that has something wins, and "no such name" only when nobody knows better. */
 function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopSignal): Promise<Heard> {
   const { choice, upstream } = needs;
-  const askLink = async (link: RouteLink, stop: StopSignal) => {
-    const chosen = await choice.ask(
-      link.key,
-      link.servers,
-      (server, given) => upstream.ask(server, link, query, given),
-      stop,
-    );
-    return { chosen, link };
-  };
+  const askLink = (link: RouteLink, stop: StopSignal): Promise<Heard> =>
+    choice
+      .ask(link.key, link.servers, (server, given) => upstream.ask(server, link, query, given), stop)
+      .then((chosen) => ({ chosen, link }));
   const [only] = route.links;
   if (only !== undefined && route.links.length === 1) return askLink(only, signal);
   return firstGood(route.links.map((link) => askLink(link, signal)));

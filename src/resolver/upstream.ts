@@ -148,7 +148,7 @@ export class Upstream {
     this.#connections.close();
   }
 
-  async #askOnce(asking: Asking, edns: boolean): Promise<ResponseFacts> {
+  #askOnce(asking: Asking, edns: boolean): Promise<ResponseFacts> {
     const { server, link } = asking;
     const portal = this.#needs.portal?.() ?? 'strict';
     const encryption = encryptionOf(server, link, this.#needs.dnsOverTls(), portal);
