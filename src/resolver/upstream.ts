@@ -3,7 +3,6 @@ import type { Parsed } from '../core/parsed.ts';
 import { formatHost, formatServer, type Server } from '../core/server.ts';
 import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
-import { ServerCookie } from './cookies.ts';
 import { CircleError } from './ede.ts';
 import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } from './encryption.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
@@ -11,6 +10,7 @@ import { type Asked, OwnQuestions } from './own-questions.ts';
 import type { Query } from './query.ts';
 import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
+import { type Limits, ServerLimits } from './server-limits.ts';
 import type { Counters } from './statistics.ts';
 import { Stop, type StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
@@ -41,28 +41,10 @@ export interface UpstreamNeeds {
 }
 
 const STREAM_MS = 4000;
-/** How long a server that failed to do something is not asked to do it again. */
-const FORGET_MS = 5 * 60_000;
-/** How long a server that sent our question back to us is not asked anything. */
-const CIRCLE_MS = 60_000;
 /** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
 const LOOK_AGAIN_MS = 5000;
-const MOST_SERVERS = 4096;
 const DEFAULT_TLS_PORT = 853;
 const DEFAULT_PORT = 53;
-
-/**
- * What was found about one server of one link beside how quick it is: when it did not cope, by a clock that nobody can
- * set, and what is wrong.
- */
-interface Limits {
-  cookie: ServerCookie;
-  noEdns?: number;
-  noMixedCase?: number;
-  noTls?: number;
-  circle?: number;
-  trouble?: ServerTrouble;
-}
 
 /** One query on its way to one server. */
 interface Asking {
@@ -81,14 +63,15 @@ export class Upstream {
   readonly #needs: UpstreamNeeds;
   readonly #datagrams: UpstreamDatagrams;
   readonly #connections: UpstreamConnections;
-  readonly #limits = new Map<string, Limits>();
   readonly #questions = new OwnQuestions();
+  readonly #limits: ServerLimits;
   #sockets = 0;
   #own: ReadonlySet<string>;
   #lookedAt: number;
 
   constructor(needs: UpstreamNeeds) {
     this.#needs = needs;
+    this.#limits = new ServerLimits(needs.clock, this.#questions);
     this.#datagrams = needs.datagrams ?? nodeDatagrams(needs.bindToLink);
     this.#connections = new UpstreamConnections(needs);
     this.#own = needs.ownAddresses?.() ?? new Set();
@@ -99,15 +82,15 @@ export class Upstream {
   async ask(server: Server, link: RouteLink, query: Query, signal: StopSignal): Promise<ResponseFacts> {
     if (this.#needs.isOwn(formatHost(server), server.port)) throw circle(server, 'is dnskeeper itself');
     this.#lookAtAddresses();
-    const asking = { server, link, query, limits: this.#limitsOf(server, link), signal };
+    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal };
     const { limits } = asking;
-    if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
-    const response = await this.#askOnce(asking, !this.#holds(limits.noEdns));
+    if (this.#limits.isCircle(limits)) throw circle(server, 'sends questions back to dnskeeper');
+    const response = await this.#askOnce(asking, !this.#limits.holds(limits.noEdns));
     // What it says now is only our own refusal.
-    if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
+    if (this.#limits.isCircle(limits)) throw circle(server, 'sends questions back to dnskeeper');
     if (limits.trouble?.kind === 'circle') delete limits.trouble;
     const choked = response.rcode === RCODE.FORMERR || response.rcode === RCODE.NOTIMP;
-    if (!choked || response.edns !== undefined || this.#holds(limits.noEdns)) return response;
+    if (!choked || response.edns !== undefined || this.#limits.holds(limits.noEdns)) return response;
     // A server from before EDNS (RFC 6891 section 7).
     const plain = await this.#askOnce(asking, false);
     if (plain.rcode !== response.rcode) limits.noEdns = this.#needs.clock.elapsed();
@@ -121,7 +104,7 @@ export class Upstream {
   cameBack(query: Query): Asked | undefined {
     const asked = this.#questions.find(query);
     if (asked === undefined) return undefined;
-    const limits = this.#limits.get(keyOf(asked.link, asked.server));
+    const limits = this.#limits.find(asked.link, formatServer(asked.server));
     if (limits === undefined) return asked;
     limits.circle = this.#needs.clock.elapsed();
     const text = `${formatServer(asked.server)} (${asked.link}) sends our own questions back to us, so it is not asked; it must not forward to this machine.`;
@@ -131,13 +114,12 @@ export class Upstream {
 
   /** What is wrong with a server, as `formatServer` writes it, beyond being slow or silent. */
   troubleOf(link: string, server: string): ServerTrouble | undefined {
-    return this.#limits.get(`${link} ${server}`)?.trouble;
+    return this.#limits.find(link, server)?.trouble;
   }
 
   /** Forget what servers could not do and what they could know us by: the network is another one now. */
   forget(): void {
-    this.#limits.clear();
-    this.#questions.forgetCookies();
+    this.#limits.forget();
     this.#connections.renew();
     this.#datagrams.renew();
     this.#own = this.#needs.ownAddresses?.() ?? new Set();
@@ -162,7 +144,7 @@ export class Upstream {
     const { clock, plainPort = DEFAULT_PORT } = this.#needs;
     const ownPort = server.protocol === 'udp' && server.port !== DEFAULT_PORT;
     const endpoint = this.#endpointOf(server, link, ownPort ? server.port : plainPort);
-    const mixCase = !this.#holds(limits.noMixedCase);
+    const mixCase = !this.#limits.holds(limits.noMixedCase);
     const style = (): QuestionStyle => ({
       edns,
       mixCase,
@@ -233,7 +215,7 @@ export class Upstream {
   async #askMaybeTls(asking: Asking, edns: boolean): Promise<ResponseFacts> {
     const { limits, signal } = asking;
     if (limits.noTls !== undefined) {
-      if (!this.#holds(limits.noTls)) this.#lookForTls(asking);
+      if (!this.#limits.holds(limits.noTls)) this.#lookForTls(asking);
       return this.#askPlain(asking, edns);
     }
     try {
@@ -309,17 +291,6 @@ export class Upstream {
     return { host, port, family, ...(bound ? { interface: link.interface } : {}) };
   }
 
-  #limitsOf(server: Server, link: RouteLink): Limits {
-    const key = keyOf(link.key, server);
-    const held = this.#limits.get(key);
-    if (held !== undefined) return held;
-    if (this.#limits.size >= MOST_SERVERS) this.#limits.clear();
-    const limits: Limits = { cookie: new ServerCookie(FORGET_MS) };
-    this.#questions.noteCookie(limits.cookie.client, { link: link.key, server });
-    this.#limits.set(key, limits);
-    return limits;
-  }
-
   /** A server must not know us again by our cookie after our address has changed (RFC 7873 section 8). */
   #lookAtAddresses(): void {
     const { clock, ownAddresses } = this.#needs;
@@ -329,19 +300,12 @@ export class Upstream {
     if (isSame(now, this.#own)) return;
     this.#own = now;
     this.#datagrams.renew();
-    this.#limits.clear();
-    this.#questions.forgetCookies();
-  }
-
-  #holds(since: number | undefined, ms = FORGET_MS): boolean {
-    return since !== undefined && this.#needs.clock.elapsed() - since < ms;
+    this.#limits.forget();
   }
 }
 
 const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
   a.size === b.size && [...a].every((address) => b.has(address));
-
-const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
 
 const circle = (server: Server, why: string): CircleError =>
   new CircleError('IO', `asking ${formatServer(server)} would go round in circles: it ${why}`);
