@@ -45,6 +45,7 @@ import { type ServiceNotifier, serviceNotifier } from './system/notify.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { runningWriters } from './system/processes.ts';
 import { openRecording } from './system/recording-file.ts';
+import { sweep, sweepAfterStorms } from './system/sweep.ts';
 import { serveVarlink } from './system/varlink.ts';
 import { type Watch, watchFile, watchFolders } from './system/watch.ts';
 
@@ -215,6 +216,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
   const hostName = followHostName(bus);
   const live = openResolver({
     hostsFile: paths.hosts,
+    onRemembered: sweepAfterStorms(systemClock),
     hostName: () => hostName.current,
     clock: systemClock,
     log: log.child('resolver'),
@@ -432,8 +434,7 @@ function followOutside(
 function relieve({ cache }: LiveResolver, log: Log): void {
   const before = cache.statistics().entries;
   cache.relieve();
-  // What was dropped goes back to the kernel when V8 sweeps, which it does not do by itself while nothing happens.
-  globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
+  sweep();
   const { entries } = cache.statistics();
   if (entries < before)
     log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');

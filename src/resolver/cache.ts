@@ -49,6 +49,8 @@ export interface CacheOptions {
   readonly limits?: Partial<CacheLimits>;
   /** Our name as a server (RFC 5001). */
   readonly nsid?: Buffer;
+  /** An answer was remembered. */
+  readonly onRemembered?: () => void;
   /** An answer was asked for again: the fast path may take it. Times in milliseconds since the epoch. */
   readonly onRepeated?: (query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number) => void;
 }
@@ -147,6 +149,7 @@ export function makeCache(options: CacheOptions): Cache {
       storedAt,
       expiresAt: storedAt + seconds * 1000,
     });
+    options.onRemembered?.();
   }
 
   /** The servers failed to renew what we have: leave them alone for a while. */

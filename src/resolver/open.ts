@@ -28,6 +28,8 @@ import { type BindToLink, nodeDatagrams, type UpstreamDatagrams } from './upstre
 /** What a live resolver stands on. */
 export interface LiveNeeds {
   readonly hostsFile: string;
+  /** Called for every answer that is remembered. */
+  readonly onRemembered?: () => void;
   /** The machine's own name as it is now; the kernel's where left out. */
   readonly hostName?: () => string;
   readonly clock: Clock;
@@ -70,6 +72,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   const kept: Cache = makeCache({
     clock,
     ...named,
+    ...(needs.onRemembered === undefined ? {} : { onRemembered: needs.onRemembered }),
     routeKeyOf: (query) => resolver.routeKeyOf(query),
     onRepeated: (...answer) => fast?.path.put(...answer),
   });
