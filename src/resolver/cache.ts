@@ -29,6 +29,8 @@ export interface Cache {
   flush(name?: Domain): number;
   /** Forget what came by one route. */
   dropRoute(route: string): number;
+  /** Forget answers behind an alias: names go other ways than when it was followed. */
+  dropAliases(): number;
   /** Ask anew for an answer that is popular and about to expire, as the fast path finds. */
   refresh(query: Query): void;
   /** The machine's memory is short: keep the better half, and no more than that for a while. */
@@ -77,6 +79,8 @@ const MOST_REPORTED = 200;
 
 /** Kinds by the number that the store keeps. */
 const KINDS: readonly ResponseFacts['kind'][] = ['positive', 'nodata', 'nxdomain', 'failure'];
+/** Added to that number where the answer stands behind an alias. */
+const ALIASED = 4;
 
 /** An answer as it stood in the store, which may have moved on since. */
 interface Entry extends Omit<StoredFacts, 'kind'> {
@@ -106,7 +110,7 @@ export function makeCache(options: CacheOptions): Cache {
     const facts = store.factsOf(slot);
     return {
       ...facts,
-      kind: KINDS[facts.kind] ?? 'failure',
+      kind: KINDS[facts.kind & ~ALIASED] ?? 'failure',
       packed: store.packedOf(slot),
       hits: store.hitsOf(slot),
       retryAt: store.retryAt(slot),
@@ -145,7 +149,7 @@ export function makeCache(options: CacheOptions): Cache {
     store.set(key, packed, {
       route,
       via: via === route ? 0 : via,
-      kind: KINDS.indexOf(facts.kind),
+      kind: KINDS.indexOf(facts.kind) | (facts.aliases.length > 0 ? ALIASED : 0),
       storedAt,
       expiresAt: storedAt + seconds * 1000,
     });
@@ -275,6 +279,7 @@ export function makeCache(options: CacheOptions): Cache {
         return facts.route === number || facts.via === number;
       });
     },
+    dropAliases: () => forget((slot) => (store.factsOf(slot).kind & ALIASED) !== 0),
     relieve() {
       counts.shrunkByPressure++;
       store.shrink({

@@ -16,10 +16,16 @@ export interface ForwardNeeds {
   readonly routing: () => Routing;
   readonly choice: ServerChoice;
   readonly upstream: Upstream;
-  /** Tells when one of a route's links goes or becomes another one: what is under way there is asked anew. */
-  readonly routeEnded?: (route: string) => StopSignal;
+  /** Where a question is noted while it is under way. */
+  readonly underWay: Map<Stop, UnderWay>;
   /** An answer of this route holds what another one said, so it has to go when that one does. */
   readonly mixed?: (route: string, other: string) => void;
+}
+
+/** A question and the route that it went; the signal that it is noted by has it asked anew, where its name goes then. */
+export interface UnderWay {
+  readonly query: Query;
+  readonly route: string;
 }
 
 /** When one of several links says that a name does not exist, the others get this long to know better. */
@@ -42,8 +48,9 @@ async function forward(
 ): Promise<Answer> {
   const route = needs.routing().routeOf(query.name, query.type);
   if (typeof route === 'string') return unasked(query, route);
-  const ended = needs.routeEnded?.(route.key);
+  const ended = new Stop();
   const started = performance.now();
+  needs.underWay.set(ended, { query, route: route.key });
   try {
     const { chosen, link } = await askUntil(ended, needs, route, query, signal);
     const { server, tookMs } = chosen;
@@ -54,23 +61,25 @@ async function forward(
       server: `${formatServer(server)} (${link.key})`,
       tookMs,
     } as const;
-    return (
-      (response.aliases.length === 0
+    const followed =
+      response.aliases.length === 0
         ? undefined
-        : await redirected(needs, route, query, response, origin, signal, redirects)) ??
-      new Forwarded(query, response, origin)
-    );
+        : await redirected(needs, route, query, response, origin, signal, redirects);
+    if (ended.aborted && redirects > 0) return forward(needs, query, signal, redirects - 1);
+    return followed ?? new Forwarded(query, response, origin);
   } catch (error) {
     if (signal.aborted) throw error;
     if (redirects > 0 && (await hasEnded(ended, started + MOVE_MS - performance.now(), signal)))
       return forward(needs, query, signal, redirects - 1);
     return failure(query, route, extendedErrorOf(error));
+  } finally {
+    needs.underWay.delete(ended);
   }
 }
 
 /** Whether a route ends within some milliseconds, or has ended; a signal that ends the question ends the wait. */
-function hasEnded(ended: StopSignal | undefined, ms: number, signal: StopSignal): Promise<boolean> {
-  if (ended === undefined || ended.aborted || ms <= 0) return Promise.resolve(ended?.aborted ?? false);
+function hasEnded(ended: StopSignal, ms: number, signal: StopSignal): Promise<boolean> {
+  if (ended.aborted || ms <= 0) return Promise.resolve(ended.aborted);
   const signals = [ended, signal];
   return new Promise((resolve) => {
     const settle = (): void => {
@@ -85,13 +94,13 @@ function hasEnded(ended: StopSignal | undefined, ms: number, signal: StopSignal)
 
 /** Whoever asked over a network that is gone would wait for nobody, so the end of the route ends the question too. */
 async function askUntil(
-  ended: StopSignal | undefined,
+  ended: StopSignal,
   needs: ForwardNeeds,
   route: Route,
   query: Query,
   signal: StopSignal,
 ): Promise<Heard> {
-  if (ended === undefined || signal.aborted) return askRoute(needs, route, query, signal);
+  if (signal.aborted) return askRoute(needs, route, query, signal);
   const stop = new Stop();
   const abort = (): void => stop.abort();
   const signals = [ended, signal];

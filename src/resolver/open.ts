@@ -88,6 +88,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     cache: cache.stage,
     coalesce: coalesce({ routeKeyOf: (query) => resolver.routeKeyOf(query) }),
     dropRoute: (route) => void cache.dropRoute(route),
+    dropAliases: () => void cache.dropAliases(),
     counters,
     ...(libc === undefined ? {} : { bindToLink: linkBinder(libc) }),
     datagrams: choosingDatagrams(libc, () => fast?.datagrams),
@@ -195,6 +196,10 @@ function forgettingToo(cache: Cache, invalidate: () => void): Cache {
     dropRoute(route) {
       invalidate();
       return cache.dropRoute(route);
+    },
+    dropAliases() {
+      invalidate();
+      return cache.dropAliases();
     },
   };
 }
