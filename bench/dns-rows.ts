@@ -24,7 +24,7 @@ export function cachedResult(all: readonly Loaded[]): DnsResult {
         (_, r) => r.every((one) => one >= 1),
       ),
     ],
-    charts: [chart(all, 'CPU time of a cached answer', cpu, microseconds)],
+    charts: [chart(all, 'CPU time of a cached answer (less is better)', cpu, microseconds)],
   };
 }
 
@@ -46,8 +46,8 @@ export function missResult(all: readonly Loaded[]): DnsResult {
       compared(all, 'the same: CPU time per query', '<= 60 µs', microseconds, cpu, (ours) => ours <= 60),
     ],
     charts: [
-      chart(all, 'CPU time of a miss', cpu, microseconds),
-      chart(all, 'Misses a second on one core', rate, rounded),
+      chart(all, 'CPU time of a miss (less is better)', cpu, microseconds),
+      chart(all, 'Misses a second on one core (more is better)', rate, rounded),
     ],
   };
 }
