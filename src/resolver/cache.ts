@@ -171,7 +171,10 @@ export function makeCache(options: CacheOptions): Cache {
     return answerFrom(query, entry, Math.floor((now - entry.storedAt) / 1000), false);
   }
 
-  /** Ask anew behind the client's back. */
+  /**
+   * Ask anew behind the client's back. The fast path is told by the next client's query: now the hosts file may own the
+   * name, or another route, and what it is told would stand there until it expires.
+   */
   function refresh(next: Answerer, shared: Query, key: Buffer, entry: Entry): void {
     const mark = key.toString('latin1');
     if (entry.kind === 'failure' || clock.now() < entry.retryAt) return;
@@ -179,13 +182,6 @@ export function makeCache(options: CacheOptions): Cache {
     refreshing.add(mark);
     counts.prefetched++;
     ask(next, shared, key, new AbortController().signal)
-      .then(({ facts }) => {
-        const slot = store.find(key);
-        if (slot === NO_SLOT || facts.kind === 'failure') return;
-        const renewed = entryAt(slot);
-        if (renewed.expiresAt > entry.expiresAt)
-          onRepeated?.(shared, renewed.packed, renewed.storedAt, renewed.expiresAt);
-      })
       .catch(() => {
         // Nobody waits for it: when the entry has expired, the next client's query meets and tells the same failure.
       })
@@ -208,12 +204,15 @@ export function makeCache(options: CacheOptions): Cache {
     // Not the client's signal: the answer is for the cache even when the client has gone or was served with old data.
     const asking = ask(next, shared, key, new AbortController().signal);
     const fetched = await first(asking, clock, PATIENCE_MS);
-    if (fetched === undefined || fetched.facts.kind === 'failure') {
+    const failed = fetched === undefined || fetched.facts.kind === 'failure';
+    // It may have gone with its network meanwhile, and the name may go another way.
+    if (failed && store.find(key) !== NO_SLOT && keyOf(query).equals(key)) {
       spare(key);
       return old();
     }
     counts.misses++;
-    return { ...fetched.answer, wire: forClient(query, fetched.facts, nsid) };
+    const { answer: given, facts } = fetched ?? (await asking);
+    return { ...given, wire: forClient(query, facts, nsid) };
   }
 
   function answerFrom(query: Query, entry: Entry, elapsed: number, stale: boolean): Answer {
