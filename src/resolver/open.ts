@@ -116,14 +116,20 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     resolver,
     cache,
     reception,
-    listen(at) {
+    async listen(at) {
       // Not before it is needed: where systemd-resolved answers, no worker costs memory.
       if (libc !== undefined) fast ??= startFast(libc);
       const started = fast;
       if (libc === undefined || started === undefined) return listenBoth(at, reception);
-      return listenBoth(at, reception, started.listen, async (place) =>
-        listenTcp(place, reception, tcpSocket(libc, sockets, place)),
-      );
+      try {
+        return await listenBoth(at, reception, started.listen, async (place) =>
+          listenTcp(place, reception, tcpSocket(libc, sockets, place)),
+        );
+      } catch (error) {
+        // What is closed here would go on listening in the service manager's hands, in the way of the next attempt.
+        sockets.forget(at.host, at.port);
+        throw error;
+      }
     },
     view: {
       statistics: () =>
