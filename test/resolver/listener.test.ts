@@ -127,6 +127,21 @@ describe('bounds', () => {
     expect(reception.traffic.overBound).toBe(0);
   });
 
+  it.each([
+    ['a query', message],
+    ['what is none', message.subarray(0, 12)],
+  ])('a client that cannot be answered, as one at port 0, ends nothing: %s', async (_, sent) => {
+    const reception = new Reception(sized, recordingLog());
+    let told = 0;
+    reception.take(sent, 'udp', 'full', 'a', () => {
+      told++;
+      throw new RangeError('Port should be > 0 and < 65536.');
+    });
+    await until(() => told === 1 && reception.traffic.inFlight === 0, 'nothing is under way');
+    await new Promise((turn) => setImmediate(turn));
+    expect(told).toBe(1);
+  });
+
   it('a stage that throws is a SERVFAIL and a line in the log', async () => {
     const log = recordingLog();
     const reception = new Reception(() => Promise.reject(new Error('a fault of ours')), log);
