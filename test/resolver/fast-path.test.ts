@@ -316,6 +316,44 @@ describe('a worker that hangs', () => {
     expect(log.lines[0]).toMatchObject({ level: 'error', text: expect.stringContaining('hangs') });
   });
 
+  it('keeps nobody from leaving its last socket, and from ending', async () => {
+    const clock = manualClock();
+    const { path } = await underTest('worker', [], {
+      clock,
+      worker: () => new Worker('for (;;);', { eval: true }),
+    });
+    let ended = false;
+    const closed = path.close().then(() => {
+      ended = true;
+    });
+    await until(() => {
+      clock.advance(10_000);
+      return ended;
+    }, 'it has ended');
+    await closed;
+  });
+
+  it('is replaced by one that starts, as soon as one does', async () => {
+    const clock = manualClock();
+    const workers: Worker[] = [];
+    let refused = 0;
+    const { ask, log } = await underTest('worker', workers, {
+      clock,
+      worker() {
+        if (workers.length === 0) return new Worker('process.exit(1)', { eval: true });
+        if (refused++ === 0) throw new Error('EMFILE');
+        return undefined;
+      },
+    });
+    const asked = ask();
+    await until(() => {
+      clock.advance(1000);
+      return workers.length === 2;
+    }, 'there is a new worker');
+    expect((await asked).answers).toMatchObject([{ data: '192.0.2.1' }]);
+    expect(log.lines.map(({ text }) => text).join()).toContain('could not be started');
+  });
+
   it('is told from one that has nothing to do', async () => {
     const clock = manualClock();
     const workers: Worker[] = [];
