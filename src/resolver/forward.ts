@@ -174,13 +174,20 @@ function believed(needs: ForwardNeeds, query: Query, { response, server }: Chose
 /** All links of a route at once: the first that has something wins, and "no such name" only when nobody knows better. */
 function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopSignal): Promise<Heard> {
   const { choice, upstream } = needs;
-  const askLink = (link: RouteLink, stop: StopSignal): Promise<Heard> =>
+  const askLink = (link: RouteLink, enough?: StopSignal): Promise<Heard> =>
     choice
-      .ask(link.key, link.servers, (server, given) => upstream.ask(server, link, query, given), stop)
+      .ask(
+        link.key,
+        link.servers,
+        (server, given) => upstream.ask(server, link, query, given),
+        signal,
+        enough,
+      )
       .then((chosen) => ({ chosen, link }));
   const [only] = route.links;
-  if (only !== undefined && route.links.length === 1) return askLink(only, signal);
-  return firstGood(route.links.map((link) => askLink(link, signal)));
+  if (only !== undefined && route.links.length === 1) return askLink(only);
+  const enough = new Stop();
+  return firstGood(route.links.map((link) => askLink(link, enough))).finally(() => enough.abort());
 }
 
 type Heard = { readonly chosen: Chosen; readonly link: RouteLink };

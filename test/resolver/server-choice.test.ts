@@ -164,6 +164,18 @@ it('a query that is given up asks nobody any more', async () => {
   expect(clock.waiting).toBe(0);
 });
 
+it('a query that was answered elsewhere asks nobody any more, and still hears who was asked', async () => {
+  const { choice, asked, clock, attempt } = choosing({ [text(first)]: { after: 400 } });
+  const enough = new AbortController();
+  const given = choice.ask('eth0', [first], attempt, forever, enough.signal);
+  enough.abort();
+  await expect(given).rejects.toMatchObject({ code: 'DEADLINE' });
+  clock.advance(10_000);
+  await Promise.resolve();
+  expect(asked).toEqual([first]);
+  expect(choice.report([{ key: 'eth0', servers: [first] }])).toMatchObject([{ state: 'good', answers: 1 }]);
+});
+
 it('status tells how each did, and forgets servers that are gone', async () => {
   const { ask, choice } = choosing({ [text(first)]: 'dead', [text(second)]: { after: 8 } });
   await ask();
