@@ -24,6 +24,7 @@ import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
 import { followHostName, type HostName } from './sources/host-name.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
+import { isRestarting } from './sources/own-job.ts';
 import { firstTime, type MovedClock, movedClock, replay } from './sources/replay.ts';
 import { followResolved, resolvedHasServers } from './sources/resolved-presence.ts';
 import { onResume } from './sources/sleep.ts';
@@ -153,7 +154,7 @@ async function run(paths: Paths, options: Options): Promise<number> {
   const stopped = stopSignal(held);
   const ground = await prepare(paths, options, held);
   const daemon = await startOn(ground);
-  held.defer(() => daemon.close());
+  held.defer(async () => daemon.close(await whoIsNext(ground)));
   await serve(ground, daemon);
   followOutside(ground, daemon);
   announce(ground, daemon, stopped.signal);
@@ -165,6 +166,12 @@ async function run(paths: Paths, options: Options): Promise<number> {
     await daemon.idle();
   }
   return 'once' in options && !daemon.status().healthy ? EXIT.problem : EXIT.done;
+}
+
+/** Only systemd keeps our sockets for another process. */
+async function whoIsNext({ bus, sockets }: Ground): Promise<'nobody' | 'another process'> {
+  const keeps = sockets !== NO_STORE && process.env['NOTIFY_SOCKET'] !== undefined;
+  return keeps && bus !== undefined && (await isRestarting(bus, process.pid)) ? 'another process' : 'nobody';
 }
 
 /** Wait for the link too, which is left alone until there is word of systemd-resolved or a deadline has passed. */
