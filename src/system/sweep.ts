@@ -6,7 +6,7 @@ export function sweep(): void {
 }
 
 /** So long nothing may have happened. */
-const QUIET_MS = 10_000;
+const QUIET_MS = 2000;
 
 /** So many things leave enough behind for a sweep to be worth its time. */
 const WORTH = 5000;
