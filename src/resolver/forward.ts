@@ -3,7 +3,7 @@ import { aliasLeftOpen, aliasThatLeaves, answerWithAlias, isCircle, queryFor } f
 import { EDE, extendedErrorOf } from './ede.ts';
 import { forClient, responseTo } from './message.ts';
 import type { ResponseFacts } from './message-read.ts';
-import type { Answer, Answerer, AnswerOrigin, Query } from './query.ts';
+import type { Answer, Answerer, AnswerOrigin, Query, Stage } from './query.ts';
 import type { Route, RouteLink, Routing } from './routing.ts';
 import type { Chosen, ServerChoice } from './server-choice.ts';
 import { Stop, type StopSignal } from './stop.ts';
@@ -16,6 +16,8 @@ export interface ForwardNeeds {
   readonly routing: () => Routing;
   readonly choice: ServerChoice;
   readonly upstream: Upstream;
+  /** What the machine answers itself, which an alias may lead to as well. */
+  readonly own: Stage;
   /** Where a question is noted while it is under way. */
   readonly underWay: Map<Stop, UnderWay>;
   /** An answer of this route holds what another one said, so it has to go when that one does. */
@@ -157,7 +159,8 @@ async function redirected(
     return failure(query, route, { code: EDE.other, text });
   }
   const target = queryFor(query, at.target);
-  const rest = await forward(needs, target, signal, redirects - 1);
+  const follow = needs.own((next, stop) => forward(needs, next, stop, redirects - 1));
+  const rest = await follow(target, signal);
   if ('route' in rest.origin && rest.origin.route !== undefined) needs.mixed?.(route.key, rest.origin.route);
   return { wire: answerWithAlias(query, response, at, target, rest.wire), origin };
 }

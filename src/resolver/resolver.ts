@@ -78,6 +78,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
     routing: () => routing,
     choice,
     upstream,
+    own: (next) => local(next),
     underWay,
     mixed(route, other) {
       const others = mixed.get(route) ?? new Set();
@@ -182,7 +183,8 @@ function staleRoutes(
 ): ReadonlySet<string> {
   if (before.trustAd !== after.trustAd) return new Set(before.keys);
   const left = new Set(after.keys);
-  const over = (route: string): boolean => route.split('+').some((link) => changed.has(link));
+  // A link's own name may hold a plus.
+  const over = (route: string): boolean => [...changed].some((link) => `+${route}+`.includes(`+${link}+`));
   return new Set(
     before.keys.filter((key) => !left.has(key) || over(key) || [...(mixed.get(key) ?? [])].some(over)),
   );

@@ -141,6 +141,19 @@ it('links that are asked together are left alone once one of them has answered',
   expect(names(dead).filter((name) => name === 'www.example.com')).toHaveLength(1);
 });
 
+it.each([
+  ['db.localhost', ['www.example.com CNAME db.localhost', 'db.localhost A 127.0.0.1']],
+  ['nowhere.invalid', ['www.example.com CNAME nowhere.invalid']],
+])('an alias that ends at %s, which is nobody else’s, is followed here', async (target, wanted) => {
+  const server = await scriptedServer((question) =>
+    question.name === 'www.example.com'
+      ? answerTo(question, { answers: [{ type: CNAME, data: wireName(target) }] })
+      : addressAnswer(question, '6.6.6.6'),
+  );
+  expect((await resolverOver([uplink(server)]).ask('www.example.com')).answers).toEqual(wanted);
+  expect(names(server)).toEqual(['www.example.com']);
+});
+
 describe('split DNS, by what each server saw', () => {
   it('names of the VPN go to the VPN alone, all others never', async () => {
     const isp = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'));

@@ -90,6 +90,16 @@ describe('when names go other ways over the same links', () => {
     expect((await resolver.ask('git.corp.example')).answers).toEqual(['git.corp.example A 192.0.2.9']);
   });
 
+  // The kernel takes nearly any name, and keys of routes join those of links by a plus.
+  it('a link with a plus in its name is forgotten like any other', async () => {
+    const [isp, cafe] = [await saying('192.0.2.7'), await saying('192.0.2.9')];
+    const { resolver } = remembering();
+    resolver.plan([link({ interface: 'wl+an', servers: [at(isp)] })]);
+    await resolver.ask('www.example.com');
+    resolver.plan([link({ interface: 'wl+an', servers: [at(cafe)] })]);
+    expect((await resolver.ask('www.example.com')).answers).toEqual(['www.example.com A 192.0.2.9']);
+  });
+
   it('the AD bit of a network that was trusted is not told once it is not', async () => {
     const isp = await scriptedServer((question) => {
       const answer = addressAnswer(question, '192.0.2.7');
