@@ -10,6 +10,7 @@ export function listenUdp(at: ListenAt, reception: Reception): Promise<Listener>
   const socket = createSocket({
     type: at.host.includes(':') ? 'udp6' : 'udp4',
     reuseAddr: true,
+    ipv6Only: at.host.includes(':'),
     // Addresses are addresses: without this every answer would wait for a turn of the loop.
     lookup: ((
       host: string,
