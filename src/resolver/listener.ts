@@ -23,6 +23,15 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/**
+ * Whether another program may have the same UDP address: a systemd-resolved that starts while we still answer must get
+ * its own. Only where no ordinary user can, who would be given our clients' queries.
+ */
+export const mayBeShared = (port: number): boolean => port < FIRST_FREE_PORT;
+
+/** Ports from here on are anybody's (ip(7), ip_unprivileged_port_start). */
+const FIRST_FREE_PORT = 1024;
+
 /** Bounds on what clients may have under way. */
 export const MOST_QUERIES = { all: 2048, perClient: 1024 };
 
