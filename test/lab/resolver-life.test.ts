@@ -336,17 +336,19 @@ describe.each(suites)('the life of the resolver on %s', (suite) => {
     });
 
     // It takes libc twenty seconds.
-    test.runIf(suite === 'trixie')('does so better than libc by itself', async () => {
-      await first.behave({ ...one, loss: 0.3 });
-      await second.behave({ ...two, loss: 0.3 });
-      const direct = await byLibc('file');
-      const through = await byLibc('stub');
-      report(
-        `30 % lost, 60 lookups of getent: by itself ${inWords(direct)}; through the resolver ${inWords(through)}`,
-      );
-      expect(through.failed).toBe(0);
-      expect(through.times.at(-1) ?? 0).toBeLessThan(direct.times.at(-1) ?? 0);
-    });
+    if (suite === 'trixie') {
+      test('does so better than libc by itself', async () => {
+        await first.behave({ ...one, loss: 0.3 });
+        await second.behave({ ...two, loss: 0.3 });
+        const direct = await byLibc('file');
+        const through = await byLibc('stub');
+        report(
+          `30 % lost, 60 lookups of getent: by itself ${inWords(direct)}; through the resolver ${inWords(through)}`,
+        );
+        expect(through.failed).toBe(0);
+        expect(through.times.at(-1) ?? 0).toBeLessThan(direct.times.at(-1) ?? 0);
+      });
+    }
 
     /** 60 lookups at once, with a plain file or with our resolver in it. */
     async function byLibc(

@@ -90,13 +90,15 @@ describe.each(suites)('servers that a plain file cannot name, on %s', (suite) =>
   });
 
   // NetworkManager 1.42 keeps the name of a server to itself: on the bus there is only the address.
-  test.skipIf(suite === 'bookworm')('the same where NetworkManager wants it', async () => {
-    await use('10.53.0.1#dot.example', 'yes');
-    expect(await ask()).toContain('203.0.113.1');
-    expect(await ask()).toContain('203.0.113.1');
-    expect(transports(encrypted)).toEqual(['tls']);
-    expect((await statusOf(machine)).status.resolvConf.reason).toContain('DNS over TLS');
-  });
+  if (suite !== 'bookworm') {
+    test('the same where NetworkManager wants it', async () => {
+      await use('10.53.0.1#dot.example', 'yes');
+      expect(await ask()).toContain('203.0.113.1');
+      expect(await ask()).toContain('203.0.113.1');
+      expect(transports(encrypted)).toEqual(['tls']);
+      expect((await statusOf(machine)).status.resolvConf.reason).toContain('DNS over TLS');
+    });
+  }
 
   test.each([
     { what: 'has a certificate for another name', server: '10.53.0.1#other.example' },
