@@ -3,8 +3,9 @@ import createConnection from 'dbus-next/lib/connection.js';
 import messageType, { type Message } from 'dbus-next/lib/message-type.js';
 import variantType from 'dbus-next/lib/variant.js';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
-import type { Bus, BusCall, BusSignal } from './bus.ts';
-import type { BusConnection, ConnectionEvents, Reply } from './bus-connection.ts';
+import type { BusCall, BusSignal } from './bus.ts';
+import type { BusConnection, ConnectionEvents, ReceivedCall, Reply, SentReply } from './bus-connection.ts';
+import type { OutgoingSignal, ServiceBus } from './bus-service.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import { BUS_NAME } from './match-rules.ts';
@@ -25,7 +26,7 @@ export interface BusOptions {
  * for ever and then drops calls to us, never removes a match rule, leaves calls hanging when the stream ends,
  * throws an unhandled rejection when Hello is refused, and hands stack traces to callers.
  */
-export function openBus(options: BusOptions): Bus {
+export function openBus(options: BusOptions): ServiceBus {
   const { log, clock } = options;
   const address = options.address ?? systemBusAddress();
   return reconnectingBus({ connect: (events) => connect(address, events, log), log, clock });
@@ -41,6 +42,9 @@ const SIGNAL = 4;
 const NO_REPLY_EXPECTED = 1;
 /** Asking must never start a service: whether one runs is for the administrator to say. */
 const NO_AUTO_START = 2;
+const ALLOW_INTERACTIVE_AUTHORIZATION = 4;
+/** A bus that takes nothing from us any more is as good as gone. */
+const MOST_UNSENT_BYTES = 64 << 20;
 /** How often in one read a message that cannot be read is stepped over before the connection is given up. */
 const UNREADABLE_AT_ONCE = 100;
 
@@ -63,7 +67,8 @@ function connect(address: string, events: ConnectionEvents, log: Log): BusConnec
   } catch (error) {
     // Told later on: a connection is returned before its first event.
     setImmediate(() => events.closed(`the address '${address}' cannot be used: ${messageOf(error)}`));
-    return { call: () => refuse('it has no address'), close: () => {} };
+    const none = (): never => refuse('it has no address');
+    return { call: none, emit: none, close: () => {} };
   }
 }
 
@@ -102,6 +107,10 @@ class DbusNextConnection implements BusConnection {
     return () => this.#waiting.delete(serial);
   }
 
+  emit(signal: OutgoingSignal): void {
+    this.#send(signalMessage(signal, this.#serial++));
+  }
+
   close(reason: string): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
@@ -112,20 +121,38 @@ class DbusNextConnection implements BusConnection {
   #send(message: Message): void {
     if (this.#closed !== undefined || !this.#raw.stream.writable) refuse(this.#closed ?? 'it is closing');
     this.#raw.message(message);
+    if (this.#raw.stream.writableLength > MOST_UNSENT_BYTES) this.close('the bus does not take what we send');
   }
 
   #onGreeting(reply: Reply): void {
     this.#greeted = reply.ok;
-    if (reply.ok) this.#events.ready();
+    if (reply.ok) this.#events.ready(String(reply.body[0]));
     else this.close(`the bus refused us: ${reply.error.message}`);
+  }
+
+  #onCall(message: Message): void {
+    const silent = (message.flags & NO_REPLY_EXPECTED) !== 0;
+    this.#events.called(callOf(message), (sent) => {
+      if (!silent && this.#closed === undefined) this.#reply(message, sent);
+    });
+  }
+
+  #reply(message: Message, sent: SentReply): void {
+    try {
+      this.#send(replyMessage(message, sent, this.#serial++));
+    } catch (error) {
+      this.#log.error({ member: message.member, error: messageOf(error) }, 'a bus reply could not be sent');
+      if (this.#closed === undefined && this.#raw.stream.writable)
+        this.#raw.message(replyMessage(message, UNFIT, this.#serial++));
+    }
   }
 
   #onMessage(message: Message): void {
     if (this.#closed !== undefined) return;
     try {
       if (message.type === SIGNAL) this.#events.signal(signalOf(message));
-      else if (message.type !== METHOD_CALL) answer(this.#waiting, message);
-      else if ((message.flags & NO_REPLY_EXPECTED) === 0) this.#send(refusalOf(message, this.#serial++));
+      else if (message.type === METHOD_CALL) this.#onCall(message);
+      else answer(this.#waiting, message);
     } catch (error) {
       this.#log.warn({ error: messageOf(error) }, 'a bus message was dropped');
     }
@@ -149,17 +176,16 @@ function callMessage(call: BusCall, serial: number): Message {
   if (!isObjectPath(call.path))
     throw new DnskeeperError('PROTOCOL', `A bus call wants an object path; it got '${call.path}'.`);
   const signature = call.signature ?? '';
-  const body = toWire(signature, call.body ?? [], (type, value) => new RawVariant(type, value));
   return new RawMessage({
     type: METHOD_CALL,
     serial,
-    flags: NO_AUTO_START,
+    flags: call.mayStart ? 0 : NO_AUTO_START,
     destination: call.destination,
     path: call.path,
     interface: call.interface,
     member: call.member,
     signature,
-    body,
+    body: wire(signature, call.body ?? []),
   });
 }
 
@@ -174,8 +200,9 @@ function signalOf(message: Message): BusSignal {
   };
 }
 
-const bodyOf = (message: Message): unknown[] =>
-  message.body.map((value) => unwrap(value, (object) => object instanceof RawVariant));
+const isVariant = (object: object): boolean => object instanceof RawVariant;
+
+const bodyOf = (message: Message): unknown[] => message.body.map((value) => unwrap(value, isVariant));
 
 function answer(waiting: Map<number, Waiting>, message: Message): void {
   const serial = message.replySerial ?? 0;
@@ -199,18 +226,60 @@ function failureOf(message: Message): Reply {
   return { ok: false, error: new DnskeeperError('BUS', `The call was answered with ${said}`, { name }) };
 }
 
-/** Nobody has a method to call here; without an answer the caller would wait for its own deadline. */
-function refusalOf(message: Message, serial: number): Message {
+/** What a caller learns of a reply that does not fit its own signature. */
+const UNFIT: SentReply = {
+  ok: false,
+  errorName: 'org.freedesktop.DBus.Error.Failed',
+  text: 'dnskeeper made an answer that cannot be sent; its log says why.',
+};
+
+function callOf(message: Message): ReceivedCall {
+  return {
+    sender: message.sender ?? '',
+    path: message.path ?? '',
+    interface: message.interface ?? '',
+    member: message.member ?? '',
+    signature: message.signature,
+    body: message.body.map((value) =>
+      value instanceof RawVariant
+        ? { signature: value.signature, value: unwrap(value.value, isVariant) }
+        : unwrap(value, isVariant),
+    ),
+    interactive: (message.flags & ALLOW_INTERACTIVE_AUTHORIZATION) !== 0,
+  };
+}
+
+function replyMessage(call: Message, sent: SentReply, serial: number): Message {
+  const to = { serial, destination: call.sender, replySerial: call.serial };
+  if (!sent.ok)
+    return new RawMessage({
+      ...to,
+      type: ERROR,
+      errorName: sent.errorName,
+      signature: 's',
+      body: [sent.text],
+    });
+  const { signature } = sent;
+  return new RawMessage({ ...to, type: METHOD_RETURN, signature, body: wire(signature, sent.body) });
+}
+
+function signalMessage(signal: OutgoingSignal, serial: number): Message {
+  const { signature = '', body = [], destination, ...rest } = signal;
+  if (!isObjectPath(signal.path))
+    throw new DnskeeperError('PROTOCOL', `A signal wants an object path; it got '${signal.path}'.`);
   return new RawMessage({
-    type: ERROR,
+    ...rest,
+    type: SIGNAL,
     serial,
-    destination: message.sender,
-    replySerial: message.serial,
-    errorName: 'org.freedesktop.DBus.Error.UnknownMethod',
-    signature: 's',
-    body: ['dnskeeper offers no methods on this connection'],
+    flags: NO_REPLY_EXPECTED,
+    destination,
+    signature,
+    body: wire(signature, body),
   });
 }
+
+const wire = (signature: string, body: readonly unknown[]): unknown[] =>
+  toWire(signature, body, (type, value) => new RawVariant(type, value));
 
 /**
  * dbus-next reads messages in a 'readable' listener and throws out of it, which would end the process, at a file

@@ -15,12 +15,18 @@ export interface PrivateBus {
   close(): Promise<void>;
 }
 
+/** What the bus does not let everybody do. */
+export interface PrivateBusOptions {
+  /** A name that nobody may own. */
+  readonly forbidden?: string;
+}
+
 /** Start a dbus-daemon with a configuration of its own in a temporary folder. */
-export async function startPrivateBus(): Promise<PrivateBus> {
+export async function startPrivateBus(options: PrivateBusOptions = {}): Promise<PrivateBus> {
   const folder = mkdtempSync(join(tmpdir(), 'dnskeeper-bus-'));
   const address = `unix:path=${join(folder, 'bus')}`;
   const config = join(folder, 'bus.conf');
-  writeFileSync(config, configuration(address));
+  writeFileSync(config, configuration(address, options));
   let daemon: ChildProcess | undefined;
   const bus: PrivateBus = {
     address,
@@ -65,17 +71,22 @@ export async function startPrivateBus(): Promise<PrivateBus> {
 }
 
 /** Everybody may do everything, as on a session bus; the type keeps it from wanting the system's limits. */
-const configuration = (address: string): string => `<!DOCTYPE busconfig PUBLIC
+const configuration = (
+  address: string,
+  { forbidden }: PrivateBusOptions,
+): string => `<!DOCTYPE busconfig PUBLIC
  "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>session</type>
   <listen>${address}</listen>
   <auth>EXTERNAL</auth>
+  <!-- As session.conf has it: the default of 128 would hide bounds of our own. -->
+  <limit name="max_replies_per_connection">50000</limit>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
     <allow own="*"/>
-  </policy>
+${forbidden === undefined ? '' : `    <deny own="${forbidden}"/>\n`}  </policy>
 </busconfig>
 `;
