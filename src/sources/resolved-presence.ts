@@ -11,8 +11,13 @@ const SILENCE_MS = 1000;
 /**
  * Follow whether systemd-resolved runs, by the owner of its bus name; tells at once and at every change, until the
  * returned function is called. While the bus is away the last known value stands: resolved does not stop with it.
+ * The name is also ours while we stand in: `isOurs` knows the unique names of our own connections.
  */
-export function watchResolved(bus: Bus, listener: (presence: ResolvedPresence) => void): () => void {
+export function watchResolved(
+  bus: Bus,
+  listener: (presence: ResolvedPresence) => void,
+  isOurs: (owner: string) => boolean = () => false,
+): () => void {
   let told: ResolvedPresence | undefined;
   const tell = (presence: ResolvedPresence): void => {
     if (presence === told) return;
@@ -21,7 +26,7 @@ export function watchResolved(bus: Bus, listener: (presence: ResolvedPresence) =
   };
   tell('unknown');
   return bus.onOwner('org.freedesktop.resolve1', (owner) => {
-    if (owner !== undefined) tell('running');
+    if (owner !== undefined && !isOurs(owner)) tell('running');
     else if (bus.connected) tell('absent');
   });
 }

@@ -16,6 +16,8 @@ export interface FakeBusDaemon {
   /** How a Bus reaches it: `reconnectingBus({ connect: daemon.connect, … })`. */
   readonly connect: Connect;
   peer(): BusPeer;
+  /** From now on the connection with this unique name belongs to a user; all others are root's. */
+  setUser(uniqueName: string, uid: number): void;
   /** All match rules that clients hold. */
   rules(): readonly string[];
   start(): void;
@@ -30,6 +32,7 @@ export function fakeBusDaemon(): FakeBusDaemon {
   /** Who waits for a name, and which owners can be replaced. */
   const queues = new Map<string, string[]>();
   const replaceable = new Set<string>();
+  const users = new Map<string, number>();
   let running = true;
   let next = 1;
 
@@ -85,7 +88,9 @@ export function fakeBusDaemon(): FakeBusDaemon {
     else if (member === 'ReleaseName') {
       letGo(name, client.uniqueName);
       return done([1]);
-    } else if (member === 'GetNameOwner') {
+    } else if (member === 'GetConnectionUnixUser') return done([users.get(name) ?? 0]);
+    else if (member === 'GetConnectionUnixProcessID') return done([1]);
+    else if (member === 'GetNameOwner') {
       const owner = owners.get(name);
       return owner === undefined ? failed('org.freedesktop.DBus.Error.NameHasNoOwner') : done([owner]);
     } else return failed('org.freedesktop.DBus.Error.UnknownMethod');
@@ -175,6 +180,7 @@ export function fakeBusDaemon(): FakeBusDaemon {
   return {
     connect,
     peer,
+    setUser: (uniqueName, uid) => void users.set(uniqueName, uid),
     rules: () => [...clients].flatMap((client) => client.rules),
     start: () => {
       running = true;
