@@ -4,8 +4,8 @@ import { BusError, type CallHandler, type MethodReply } from './bus-service.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
-/** How long an answer may take; resolving a name may take 120 s. */
-const LONGEST_ANSWER_MS = 150_000;
+/** How long an answer may take: what callers of systemd-resolved wait for a name. */
+const LONGEST_ANSWER_MS = 120_000;
 /** Calls in progress, of everybody and of one caller; a caller that sends more gets LimitsExceeded. */
 const MOST_CALLS = 8192;
 const MOST_CALLS_OF_ONE = 2048;

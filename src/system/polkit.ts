@@ -1,5 +1,6 @@
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { Bus, BusValue } from './bus.ts';
+import type { BusCallers } from './bus-callers.ts';
 import { BusError, type IncomingCall } from './bus-service.ts';
 import type { Log } from './log.ts';
 
@@ -10,11 +11,14 @@ export interface CallerRights {
    * when not. `details` are shown to whoever is asked for a password.
    */
   permit(call: IncomingCall, action: string, details?: Readonly<Record<string, string>>): Promise<void>;
+  /** Resolves when the caller is root or the daemon's own user; throws AccessDenied when not. */
+  permitRoot(call: IncomingCall): Promise<void>;
 }
 
 /** What the check is made with. */
 export interface PolkitOptions {
   readonly bus: Bus;
+  readonly callers: BusCallers;
   /** The daemon's own user, who may do all that the daemon may. */
   readonly ownUid: number;
   readonly log: Log;
@@ -25,10 +29,10 @@ const INTERACTIVE_MS = 115_000;
 const SILENT_MS = 10_000;
 
 /** The rights of callers: root and the daemon's own user may do everything, all others what polkit grants them. */
-export function callerRights({ bus, ownUid, log }: PolkitOptions): CallerRights {
+export function callerRights({ bus, callers, ownUid, log }: PolkitOptions): CallerRights {
   return {
     async permit(call, action, details = {}) {
-      const uid = await uidOf(bus, call.sender);
+      const uid = await callers.uidOf(call.sender);
       if (uid === 0 || uid === ownUid) return;
       const verdict = await askPolkit(bus, call, action, details).catch((error: unknown) => {
         log.warn(
@@ -46,28 +50,14 @@ export function callerRights({ bus, ownUid, log }: PolkitOptions): CallerRights 
         );
       throw new BusError(`${ERROR}.AccessDenied`, 'Permission denied');
     },
+    async permitRoot(call) {
+      const uid = await callers.uidOf(call.sender);
+      if (uid !== 0 && uid !== ownUid) throw new BusError(`${ERROR}.AccessDenied`, 'Permission denied');
+    },
   };
 }
 
-/** The user behind a connection, as the bus vouches for it. */
-export async function uidOf(bus: Bus, sender: string): Promise<number> {
-  return numberFrom(bus, 'GetConnectionUnixUser', sender);
-}
-
-/** The process behind a connection, as the bus vouches for it. */
-export async function pidOf(bus: Bus, sender: string): Promise<number> {
-  return numberFrom(bus, 'GetConnectionUnixProcessID', sender);
-}
-
 const ERROR = 'org.freedesktop.DBus.Error';
-
-async function numberFrom(bus: Bus, member: string, sender: string): Promise<number> {
-  const name = 'org.freedesktop.DBus';
-  const call = { destination: name, path: '/org/freedesktop/DBus', interface: name, member };
-  const [number] = await bus.call({ ...call, signature: 's', body: [sender] });
-  if (typeof number === 'number') return number;
-  throw new DnskeeperError('PROTOCOL', `The bus answered ${member} with no number.`);
-}
 
 interface Verdict {
   readonly authorized: boolean;

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import { busCallers } from '../../src/system/bus-callers.ts';
 import type { IncomingCall, ServiceBus } from '../../src/system/bus-service.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -37,7 +38,7 @@ async function asking(
   }
   return {
     asked,
-    rights: callerRights({ bus, ownUid: 990, log: silentLog }),
+    rights: callerRights({ bus, callers: busCallers(bus), ownUid: 990, log: silentLog }),
     call: (interactive = false) => ({
       sender,
       path: '/',
@@ -95,4 +96,14 @@ test.each<[string, (() => PeerReply) | undefined, boolean, string]>([
   await expect(rights.permit(call(interactive), ACTION)).rejects.toMatchObject({
     errorName: `org.freedesktop.DBus.Error.${error}`,
   });
+});
+
+test('root alone passes where nobody else may', async () => {
+  const root = await asking(0);
+  await expect(root.rights.permitRoot(root.call())).resolves.toBeUndefined();
+  const user = await asking(1000, verdict(true, false));
+  await expect(user.rights.permitRoot(user.call(true))).rejects.toMatchObject({
+    errorName: 'org.freedesktop.DBus.Error.AccessDenied',
+  });
+  expect(user.asked).toEqual([]);
 });
