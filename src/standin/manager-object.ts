@@ -9,8 +9,19 @@ import { lookupMethods } from './manager-lookups.ts';
 import { MANAGER, RESOLVE1, SETTER_NAMES } from './resolve1-tables.ts';
 import { type GlobalView, type LinkView, NOT_SPOKEN, type ServerView, viewGlobal, viewLink } from './view.ts';
 
+/** All methods of the manager; made once, because they are called far more often than anything is read. */
+export const managerMethods = (ground: StandinGround): Readonly<Record<string, Method>> => ({
+  ...lookupMethods(ground),
+  ...settingMethods(ground),
+  ...commandMethods(ground),
+  ...SERVICES,
+});
+
 /** The manager object: lookups, settings of links, and the machine as a whole. */
-export function managerObject(ground: StandinGround): ServedInterface {
+export function managerObject(
+  ground: StandinGround,
+  methods: Readonly<Record<string, Method>>,
+): ServedInterface {
   let seen: Views | undefined;
   // One look for all properties of one call; an object lives no longer than its call.
   const views = (): Views => {
@@ -23,7 +34,7 @@ export function managerObject(ground: StandinGround): ServedInterface {
   ];
   return {
     table: MANAGER,
-    methods: { ...lookupMethods(ground), ...settingMethods(ground), ...commandMethods(ground), ...SERVICES },
+    methods,
     get: {
       LLMNRHostname: () => views().global.hostname,
       LLMNR: () => NOT_SPOKEN,

@@ -3,14 +3,15 @@ import { BusError } from '../system/bus-service.ts';
 import type { StandinGround } from './ground.ts';
 import { linkObject } from './link-object.ts';
 import { ifindexOfPath, linkPath } from './link-path.ts';
-import { managerObject } from './manager-object.ts';
+import { managerMethods, managerObject } from './manager-object.ts';
 import { LOG_CONTROL, LOG_CONTROL_PATH, MANAGER_PATH } from './resolve1-tables.ts';
 
 /** All objects of systemd-resolved on the bus: the manager, one for each link, and the log's. */
 export function resolve1Tree(ground: StandinGround): ObjectTree {
+  const methods = managerMethods(ground);
   return {
     interfacesAt(path) {
-      if (path === MANAGER_PATH) return [managerObject(ground)];
+      if (path === MANAGER_PATH) return [managerObject(ground, methods)];
       if (path === LOG_CONTROL_PATH) return [logObject(ground)];
       const ifindex = ifindexOfPath(path);
       const link = ifindex === undefined ? undefined : ground.links.byIndex(ifindex);
