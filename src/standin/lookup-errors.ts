@@ -110,7 +110,8 @@ const RCODES: Readonly<Record<number, string>> = {
   23: 'BADCOOKIE',
 };
 
-const rcodeName = (rcode: number): string => RCODES[rcode] ?? String(rcode);
+/** A response code as systemd-resolved writes it; its number where it has no name. */
+export const rcodeName = (rcode: number): string => RCODES[rcode] ?? String(rcode);
 
 /** RFC 8914 and the IANA registry "Extended DNS Error Codes". */
 const EXTENDED: readonly string[] = [
