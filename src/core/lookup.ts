@@ -95,3 +95,20 @@ export class LookupFailed extends Error {
 
 /** Asks one question. Rejects with LookupFailed when there is no response. */
 export type Lookup = (question: LookupQuestion, options: LookupOptions) => Promise<LookupAnswer>;
+
+/** A query that has ended, for those who watch. */
+export interface FinishedQuery {
+  readonly question: LookupQuestion;
+  readonly outcome: LookupAnswer | LookupFailure;
+}
+
+/** A remembered answer. */
+export interface RememberedLookup {
+  readonly question: LookupQuestion;
+  readonly rcode: number;
+  readonly records: readonly LookupRecord[];
+  /** Milliseconds that it still holds; negative when it is kept only in case no server answers. */
+  readonly remainingMs: number;
+  /** Keys of the links that it came by, parted by `+`. */
+  readonly route: string;
+}

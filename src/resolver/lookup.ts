@@ -1,26 +1,28 @@
 import {
   type ExtendedError,
+  type FinishedQuery,
   type Lookup,
   type LookupAnswer,
   LookupFailed,
+  type LookupFailure,
   type LookupOptions,
   type LookupQuestion,
   type LookupRecord,
 } from '../core/lookup.ts';
 import { printable } from '../core/text.ts';
 import { lookupRecord } from './lookup-record.ts';
-import { readQuery, readResponse } from './message-read.ts';
+import { type ResponseFacts, readQuery, readResponse } from './message-read.ts';
 import type { Answer, AnswerOrigin, Query } from './query.ts';
 import type { Resolver } from './resolver.ts';
-import { FLAG, HEADER, NAME_BYTES, TYPE } from './wire.ts';
+import { FLAG, HEADER, NAME_BYTES, readName, TYPE } from './wire.ts';
 
 /** What lookups are made with. */
 export interface LookupNeeds {
   readonly resolver: Pick<Resolver, 'answer' | 'answerAnew' | 'answerAlone' | 'routeKeyOf'>;
   /** The kernel's number of the link with this key; 0 where it has none. */
   readonly ifindexOf: (linkKey: string) => number;
-  /** Hears of every lookup that was answered. */
-  readonly heard?: (question: LookupQuestion, answer: LookupAnswer) => void;
+  /** Hears of every lookup that ended. */
+  readonly heard?: (finished: FinishedQuery) => void;
 }
 
 /** Looks names up through the resolver, as its clients on the stub do, without a packet. */
@@ -30,11 +32,22 @@ export function resolverLookup(needs: LookupNeeds): Lookup {
     const answer = await answerTo(needs, query, options).catch((error: unknown) => {
       throw options.signal.aborted ? new LookupFailed('aborted') : error;
     });
-    if (answer === undefined) throw new LookupFailed('no-servers');
-    const read = readAnswer(needs, answer);
-    needs.heard?.(question, read);
-    return read;
+    const outcome = answer === undefined ? 'no-servers' : readAnswer(answer, needs.ifindexOf);
+    // A name that is only looked for among our own is no query yet.
+    if (options.network) needs.heard?.({ question, outcome });
+    if (typeof outcome === 'string') throw new LookupFailed(outcome);
+    return outcome;
   };
+}
+
+/** What came of a client's query, for those who watch. */
+export function finishedQuery(
+  { name, type, class: queryClass }: Query,
+  answer: Answer,
+  ifindexOf: LookupNeeds['ifindexOf'],
+): FinishedQuery {
+  const question = { name: readName(name), type, class: queryClass };
+  return { question, outcome: readAnswer(answer, ifindexOf) };
 }
 
 /** Undefined where nobody may be asked who would know. */
@@ -50,26 +63,37 @@ function answerTo(
   return (cache ? resolver.answer : resolver.answerAnew)(query, signal);
 }
 
-function readAnswer(needs: LookupNeeds, { wire, origin }: Answer): LookupAnswer {
+function readAnswer(
+  { wire, origin }: Answer,
+  ifindexOf: LookupNeeds['ifindexOf'],
+): LookupAnswer | LookupFailure {
   const response = readResponse(wire);
-  if (!response.ok) throw new LookupFailed('invalid-reply');
-  const { rcode, records, authenticData, extendedErrors } = response.value;
+  if (!response.ok) return 'invalid-reply';
+  const { rcode, authenticData, extendedErrors } = response.value;
   const [first] = extendedErrors;
-  if (origin.kind === 'failure' && rcode !== 0) throwFailure(origin, first?.code);
+  const failure = rcode === 0 ? undefined : failureOf(origin, first?.code);
+  if (failure !== undefined) return failure;
   const local = origin.kind === 'local' || origin.kind === 'hosts' || origin.kind === 'refused';
-  const read = records
-    .filter(({ section, type }) => section === 'answer' && type !== TYPE.OPT)
-    .flatMap((record) => lookupRecord(wire, record) ?? []);
+  const records = answerRecords(response.value);
   return {
     rcode,
-    records: read,
+    records,
     ...(first === undefined ? {} : { error: extendedError(first) }),
     from: local ? 'local' : origin.kind === 'cache' ? 'cache' : 'network',
     authenticated: local || authenticData,
     confidential: local || (origin.kind === 'upstream' && origin.server.startsWith('dns+tls://')),
-    ifindex: local ? (read.every(isLoopback) && read.length > 0 ? LOOPBACK : 0) : ifindexOfWay(needs, origin),
+    ifindex: local ? localIfindex(records) : ifindexOfWay(origin, ifindexOf),
   };
 }
+
+/** The answer section, one record by itself after the other. */
+export const answerRecords = ({ wire, records }: ResponseFacts): readonly LookupRecord[] =>
+  records
+    .filter(({ section, type }) => section === 'answer' && type !== TYPE.OPT)
+    .flatMap((record) => lookupRecord(wire, record) ?? []);
+
+const localIfindex = (records: readonly LookupRecord[]): number =>
+  records.length > 0 && records.every(isLoopback) ? LOOPBACK : 0;
 
 /** The kernel gives this number to `lo` first. */
 const LOOPBACK = 1;
@@ -90,17 +114,14 @@ const NO_REACHABLE_AUTHORITY = 22;
 const NETWORK_ERROR = 23;
 
 /** A failure of ours is no server's SERVFAIL: clients go on to another source of names after these. */
-function throwFailure(
-  origin: AnswerOrigin & { readonly kind: 'failure' },
-  extended: number | undefined,
-): void {
-  if (origin.route === undefined) throw new LookupFailed('no-servers');
-  if (extended === NO_REACHABLE_AUTHORITY || extended === NETWORK_ERROR)
-    throw new LookupFailed('attempts-exhausted');
+function failureOf(origin: AnswerOrigin, extended: number | undefined): LookupFailure | undefined {
+  if (origin.kind !== 'failure') return undefined;
+  if (origin.route === undefined) return 'no-servers';
+  return extended === NO_REACHABLE_AUTHORITY || extended === NETWORK_ERROR ? 'attempts-exhausted' : undefined;
 }
 
 /** An upstream names its link behind the server; of what is remembered only the whole route is known. */
-function ifindexOfWay({ ifindexOf }: LookupNeeds, origin: AnswerOrigin): number {
+function ifindexOfWay(origin: AnswerOrigin, ifindexOf: LookupNeeds['ifindexOf']): number {
   if (origin.kind === 'upstream') return ifindexOf(/ \((.*)\)$/.exec(origin.server)?.[1] ?? origin.route);
   if (origin.kind !== 'cache') return 0;
   const [only, ...others] = origin.route.split('+');

@@ -1,4 +1,4 @@
-import type { ExtendedError, LookupRecord } from '../core/lookup.ts';
+import type { FinishedQuery, LookupFailure, RememberedLookup } from '../core/lookup.ts';
 import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
 import type { Peer, VarlinkInterface, VarlinkMethod } from '../system/varlink-interface.ts';
 import { configurationRows } from './configuration-rows.ts';
@@ -8,34 +8,16 @@ import { MONITOR, MONITOR_DESCRIPTION } from './varlink-descriptions.ts';
 import { keyRow, linkField, type Row, recordRow } from './varlink-rows.ts';
 import { describeServer, NOT_SPOKEN, viewGlobal, viewLink } from './view.ts';
 
-/** A query that is finished, for those who watch. */
-export interface FinishedQuery {
-  /** `success`, `rcode-failure`, `no-servers`, `timeout`, … as systemd-resolved calls them. */
-  readonly state: string;
-  readonly rcode?: number;
-  readonly error?: ExtendedError;
-  readonly question: Pick<LookupRecord, 'class' | 'type' | 'name'>;
-  readonly answer: readonly LookupRecord[];
-  readonly ifindex: number;
-}
-
-/** One remembered answer. */
-export interface RememberedAnswer {
-  readonly question: Pick<LookupRecord, 'class' | 'type' | 'name'>;
-  readonly rcode: number;
-  readonly records: readonly LookupRecord[];
-  /** Milliseconds that it still holds. */
-  readonly remainingMs: number;
-  readonly ifindex: number;
-}
-
 /** What the monitor is made of, beside what everything is. */
 export interface MonitorGround extends StandinGround {
   /** Hear of every query that ends, until the returned function is called. */
   readonly onQuery: (listener: (query: FinishedQuery) => void) => () => void;
   /** Hear that the configuration may have changed, until the returned function is called. */
   readonly onConfiguration: (listener: () => void) => () => void;
-  readonly remembered: () => readonly RememberedAnswer[];
+  readonly remembered: () => readonly (RememberedLookup & {
+    /** 0 where it came by several links. */
+    readonly ifindex: number;
+  })[];
   /** Milliseconds since the machine started, its sleep included. */
   readonly sinceBootMs: () => number;
   /** Who may watch and change beside root. */
@@ -106,17 +88,29 @@ export function monitorInterface(ground: MonitorGround): VarlinkInterface {
 /** Whether a password may be asked for; nobody is asked for one here. */
 const INTERACTIVE = { allowInteractiveAuthentication: 'bool?' } as const;
 
+/** systemd-resolved's words for how a query ended. */
+const STATES: Readonly<Record<LookupFailure, string>> = {
+  'no-servers': 'no-servers',
+  timeout: 'timeout',
+  'attempts-exhausted': 'attempts-max-reached',
+  'network-down': 'network-down',
+  'invalid-reply': 'invalid-reply',
+  aborted: 'aborted',
+};
+
 /** The strict parser of systemd 252 takes state, rcode, question and answer; the rest only where there is something. */
-function queryRow({ state, rcode, error, question, answer, ifindex }: FinishedQuery): Row {
+function queryRow({ question, outcome }: FinishedQuery): Row {
+  if (typeof outcome === 'string') return { state: STATES[outcome], question: [keyRow(question)] };
+  const { rcode, error, records, ifindex } = outcome;
   return {
-    state,
-    ...(rcode === undefined ? {} : { rcode }),
+    state: rcode === 0 ? 'success' : 'rcode-failure',
+    rcode,
     ...(error === undefined ? {} : { extendedDNSErrorCode: error.code }),
     ...(error === undefined || error.text === '' ? {} : { extendedDNSErrorMessage: error.text }),
     question: [keyRow(question)],
-    ...(answer.length === 0
+    ...(records.length === 0
       ? {}
-      : { answer: answer.map((record) => ({ ...recordRow(record), ...linkField(ifindex) })) }),
+      : { answer: records.map((record) => ({ ...recordRow(record), ...linkField(ifindex) })) }),
   };
 }
 
@@ -134,7 +128,7 @@ function cacheRows(ground: MonitorGround): readonly Row[] {
   });
 }
 
-function cacheEntryRow({ question, rcode, records, remainingMs }: RememberedAnswer, bootMs: number): Row {
+function cacheEntryRow({ question, rcode, records, remainingMs }: RememberedLookup, bootMs: number): Row {
   const until = Math.round((bootMs + remainingMs) * 1000);
   const key = keyRow(question);
   if (rcode === 0) return { key, rrs: records.map(recordRow), until };

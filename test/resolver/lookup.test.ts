@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Lookup, LookupAnswer, LookupOptions, LookupQuestion } from '../../src/core/lookup.ts';
+import type { FinishedQuery, Lookup, LookupOptions, LookupQuestion } from '../../src/core/lookup.ts';
 import { parseHosts } from '../../src/resolver/hosts.ts';
 import { encodePresentation, resolverLookup } from '../../src/resolver/lookup.ts';
 import { lookupRecord } from '../../src/resolver/lookup-record.ts';
@@ -24,7 +24,7 @@ const question = (name: string, type = 1): LookupQuestion => ({ name, type, clas
 async function over(
   script: Script,
   hosts = '',
-  heard?: (question: LookupQuestion, answer: LookupAnswer) => void,
+  heard?: (finished: FinishedQuery) => void,
 ): Promise<{ lookup: Lookup; server: ScriptedServer; remembered: string[] }> {
   const server = await scriptedServer(script);
   const remembered: string[] = [];
@@ -149,9 +149,13 @@ test('a caller that leaves ends its lookup', async () => {
 
 test('every answer is told to who listens', async () => {
   const told: string[] = [];
-  const { lookup } = await over(host, '', ({ name }, { records }) => told.push(`${name} ${records.length}`));
+  const { lookup } = await over(host, '', ({ question: { name }, outcome }) =>
+    told.push(`${name} ${typeof outcome === 'string' ? outcome : outcome.records.length}`),
+  );
   await lookup(question('a.example'), open);
-  expect(told).toEqual(['a.example 1']);
+  await lookup(question('b.example'), { ...open, network: false }).catch(() => {});
+  await lookup(question('c.example'), { ...open, ifindex: 9 }).catch(() => {});
+  expect(told).toEqual(['a.example 1', 'c.example no-servers']);
 });
 
 describe('names as people write them', () => {

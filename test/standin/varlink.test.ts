@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { FinishedQuery } from '../../src/core/lookup.ts';
 import { resolve1Tree } from '../../src/standin/resolve1.ts';
 import { MONITOR, RESOLVE } from '../../src/standin/varlink-descriptions.ts';
-import type { FinishedQuery, MonitorGround } from '../../src/standin/varlink-monitor.ts';
+import type { MonitorGround } from '../../src/standin/varlink-monitor.ts';
 import { monitorInterface } from '../../src/standin/varlink-monitor.ts';
 import { resolveInterface } from '../../src/standin/varlink-resolve.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -65,6 +66,7 @@ beforeEach(async () => {
         rcode: 0,
         records: [addressRecord('host.example', 192, 0, 2, 1)],
         remainingMs: 500,
+        route: 'eth0',
         ifindex: 2,
       },
       {
@@ -72,6 +74,7 @@ beforeEach(async () => {
         rcode: 3,
         records: [],
         remainingMs: 1000,
+        route: 'eth0',
         ifindex: 2,
       },
       {
@@ -79,6 +82,7 @@ beforeEach(async () => {
         rcode: 0,
         records: [],
         remainingMs: 2000,
+        route: 'eth0',
         ifindex: 0,
       },
     ],
@@ -319,20 +323,30 @@ describe('the monitor', () => {
     const stream = streamVarlink(path, `${MONITOR}.SubscribeQueryResults`, {}, { deadlineMs: 5000 });
     expect((await stream.next()).value).toEqual({ ready: true });
     const question = { class: 1, type: 1, name: 'host.example' };
+    const found = {
+      rcode: 0,
+      records: [addressRecord('host.example', 192, 0, 2, 1)],
+      from: 'network',
+      authenticated: false,
+      confidential: false,
+      ifindex: 2,
+    } as const;
     for (const watch of watchers) {
-      watch({
-        state: 'success',
-        rcode: 0,
-        question,
-        answer: [addressRecord('host.example', 192, 0, 2, 1)],
-        ifindex: 2,
-      });
-      watch({ state: 'no-servers', question, answer: [], ifindex: 0 });
+      watch({ question, outcome: found });
+      watch({ question, outcome: 'no-servers' });
+      watch({ question, outcome: { ...found, rcode: 2, records: [], error: { code: 22, text: 'no way' } } });
     }
     expect(JSON.stringify((await stream.next()).value)).toBe(
       `{"state":"success","rcode":0,"question":[{"class":1,"type":1,"name":"host.example"}],"answer":[{"rr":{"key":{"class":1,"type":1,"name":"host.example"},"address":[192,0,2,1]},"raw":"${Buffer.from('host.example/1').toString('base64')}","ifindex":2}]}`,
     );
     expect((await stream.next()).value).toEqual({ state: 'no-servers', question: [question] });
+    expect((await stream.next()).value).toEqual({
+      state: 'rcode-failure',
+      rcode: 2,
+      extendedDNSErrorCode: 22,
+      extendedDNSErrorMessage: 'no way',
+      question: [question],
+    });
     await stream.return();
     await until(() => watchers.size === 0, 'nobody watches any more');
   });
