@@ -1,4 +1,4 @@
-import type { CacheReport, CacheStatistics } from '../core/cache-report.ts';
+import type { CacheEntryReport, CacheReport, CacheStatistics } from '../core/cache-report.ts';
 import type { Domain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { RememberedLookup } from '../core/lookup.ts';

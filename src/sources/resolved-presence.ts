@@ -59,6 +59,7 @@ export function followResolved(
   root: string,
   replaying: boolean,
   listener: (presence: ResolvedPresence) => void,
+  isOurs?: (owner: string) => boolean,
 ): () => void {
   if (bus === undefined || replaying) {
     listener('absent');
@@ -69,11 +70,12 @@ export function followResolved(
     const running = await acceptsConnections(`${root}/run/systemd/resolve/io.systemd.Resolve`, 1000);
     if (!known) listener(running ? 'running' : 'absent');
   }, SILENCE_MS);
-  const stop = watchResolved(bus, (presence) => {
+  const tell = (presence: ResolvedPresence): void => {
     known = presence !== 'unknown';
     if (known) clearTimeout(timer);
     listener(presence);
-  });
+  };
+  const stop = watchResolved(bus, tell, isOurs);
   return () => {
     clearTimeout(timer);
     stop();

@@ -36,6 +36,8 @@ export interface LogControl {
 /** Everything the stand-in is made of; main.ts gives the real ones. */
 export interface StandinGround extends Omit<ViewGround, 'pushed'> {
   readonly pushed: PushedLinks;
+  /** Domains in force that a single label is looked for in. */
+  readonly search: () => readonly Domain[];
   readonly lookup: Lookup;
   readonly statistics: () => Statistics;
   readonly actions: ResolverActions;
@@ -44,7 +46,3 @@ export interface StandinGround extends Omit<ViewGround, 'pushed'> {
   readonly pusherOf: (call: IncomingCall) => Promise<Pusher>;
   readonly log: LogControl;
 }
-
-/** Search domains of the plan in force. */
-export const searchOf = (ground: Pick<StandinGround, 'status'>): readonly Domain[] =>
-  ground.status().plan.search.map(({ value }) => value);

@@ -4,7 +4,7 @@ import type { Method } from '../system/bus-interface.ts';
 import type { IncomingCall } from '../system/bus-service.ts';
 import { AF_INET, AF_INET6, familyNumber } from './bus-rows.ts';
 import { type LookupKind, readFlags } from './flags.ts';
-import { type StandinGround, searchOf } from './ground.ts';
+import type { StandinGround } from './ground.ts';
 import { busErrorOf, LookupError } from './lookup-errors.ts';
 import {
   type FoundAddress,
@@ -17,13 +17,13 @@ import { resolveService } from './service-lookup.ts';
 
 /** The lookups of the manager object. */
 export function lookupMethods(
-  ground: Pick<StandinGround, 'lookup' | 'status'>,
+  ground: Pick<StandinGround, 'lookup' | 'search'>,
 ): Readonly<Record<string, Method>> {
   const method =
     (run: (body: readonly BusValue[], context: LookupContext) => Promise<readonly BusValue[]>): Method =>
     async (body, { signal }: IncomingCall) => {
       try {
-        return await run(body, { lookup: ground.lookup, search: searchOf(ground), signal });
+        return await run(body, { lookup: ground.lookup, search: ground.search(), signal });
       } catch (error) {
         throw busErrorOf(error);
       }

@@ -74,7 +74,11 @@ export function standin(needs: StandinNeeds): Standin {
   async function settle(): Promise<void> {
     cancelRetry();
     if (isWanted() === (taken !== undefined)) return;
-    if (taken !== undefined) return letGo();
+    if (taken !== undefined) {
+      await letGo();
+      problem = undefined;
+      return;
+    }
     try {
       await take();
       attempt = 0;

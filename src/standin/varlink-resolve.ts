@@ -1,7 +1,7 @@
 import type { VarlinkParameters } from '../system/varlink-frames.ts';
 import type { VarlinkInterface, VarlinkMethod } from '../system/varlink-interface.ts';
 import { configurationRows } from './configuration-rows.ts';
-import { type StandinGround, searchOf } from './ground.ts';
+import type { StandinGround } from './ground.ts';
 import { varlinkErrorOf } from './lookup-errors.ts';
 import { type LookupContext, resolveAddress, resolveHostname, resolveRecord } from './lookups.ts';
 import { addressFrom, readFamily, readLimits } from './manager-lookups.ts';
@@ -19,7 +19,7 @@ export function resolveInterface(ground: StandinGround): VarlinkInterface {
     neverOneway: true,
     answer: async ({ parameters }) => {
       try {
-        return await run(parameters, { lookup: ground.lookup, search: searchOf(ground), signal: NEVER });
+        return await run(parameters, { lookup: ground.lookup, search: ground.search(), signal: NEVER });
       } catch (error) {
         throw varlinkErrorOf(error);
       }

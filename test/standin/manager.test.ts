@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { linkPath } from '../../src/standin/link-path.ts';
+import { levelOfSyslog, syslogLevel } from '../../src/standin/log-level.ts';
 import { resolve1Tree } from '../../src/standin/resolve1.ts';
 import { LOG_CONTROL_PATH } from '../../src/standin/resolve1-tables.ts';
 import { degradedStatus } from '../support/sample-status.ts';
@@ -93,4 +94,19 @@ test('the log level is read by all and set by root, and only to what there is', 
   await expect(log?.set?.['LogLevel']?.('loud', call)).rejects.toThrow('Invalid log level');
   await expect(log?.set?.['LogTarget']?.('kmsg', call)).rejects.toThrow('journal');
   expect(ground.asked).toEqual(['root', 'root', 'root']);
+});
+
+test.each([
+  ['emerg', 'error'],
+  ['err', 'error'],
+  ['warning', 'warn'],
+  ['notice', 'info'],
+  ['info', 'info'],
+  ['debug', 'debug'],
+] as const)('the level %s of syslog is our %s', (level, own) => {
+  expect(levelOfSyslog(level)).toBe(own);
+});
+
+test.each(['err', 'warning', 'info', 'debug'])('the level %s goes there and back', (level) => {
+  expect(syslogLevel(levelOfSyslog(level))).toBe(level);
 });

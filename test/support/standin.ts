@@ -54,6 +54,7 @@ export function standinGround(
     asked,
     questions,
     status: () => own.status ?? sampleStatus,
+    search: () => (own.status ?? sampleStatus).plan.search.map(({ value }) => value),
     config: () => DEFAULT_CONFIG,
     links: linksOf(own.links ?? (() => LINKS)),
     pushed: pushedLinks(silentLog),
