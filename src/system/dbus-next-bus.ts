@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream';
 import createConnection from 'dbus-next/lib/connection.js';
+import RawBuffer from 'dbus-next/lib/dbus-buffer.js';
+import marshalling from 'dbus-next/lib/marshall-compat.js';
 import messageType, { type Message } from 'dbus-next/lib/message-type.js';
 import variantType from 'dbus-next/lib/variant.js';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
@@ -33,6 +35,7 @@ export function openBus(options: BusOptions): ServiceBus {
 }
 
 const { Message: RawMessage } = messageType;
+const { messageToJsFmt } = marshalling;
 const { Variant: RawVariant } = variantType;
 
 const METHOD_CALL = 1;
@@ -45,8 +48,8 @@ const NO_AUTO_START = 2;
 const ALLOW_INTERACTIVE_AUTHORIZATION = 4;
 /** A bus that takes nothing from us any more is as good as gone. */
 const MOST_UNSENT_BYTES = 64 << 20;
-/** How often in one read a message that cannot be read is stepped over before the connection is given up. */
-const UNREADABLE_AT_ONCE = 100;
+/** The largest call that makes sense, 2048 names, has 0.5 MiB; reading more would keep us from everything else. */
+const MOST_CALL_BYTES = 600 * 1024;
 
 /** The specification's default path; libraries and dbus-daemon honour the variable likewise. */
 const systemBusAddress = (): string =>
@@ -89,9 +92,10 @@ class DbusNextConnection implements BusConnection {
     this.#raw = raw;
     this.#events = events;
     this.#log = log;
-    raw.on('message', (message: Message) => this.#onMessage(message));
     raw.on('error', (error: unknown) => this.#onError(error));
-    raw.once('connect', () => process.nextTick(guardReading, raw.stream, log));
+    raw.once('connect', () =>
+      process.nextTick(readMessages, raw.stream, (bytes: Buffer) => this.#onBytes(bytes)),
+    );
     raw.stream.once('close', () => {
       this.#waiting.clear();
       this.#closed ??= 'the bus closed the connection';
@@ -131,13 +135,11 @@ class DbusNextConnection implements BusConnection {
   }
 
   #onCall(message: Message): void {
-    const silent = (message.flags & NO_REPLY_EXPECTED) !== 0;
-    this.#events.called(callOf(message), (sent) => {
-      if (!silent && this.#closed === undefined) this.#reply(message, sent);
-    });
+    this.#events.called(callOf(message), (sent) => this.#reply(message, sent));
   }
 
   #reply(message: Message, sent: SentReply): void {
+    if (this.#closed !== undefined || (message.flags & NO_REPLY_EXPECTED) !== 0) return;
     try {
       this.#send(replyMessage(message, sent, this.#serial++));
     } catch (error) {
@@ -147,15 +149,36 @@ class DbusNextConnection implements BusConnection {
     }
   }
 
-  #onMessage(message: Message): void {
+  #onBytes(bytes: Buffer): void {
     if (this.#closed !== undefined) return;
     try {
-      if (message.type === SIGNAL) this.#events.signal(signalOf(message));
-      else if (message.type === METHOD_CALL) this.#onCall(message);
-      else answer(this.#waiting, message);
+      const arrived = readHeader(bytes);
+      if (arrived.header.type === METHOD_CALL) this.#onCallBytes(arrived);
+      else this.#onMessage(withBody(arrived));
     } catch (error) {
-      this.#log.warn({ error: messageOf(error) }, 'a bus message was dropped');
+      this.#log.warn({ error: messageOf(error) }, 'a bus message could not be read');
     }
+  }
+
+  /** Anybody may call us, so what is too large is answered before it costs anything to read. */
+  #onCallBytes(arrived: Arrived): void {
+    const { header, bodyBytes } = arrived;
+    if (bodyBytes > MOST_CALL_BYTES) {
+      this.#reply(header, TOO_LARGE);
+      return;
+    }
+    try {
+      this.#onMessage(withBody(arrived));
+    } catch (error) {
+      this.#log.debug({ error: messageOf(error) }, 'a bus call could not be read');
+      this.#reply(header, UNREADABLE);
+    }
+  }
+
+  #onMessage(message: Message): void {
+    if (message.type === SIGNAL) this.#events.signal(signalOf(message));
+    else if (message.type === METHOD_CALL) this.#onCall(message);
+    else answer(this.#waiting, message);
   }
 
   #onError(error: unknown): void {
@@ -226,6 +249,18 @@ function failureOf(message: Message): Reply {
   return { ok: false, error: new DnskeeperError('BUS', `The call was answered with ${said}`, { name }) };
 }
 
+const TOO_LARGE: SentReply = {
+  ok: false,
+  errorName: 'org.freedesktop.DBus.Error.LimitsExceeded',
+  text: 'The call is too large.',
+};
+
+const UNREADABLE: SentReply = {
+  ok: false,
+  errorName: 'org.freedesktop.DBus.Error.InvalidArgs',
+  text: 'The call cannot be read.',
+};
+
 /** What a caller learns of a reply that does not fit its own signature. */
 const UNFIT: SentReply = {
   ok: false,
@@ -281,24 +316,74 @@ function signalMessage(signal: OutgoingSignal, serial: number): Message {
 const wire = (signature: string, body: readonly unknown[]): unknown[] =>
   toWire(signature, body, (type, value) => new RawVariant(type, value));
 
-/**
- * dbus-next reads messages in a 'readable' listener and throws out of it, which would end the process, at a file
- * descriptor it was never given or at an end of stream inside a message. The message is already taken off the
- * stream by then, so reading on steps over it.
- */
-function guardReading(stream: Duplex, log: Log): void {
-  for (const listener of stream.listeners('readable')) {
-    stream.removeListener('readable', listener as () => void);
-    stream.on('readable', () => {
-      for (let failures = 0; failures < UNREADABLE_AT_ONCE; failures++) {
-        try {
-          listener.call(stream);
-          return;
-        } catch (error) {
-          log.warn({ error: messageOf(error) }, 'a bus message could not be read');
-        }
-      }
-      stream.destroy();
-    });
-  }
+/** What a message says before its body, and how to get at that. */
+interface Arrived {
+  readonly header: Message;
+  readonly bodyBytes: number;
+  readonly buffer: InstanceType<typeof RawBuffer>;
 }
+
+/** Names of the header fields by number (D-Bus specification, "Header Fields"). */
+const FIELDS = [
+  '',
+  'path',
+  'interface',
+  'member',
+  'errorName',
+  'replySerial',
+  'destination',
+  'sender',
+  'signature',
+] as const;
+
+function readHeader(bytes: Buffer): Arrived {
+  const buffer = new RawBuffer(bytes, 0, bytes[0] ?? 0, null, { ayBuffer: true });
+  const [, type, flags, , bodyBytes, serial, rows] = buffer.read('yyyyuua(yv)') as HeaderValues;
+  const fields = Object.fromEntries(rows.map(([code, [, [value]]]) => [FIELDS[code] ?? '', value]));
+  return { header: new RawMessage({ ...fields, type, flags, serial }), bodyBytes, buffer };
+}
+
+/** A variant comes as its parsed signature and a list of one value. */
+type HeaderValues = [number, number, number, number, number, number, [number, [unknown, [unknown]]][]];
+
+function withBody({ header, bodyBytes, buffer }: Arrived): Message {
+  if (bodyBytes === 0 || header.signature === '') return header;
+  buffer.align(3);
+  const read = messageToJsFmt({ signature: header.signature, body: buffer.read(header.signature) });
+  return Object.assign(header, { body: read.body });
+}
+
+/**
+ * Cut the stream into messages. dbus-next does it in a 'readable' listener that decodes all of a message at once and
+ * throws out of it, which would end the process, at a file descriptor it was never given or at an end of stream inside
+ * a message; so ours takes its place.
+ */
+function readMessages(stream: Duplex, onBytes: (bytes: Buffer) => void): void {
+  for (const listener of stream.listeners('readable'))
+    stream.removeListener('readable', listener as () => void);
+  let start: Buffer | undefined;
+  stream.on('readable', () => {
+    for (;;) {
+      start ??= (stream.read(FIXED_BYTES) as Buffer | null) ?? undefined;
+      // At its end a stream gives what is left, however little that is.
+      if (start === undefined || start.length < FIXED_BYTES) return;
+      const wanted = restBytes(start);
+      const rest = stream.read(wanted) as Buffer | null;
+      if (rest === null || rest.length < wanted) return;
+      const bytes = Buffer.concat([start, rest]);
+      start = undefined;
+      onBytes(bytes);
+    }
+  });
+}
+
+/** Byte order, type, flags, version, body length, serial, length of the header fields. */
+const FIXED_BYTES = 16;
+
+function restBytes(start: Buffer): number {
+  const number = (at: number): number =>
+    start[0] === LITTLE_ENDIAN ? start.readUInt32LE(at) : start.readUInt32BE(at);
+  return Math.ceil(number(12) / 8) * 8 + number(4);
+}
+
+const LITTLE_ENDIAN = 0x6c;
