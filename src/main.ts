@@ -428,7 +428,7 @@ async function serve({ paths, libc, log, held }: Ground, daemon: Daemon): Promis
 
 /** Be there for systemd-resolved's clients while it is not; `followOutside` tells when. */
 function standInForResolved(ground: Ground, daemon: Daemon): void {
-  const { resolve1, live, configuration, libc, log, paths, held } = ground;
+  const { resolve1, live, configuration, libc, log, paths, files, held } = ground;
   if (resolve1 === undefined) return;
   const { bus, pushed } = resolve1;
   const links = kernelLinks(paths.root);
@@ -442,6 +442,7 @@ function standInForResolved(ground: Ground, daemon: Daemon): void {
   const made = openStandin({
     folder: `${paths.root}/run/systemd/resolve`,
     bus,
+    files,
     pushed,
     links,
     status: () => daemon.status(),

@@ -22,6 +22,10 @@ export interface PushedLinks extends Source {
   revert(ifindex: number, by: Pusher): void;
   /** These links exist now: settings of all others are forgotten, also where a number has come to another name. */
   keepOnly(links: readonly Pick<PushedLink, 'ifindex' | 'interface'>[]): void;
+  /** What was set earlier, by whatever daemon, takes the place of all that is known. */
+  restore(links: readonly PushedLink[]): void;
+  /** Hear which link's settings are others now, until the returned function is called. */
+  onChange(listener: (ifindex: number) => void): () => void;
 }
 
 /** More links than this are nobody's machine, but somebody's attack. */
@@ -30,8 +34,13 @@ const MOST_LINKS = 4096;
 /** A source that nobody has pushed anything to yet. */
 export function pushedLinks(log: Log): PushedLinks {
   const links = new Map<number, PushedLink>();
+  const listeners = new Set<(ifindex: number) => void>();
   let tell: (event: SourceEvent) => void = () => {};
   let told = '';
+
+  function changed(ifindex: number): void {
+    for (const listener of listeners) listener(ifindex);
+  }
 
   /** The same again is no news: NetworkManager repeats all it knows at every change. */
   function publish(cause: string): void {
@@ -69,18 +78,33 @@ export function pushedLinks(log: Log): PushedLinks {
         { link: link.interface, by: by.name, set: Object.keys(settings) },
         'settings of a link were pushed',
       );
+      changed(link.ifindex);
       publish(`${by.name} set DNS of ${link.interface}`);
     },
     revert(ifindex, by) {
       const link = links.get(ifindex);
       if (link === undefined) return;
       links.delete(ifindex);
+      changed(ifindex);
       publish(`${by.name} took back DNS of ${link.interface}`);
     },
     keepOnly(present) {
       const names = new Map(present.map((link) => [link.ifindex, link.interface]));
-      for (const [ifindex, link] of links) if (names.get(ifindex) !== link.interface) links.delete(ifindex);
+      for (const [ifindex, link] of links) {
+        if (names.get(ifindex) === link.interface) continue;
+        links.delete(ifindex);
+        changed(ifindex);
+      }
       publish('a link went away');
+    },
+    restore(earlier) {
+      links.clear();
+      for (const link of earlier.slice(0, MOST_LINKS)) links.set(link.ifindex, link);
+      publish('settings of links from before');
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
   };
 }

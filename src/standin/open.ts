@@ -7,6 +7,7 @@ import type { PushedLinks } from '../sources/pushed-links.ts';
 import { busCallers } from '../system/bus-callers.ts';
 import type { ServiceBus } from '../system/bus-service.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Files } from '../system/files.ts';
 import type { KernelLinks } from '../system/kernel-links.ts';
 import type { Log } from '../system/log.ts';
 import { machineId } from '../system/machine-id.ts';
@@ -15,6 +16,7 @@ import { callerRights } from '../system/polkit.ts';
 import { serveVarlink } from '../system/varlink.ts';
 import type { Peer, ServiceInfo, VarlinkLimits } from '../system/varlink-interface.ts';
 import type { LogControl, StandinGround, Statistics } from './ground.ts';
+import { linkStates } from './link-states.ts';
 import { type Standin, standin } from './standin.ts';
 
 /** What a stand-in on the machine itself needs from the rest of the daemon. */
@@ -22,6 +24,7 @@ export interface OpenStandinNeeds {
   /** systemd-resolved's folder: `/run/systemd/resolve`. */
   readonly folder: string;
   readonly bus: ServiceBus;
+  readonly files: Files;
   readonly pushed: PushedLinks;
   readonly links: KernelLinks;
   readonly status: () => Status;
@@ -64,7 +67,8 @@ const NETWORKMANAGER = 'org.freedesktop.NetworkManager';
 export function openStandin(needs: OpenStandinNeeds): Standin {
   const { bus, ownUid, log, clock, links, pushed } = needs;
   const callers = busCallers(bus);
-  const counters = sinceReset(needs.resolverStatistics);
+  const { lookup, counts } = counted(needs.lookup);
+  const counters = sinceReset(() => statisticsOf(needs.resolverStatistics(), counts));
   let networkmanager: string | undefined;
   bus.onOwner(NETWORKMANAGER, (owner) => {
     networkmanager = owner;
@@ -74,6 +78,14 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
     clock,
     log,
     machineId,
+    linkStates: linkStates({
+      folder: `${needs.folder}/netif`,
+      prepare: ownFolder,
+      files: needs.files,
+      pushed,
+      links,
+      log,
+    }),
     ground: {
       status: onceATurn(needs.status),
       search: needs.search,
@@ -81,7 +93,7 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
       links,
       pushed,
       hostname,
-      lookup: needs.lookup,
+      lookup,
       statistics: counters.read,
       actions: { flush: needs.flush, resetStatistics: counters.reset, forgetServers: needs.forgetServers },
       rights: callerRights({ bus, callers, ownUid, log }),
@@ -128,8 +140,7 @@ function onceATurn(status: () => Status): () => Status {
 }
 
 /** Counters in systemd-resolved's terms, from the start or from when they were reset. */
-function sinceReset(report: () => StatisticsReport): { read(): Statistics; reset(): void } {
-  const now = (): Statistics => statisticsOf(report());
+function sinceReset(now: () => Statistics): { read(): Statistics; reset(): void } {
   let base: Statistics | undefined;
   return {
     read() {
@@ -154,11 +165,36 @@ function sinceReset(report: () => StatisticsReport): { read(): Statistics; reset
   };
 }
 
-/** What was served stale is one number here: a server that failed and one that was silent are not told apart. */
-function statisticsOf({ clients, origins, cache, fastPath, servers }: StatisticsReport): Statistics {
+/** Lookups with a count of them, because they never pass where the resolver counts its clients' packets. */
+function counted(lookup: Lookup): { readonly lookup: Lookup; readonly counts: LookupCounts } {
+  const counts = { open: 0, all: 0 };
   return {
-    currentTransactions: clients.inFlight,
-    totalTransactions: clients.udp + clients.tcp,
+    counts,
+    async lookup(question, options) {
+      counts.open++;
+      counts.all++;
+      try {
+        return await lookup(question, options);
+      } finally {
+        counts.open--;
+      }
+    },
+  };
+}
+
+interface LookupCounts {
+  readonly open: number;
+  readonly all: number;
+}
+
+/** What was served stale is one number here: a server that failed and one that was silent are not told apart. */
+function statisticsOf(
+  { clients, origins, cache, fastPath, servers }: StatisticsReport,
+  lookups: LookupCounts,
+): Statistics {
+  return {
+    currentTransactions: clients.inFlight + lookups.open,
+    totalTransactions: clients.udp + clients.tcp + lookups.all,
     totalTimeouts: servers.reduce((sum, { failures }) => sum + failures, 0),
     totalTimeoutsServedStale: origins.stale,
     totalFailedResponses: origins.failure,

@@ -6,6 +6,7 @@ import type { NameState, ServiceBus } from '../system/bus-service.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import type { VarlinkInterface } from '../system/varlink-interface.ts';
+import type { LinkStates } from './link-states.ts';
 import { managerObject } from './manager-object.ts';
 import { resolve1Tree } from './resolve1.ts';
 import { MANAGER, MANAGER_PATH, RESOLVE1 } from './resolve1-tables.ts';
@@ -37,6 +38,8 @@ export interface StandinNeeds {
     socket: string,
     interfaces: readonly VarlinkInterface[],
   ) => Promise<{ close(): Promise<void> }>;
+  /** What is set on links, beyond our own life. */
+  readonly linkStates: LinkStates;
   readonly machineId: () => string | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -97,6 +100,7 @@ export function standin(needs: StandinNeeds): Standin {
     const own: Taken = { objects, sockets, told: new Map(), free: async () => {} };
     taken = own;
     for (const [name, each] of interfaces) sockets.push(await needs.serve(name, [each]));
+    await needs.linkStates.begin();
     own.told = properties(ground);
     own.free = bus.own(RESOLVE1, {}, onName);
   }
@@ -106,6 +110,8 @@ export function standin(needs: StandinNeeds): Standin {
     taken = undefined;
     if (old === undefined) return;
     await old.free();
+    // Whoever stands here next reads them when it starts.
+    await needs.linkStates.end();
     old.objects.close();
     await Promise.all(old.sockets.map((socket) => socket.close()));
   }

@@ -21,6 +21,8 @@ interface World {
   readonly clock: ManualClock;
   /** Sockets that are served now. */
   readonly sockets: Set<string>;
+  /** When settings of links were taken up and left behind. */
+  readonly states: string[];
   readonly owners: (string | undefined)[];
 }
 
@@ -34,6 +36,7 @@ function world(refuse: () => boolean = () => false): World {
   };
   const clock = manualClock();
   const sockets = new Set<string>();
+  const states: string[] = [];
   const ground = standinGround();
   const serve: StandinNeeds['serve'] = async (socket) => {
     if (refuse()) throw new Error(`${socket} cannot be made`);
@@ -52,6 +55,10 @@ function world(refuse: () => boolean = () => false): World {
       ownUid: 0,
     },
     serve,
+    linkStates: {
+      begin: async () => void states.push('begin'),
+      end: async () => void states.push('end'),
+    },
     machineId: () => undefined,
     clock,
     log: silentLog,
@@ -60,7 +67,7 @@ function world(refuse: () => boolean = () => false): World {
   const client = open();
   const owners: (string | undefined)[] = [];
   client.onOwner(NAME, (owner) => owners.push(owner));
-  return { daemon, stand, client, ground, clock, sockets, owners };
+  return { daemon, stand, client, ground, clock, sockets, states, owners };
 }
 
 const both = ['io.systemd.Resolve', 'io.systemd.Resolve.Monitor'];
@@ -91,11 +98,11 @@ test('it lets go of everything when systemd-resolved runs, and takes it again wh
 });
 
 test('it gives way before systemd-resolved asks for the name, which that then gets', async () => {
-  const { daemon, stand, sockets, owners } = world();
+  const { daemon, stand, sockets, states, owners } = world();
   await stand.resolved('absent');
   await until(() => owners.at(-1) !== undefined, 'the name is owned');
   await stand.giveWay();
-  expect(sockets.size).toBe(0);
+  expect([sockets.size, states]).toEqual([0, ['begin', 'end']]);
   const real = daemon.peer();
   await real.own(NAME); // throws where somebody has it
   await stand.resolved('running');
