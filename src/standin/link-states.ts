@@ -21,9 +21,7 @@ export interface LinkStates {
 export interface LinkStatesNeeds {
   /** `/run/systemd/resolve/netif`. */
   readonly folder: string;
-  /** Make the folder ours. */
-  readonly prepare: (folder: string) => Promise<void>;
-  readonly files: Pick<Files, 'read' | 'replace' | 'remove'>;
+  readonly files: Pick<Files, 'makeFolder' | 'read' | 'replace' | 'remove'>;
   readonly pushed: PushedLinks;
   readonly links: KernelLinks;
   readonly log: Log;
@@ -33,7 +31,7 @@ export interface LinkStatesNeeds {
 const MOST_BYTES = 1 << 20;
 
 /** Settings of links in files. A file that cannot be written is said in the log and harms nothing else. */
-export function linkStates({ folder, prepare, files, pushed, links, log }: LinkStatesNeeds): LinkStates {
+export function linkStates({ folder, files, pushed, links, log }: LinkStatesNeeds): LinkStates {
   const waiting = new Set<number>();
   let writing: Promise<void> | undefined;
   let stop = (): void => {};
@@ -56,7 +54,7 @@ export function linkStates({ folder, prepare, files, pushed, links, log }: LinkS
 
   return {
     async begin() {
-      await prepare(folder);
+      await files.makeFolder(folder, 0o755);
       const earlier: PushedLink[] = [];
       for (const { ifindex, name, tunnel, loopback, managedByNetworkd } of links.all()) {
         const bytes =

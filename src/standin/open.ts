@@ -11,7 +11,6 @@ import type { Files } from '../system/files.ts';
 import type { KernelLinks } from '../system/kernel-links.ts';
 import type { Log } from '../system/log.ts';
 import { machineId } from '../system/machine-id.ts';
-import { ownFolder } from '../system/own-folder.ts';
 import { callerRights } from '../system/polkit.ts';
 import { serveVarlink } from '../system/varlink.ts';
 import type { Peer, ServiceInfo, VarlinkLimits } from '../system/varlink-interface.ts';
@@ -80,7 +79,6 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
     machineId,
     linkStates: linkStates({
       folder: `${needs.folder}/netif`,
-      prepare: ownFolder,
       files: needs.files,
       pushed,
       links,
@@ -110,8 +108,8 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
       ownUid,
     },
     async serve(socket, interfaces) {
-      // It stays when systemd-resolved stops, in the hands of its user; when it starts, systemd hands it back.
-      await ownFolder(needs.folder);
+      // It stays when systemd-resolved stops, in the hands of its user; root may write there all the same.
+      await needs.files.makeFolder(needs.folder, 0o755);
       const { info, peerOf } = needs;
       return serveVarlink({
         path: `${needs.folder}/${socket}`,

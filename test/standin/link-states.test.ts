@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
@@ -6,7 +6,6 @@ import { pushedLinks } from '../../src/sources/pushed-links.ts';
 import { type LinkStates, linkStates } from '../../src/standin/link-states.ts';
 import { openFiles } from '../../src/system/files.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { ownFolder } from '../../src/system/own-folder.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { must } from '../support/sample-status.ts';
@@ -21,7 +20,6 @@ function world(folder = join(temporaryFolder(), 'netif'), log = silentLog) {
   const pushed = pushedLinks(silentLog);
   const states: LinkStates = linkStates({
     folder,
-    prepare: ownFolder,
     files: openFiles(undefined),
     pushed,
     links: { all: () => LINKS, byIndex: (ifindex) => LINKS.find((link) => link.ifindex === ifindex) },
@@ -66,7 +64,7 @@ test('what systemd-resolved left takes the place of what we knew before it ran',
 
 test('files of links that are gone, of loopback and of systemd-networkd’s links are passed over', async () => {
   const { folder, pushed, states } = world();
-  await ownFolder(folder);
+  mkdirSync(folder, { recursive: true });
   for (const ifindex of [1, 12, 99]) writeFileSync(join(folder, String(ifindex)), 'SERVERS=192.0.2.3\n');
   await states.begin();
   expect(pushed.all()).toEqual([]);
@@ -84,7 +82,7 @@ test('a file that cannot be written is said, and the setting holds', async () =>
   const log = recordingLog();
   const { folder, pushed, states } = world(undefined, log);
   await states.begin();
-  await ownFolder(join(folder, '7', 'in the way'));
+  mkdirSync(join(folder, '7', 'in the way'), { recursive: true });
   pushed.set(TUN, servers('10.8.0.1'), BY);
   await until(() => log.lines.some(({ text }) => text.includes('would not outlive')), 'it was said');
   expect(pushed.get(7)?.settings).toEqual(servers('10.8.0.1'));
