@@ -38,7 +38,7 @@ export const missLoad = (options: DnsOptions): Promise<readonly Loaded[]> =>
   });
 
 /** More than any server answers, so that the time and not the list of names ends a round. */
-const NAMES_PER_SECOND = 60_000;
+export const NAMES_PER_SECOND = 60_000;
 
 /** The ratio of ours to a peer's, compared within each round; below 1 is less than the peer. */
 export function ratioTo(ours: Loaded, peer: Loaded, of: (load: Load) => number): number {
@@ -75,8 +75,8 @@ async function inTurns(
   }));
 }
 
-/** The same file for every server, so that it is written once. */
-function namesFile({ folder }: DnsOptions, label: string, count: number): string {
+/** A file of new names for dnsperf: the same for every server, so that it is written once. */
+export function namesFile({ folder }: Pick<DnsOptions, 'folder'>, label: string, count: number): string {
   const path = join(folder, `names-${label}-${count}`);
   if (!written.has(path)) {
     const lines = Array.from({ length: count }, (_, i) => `${label}-${i}.${ZONE} A\n`);

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { DnsOptions } from './dns-options.ts';
 import { type Program, startAuthority, startForwarder, ZONE } from './dns-programs.ts';
 import { dnsperf } from './dnsperf.ts';
@@ -14,12 +15,17 @@ export interface Filled {
   readonly once: number;
   /** After every name was asked for again, so that whoever copies for speed has copied. */
   readonly twice: number;
+  /** After half a minute without questions. */
+  readonly rested: number;
   /** The part of the names that it still answers when nobody is left to ask; dnsmasq keeps 10,000 at most. */
   readonly known: number;
 }
 
 /** As many names as the goal says. */
 export const FILLED_NAMES = 100_000;
+
+/** Longer than anybody waits before tidying up. */
+const REST_MS = 30_000;
 
 /** So many of them are asked for at the end. */
 const SAMPLE = 500;
@@ -48,8 +54,10 @@ async function fill(server: Program, authority: Program, names: NameFiles): Prom
   const once = resident();
   await askFor(server, names.all);
   const twice = resident();
+  await pause(REST_MS);
+  const rested = resident();
   await authority.close();
-  return { idle, once, twice, known: (await askFor(server, names.some)) / SAMPLE };
+  return { idle, once, twice, rested, known: (await askFor(server, names.some)) / SAMPLE };
 }
 
 /** Ask for every name once, few at a time, so that even the slowest loses none; how many got an address. */

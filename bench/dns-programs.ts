@@ -21,7 +21,7 @@ export const FORWARDERS = ['dnskeeper', 'dnsmasq', 'unbound'] as const;
 export type Forwarder = (typeof FORWARDERS)[number];
 
 /** What is under measurement has the first core for itself, those who ask and answer it share the second. */
-const CORE = { measured: '0', others: '1' };
+export const CORE = { measured: '0', others: '1' };
 
 /** Run a program on the core of those who ask. */
 export const besideMeasured = (command: readonly string[]): readonly string[] => [
@@ -41,20 +41,25 @@ export async function startAuthority(
 ): Promise<Program> {
   const port = await freePort();
   const own = join(folder, `knot-${port}`);
-  mkdirSync(own);
+  const command = authorityCommand(own, `127.0.0.1@${port}`, zones);
+  return start('knot', port, besideMeasured(command), own, `ready.${Object.keys(zones)[0]}`);
+}
+
+/** Make the folder of an authoritative server that listens at `address@port`; gives the command that starts it. */
+export function authorityCommand(
+  folder: string,
+  listen: string,
+  zones: Readonly<Record<string, string>>,
+): readonly string[] {
+  mkdirSync(folder);
   for (const [zone, address] of Object.entries(zones)) {
     const soa = `@ 86400 SOA ns.${zone}. hostmaster.${zone}. 1 3600 600 86400 300`;
     const records = [soa, `@ 86400 NS ns.${zone}.`, 'ns 86400 A 127.0.0.1', `* 86400 A ${address}`];
-    writeFileSync(join(own, zone), `$ORIGIN ${zone}.\n${records.join('\n')}\n`);
+    writeFileSync(join(folder, zone), `$ORIGIN ${zone}.\n${records.join('\n')}\n`);
   }
-  writeFileSync(join(own, 'knot.conf'), knotConfiguration(own, port, Object.keys(zones)));
-  return start(
-    'knot',
-    port,
-    besideMeasured(['knotd', '-c', join(own, 'knot.conf')]),
-    own,
-    `ready.${Object.keys(zones)[0]}`,
-  );
+  const file = join(folder, 'knot.conf');
+  writeFileSync(file, knotConfiguration(folder, listen, Object.keys(zones)));
+  return ['knotd', '-c', file];
 }
 
 /**
@@ -157,10 +162,10 @@ level = "warn"
   return folder;
 }
 
-function knotConfiguration(folder: string, port: number, zones: readonly string[]): string {
+function knotConfiguration(folder: string, listen: string, zones: readonly string[]): string {
   return `server:
   rundir: "${folder}"
-  listen: 127.0.0.1@${port}
+  listen: ${listen}
   udp-workers: 1
   tcp-workers: 1
   background-workers: 1

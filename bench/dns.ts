@@ -2,7 +2,8 @@
  * `npm run bench:dns`: the resolver beside dnsmasq and unbound, in turns within one run. Needs knotd, unbound, dnsmasq,
  * dnsperf and two cores: what is measured has the first, dnsperf and the authoritative server share the second.
  * `--only cached,misses` picks measurements, `--rounds` and `--seconds` say how often and how long each server is
- * loaded, `--servers dnskeeper` leaves peers out. A full run writes bench/results-dns.md and docs/dns-speed.svg.
+ * loaded, `--servers dnskeeper` leaves peers out. `resolved` boots machines in the lab, which needs root and a built
+ * package. A full run writes bench/results-dns.md and docs/dns-speed.svg.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +17,7 @@ import { memoryFilled } from './dns-memory.ts';
 import type { Chart, DnsOptions, DnsResult } from './dns-options.ts';
 import { FORWARDERS, type Forwarder } from './dns-programs.ts';
 import { cachedResult, deadServerResult, latencyResult, memoryResult, missResult } from './dns-rows.ts';
+import { besideResolved } from './lab-resolved.ts';
 import type { Row } from './measurement.ts';
 import { describeMachine, table } from './table.ts';
 
@@ -25,6 +27,7 @@ const MEASUREMENTS: Readonly<Record<string, (options: DnsOptions) => Promise<Dns
   latency: async (options) => latencyResult(await addedLatency(options)),
   memory: async (options) => memoryResult(await memoryFilled(options)),
   dead: async (options) => deadServerResult(await deadServer(options)),
+  resolved: besideResolved,
 };
 
 const { values } = parseArgs({

@@ -12,9 +12,16 @@ export interface Load {
 }
 
 /** Load a server with dnsperf(1) and count its CPU time. Every answer has to be NOERROR. */
-export async function load(server: Program, names: string, how: readonly string[]): Promise<Load> {
+export const load = (server: Program, names: string, how: readonly string[]): Promise<Load> =>
+  counted(server, () => dnsperf(server.port, names, how));
+
+/** The same for a server that dnsperf is run against in some other way; `run` gives what it prints. */
+export async function counted(
+  server: Pick<Program, 'name' | 'pid'>,
+  run: () => Promise<string>,
+): Promise<Load> {
   const before = processorSeconds(server.pid);
-  const text = await dnsperf(server.port, names, how);
+  const text = await run();
   const seconds = processorSeconds(server.pid) - before;
   const number = (pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
   const completed = number(/Queries completed:\s+(\d+)/);

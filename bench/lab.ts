@@ -1,5 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../src/core/errors.ts';
 import type { Machine } from '../test/lab/machine.ts';
+import { builtPackage } from '../test/lab/package.ts';
 
 /** The host's number of a unit's main process, under which the host's /proc shows it. */
 export async function pidOf(machine: Machine, unit: string): Promise<number> {
@@ -20,3 +23,23 @@ function isInside(pid: string, init: number, inside: number): boolean {
     return false; // it has just ended
   }
 }
+
+/** Why no machine can be booted here. */
+export async function noLab(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'the lab needs root';
+  const folders = (process.env['PATH'] ?? '').split(':');
+  const missing = LAB_TOOLS.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
+  if (missing.length > 0) return `the lab needs ${missing.join(', ')}`;
+  return builtPackage().then(() => undefined, messageOf);
+}
+
+const LAB_TOOLS = [
+  'debootstrap',
+  'systemd-nspawn',
+  'nsenter',
+  'unshare',
+  'setpriv',
+  'dnsmasq',
+  'openvpn',
+  'ip',
+];

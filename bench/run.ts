@@ -3,12 +3,11 @@
  * `--only plan,burst` picks measurements, `--idle SECONDS` and `--switches COUNT` say how long two of them go on.
  * A full run writes bench/results.md.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { messageOf } from '../src/core/errors.ts';
-import { builtPackage } from '../test/lab/package.ts';
 import { burst } from './burst.ts';
+import { noLab } from './lab.ts';
 import type { Measurement, Options, Row } from './measurement.ts';
 import { plan } from './plan.ts';
 import { processes } from './processes.ts';
@@ -16,17 +15,6 @@ import { switches } from './switches.ts';
 import { describeMachine, table } from './table.ts';
 
 const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan];
-const LAB_TOOLS = [
-  'debootstrap',
-  'systemd-nspawn',
-  'nsenter',
-  'unshare',
-  'setpriv',
-  'dnsmasq',
-  'openvpn',
-  'ip',
-];
-
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -70,15 +58,6 @@ async function measure(measurement: Measurement): Promise<readonly Row[]> {
   const reason = measurement.lab ? await noLab() : undefined;
   if (reason === undefined) return measurement.run(options);
   return [{ what: measurement.what, must: '', measured: `skipped: ${reason}`, peer: '', ratio: '' }];
-}
-
-/** Why no machine can be booted here. */
-async function noLab(): Promise<string | undefined> {
-  if (process.getuid?.() !== 0) return 'the lab needs root';
-  const folders = (process.env['PATH'] ?? '').split(':');
-  const missing = LAB_TOOLS.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
-  if (missing.length > 0) return `the lab needs ${missing.join(', ')}`;
-  return builtPackage().then(() => undefined, messageOf);
 }
 
 function legend(): string {

@@ -58,6 +58,7 @@ export class SoakClient implements Disposable {
   readonly #truths: Truth[] = [];
   /** The newest plan that surely is in force. */
   #settled = 0;
+  #changedAt = 0;
   #next = 0;
   #fresh = 0;
   #sent = 0;
@@ -80,6 +81,7 @@ export class SoakClient implements Disposable {
   /** Another plan is about to hold: both answers are good. */
   changing(truth: Truth): void {
     this.#truths.push(truth);
+    this.#changedAt = performance.now();
   }
 
   /** It holds: queries sent from now on may meet it alone. */
@@ -180,7 +182,9 @@ export class SoakClient implements Disposable {
     const code = (answer[3] ?? 0) & 15;
     if (code !== 0) {
       this.#failures.set(code, (this.#failures.get(code) ?? 0) + 1);
-      this.#note(`code ${code} to ${nameIn(asked.query)}`);
+      const now = performance.now();
+      const times = `after ${Math.round(now - asked.sentAt)} ms, ${Math.round(now - this.#changedAt)} ms after a switch began`;
+      this.#note(`code ${code} to ${nameIn(asked.query)} ${times}, ${this.#waiting.size} more waited`);
       return;
     }
     const { query } = asked;

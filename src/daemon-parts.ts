@@ -100,6 +100,6 @@ export interface Daemon extends DaemonControl {
   readonly spoken: Promise<void>;
   /** Resolves when nothing waits to be decided or applied. */
   idle(): Promise<void>;
-  /** Stop the sources, leave files and link in place. */
-  close(): Promise<void>;
+  /** Stop the sources, leave files and link in place; the resolver too where `another process` takes its sockets. */
+  close(next?: 'nobody' | 'another process'): Promise<void>;
 }

@@ -254,19 +254,23 @@ class Loop implements Daemon {
     while (this.#running !== undefined) await this.#running;
   }
 
-  async close(): Promise<void> {
+  async close(next: 'nobody' | 'another process' = 'nobody'): Promise<void> {
     this.#stop.abort();
     this.#cancelTimer();
     await this.idle();
     await Promise.all(this.#parts.sources.map((source) => source.close()));
-    await this.#leaveRealServers();
+    await this.#leaveFiles(next);
     for (const output of [this.#parts.link, this.#files, this.#parts.resolver]) await output.close();
   }
 
-  /** Nobody answers behind our address once we are gone, so the file goes back to the servers while we still do. */
-  async #leaveRealServers(): Promise<void> {
+  /**
+   * Nobody answers behind our address once we are gone, so the file goes back to the servers while we still do. Where the
+   * next process takes our sockets it stays: for that moment the servers of a plain file would see each other's names.
+   */
+  async #leaveFiles(next: 'nobody' | 'another process'): Promise<void> {
     this.#parts.resolver.standDown();
-    if (this.#fileMode.mode !== 'stub') return this.#parts.resolver.filesName(undefined);
+    if (this.#fileMode.mode !== 'stub' || next === 'another process')
+      return this.#parts.resolver.filesName(undefined);
     const cause = 'dnskeeperd ends';
     this.#applying = { cause, source: 'dnskeeper', since: this.#parts.clock.elapsed() };
     const decision = this.#decisionFor(cause);

@@ -26,6 +26,7 @@ import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
 import { followHostName, type HostName } from './sources/host-name.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
+import { isRestarting } from './sources/own-job.ts';
 import { type PushedLinks, pushedLinks } from './sources/pushed-links.ts';
 import { firstTime, type MovedClock, movedClock, replay } from './sources/replay.ts';
 import { followResolved, resolvedHasServers } from './sources/resolved-presence.ts';
@@ -53,6 +54,7 @@ import { type ServiceNotifier, serviceNotifier } from './system/notify.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { runningWriters } from './system/processes.ts';
 import { openRecording } from './system/recording-file.ts';
+import { sweep, sweepAfterStorms } from './system/sweep.ts';
 import { serveVarlink } from './system/varlink.ts';
 import type { ServiceInfo } from './system/varlink-interface.ts';
 import { type Watch, watchFile, watchFolders } from './system/watch.ts';
@@ -165,7 +167,7 @@ async function run(paths: Paths, options: Options): Promise<number> {
   const stopped = stopSignal(held);
   const ground = await prepare(paths, options, held);
   const daemon = await startOn(ground);
-  held.defer(() => daemon.close());
+  held.defer(async () => daemon.close(await whoIsNext(ground)));
   await serve(ground, daemon);
   standInForResolved(ground, daemon);
   followOutside(ground, daemon);
@@ -178,6 +180,12 @@ async function run(paths: Paths, options: Options): Promise<number> {
     await daemon.idle();
   }
   return 'once' in options && !daemon.status().healthy ? EXIT.problem : EXIT.done;
+}
+
+/** Only systemd keeps our sockets for another process. */
+async function whoIsNext({ bus, sockets }: Ground): Promise<'nobody' | 'another process'> {
+  const keeps = sockets !== NO_STORE && process.env['NOTIFY_SOCKET'] !== undefined;
+  return keeps && bus !== undefined && (await isRestarting(bus, process.pid)) ? 'another process' : 'nobody';
 }
 
 /** Wait for the link too, which is left alone until there is word of systemd-resolved or a deadline has passed. */
@@ -232,6 +240,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
   const hostName = followHostName(bus);
   const live = openResolver({
     hostsFile: paths.hosts,
+    onRemembered: sweepAfterStorms(systemClock),
     hostName: () => hostName.current,
     clock: systemClock,
     log: log.child('resolver'),
@@ -555,8 +564,7 @@ function followOutside(
 function relieve({ cache }: LiveResolver, log: Log): void {
   const before = cache.statistics().entries;
   cache.relieve();
-  // What was dropped goes back to the kernel when V8 sweeps, which it does not do by itself while nothing happens.
-  globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
+  sweep();
   const { entries } = cache.statistics();
   if (entries < before)
     log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');

@@ -1,4 +1,4 @@
-import { messageOf } from '../core/errors.ts';
+import { DnskeeperError, messageOf } from '../core/errors.ts';
 import { retryPause } from '../core/pace.ts';
 import type { PortalReport, ResolverStatus } from '../core/status.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
@@ -268,7 +268,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     name: 'resolver',
     async apply({ plan }, signal) {
       await enqueue(async () => {
-        if (signal.aborted || closed) return;
+        if (closed) return;
+        if (signal.aborted) throw new DnskeeperError('DEADLINE', 'The resolver was not told of it in time.');
         resolver.apply(plan);
         tellPortal();
         planned = true;

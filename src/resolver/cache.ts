@@ -30,6 +30,8 @@ export interface Cache {
   flush(name?: Domain): number;
   /** Forget what came by one route. */
   dropRoute(route: string): number;
+  /** Forget answers behind an alias: names go other ways than when it was followed. */
+  dropAliases(): number;
   /** Ask anew for an answer that is popular and about to expire, as the fast path finds. */
   refresh(query: Query): void;
   /** The machine's memory is short: keep the better half, and no more than that for a while. */
@@ -52,6 +54,8 @@ export interface CacheOptions {
   readonly limits?: Partial<CacheLimits>;
   /** Our name as a server (RFC 5001). */
   readonly nsid?: Buffer;
+  /** An answer was remembered. */
+  readonly onRemembered?: () => void;
   /** An answer was asked for again: the fast path may take it. Times in milliseconds since the epoch. */
   readonly onRepeated?: (query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number) => void;
 }
@@ -78,6 +82,8 @@ const MOST_REPORTED = 200;
 
 /** Kinds by the number that the store keeps. */
 const KINDS: readonly ResponseFacts['kind'][] = ['positive', 'nodata', 'nxdomain', 'failure'];
+/** Added to that number where the answer stands behind an alias. */
+const ALIASED = 4;
 
 /** An answer as it stood in the store, which may have moved on since. */
 interface Entry extends Omit<StoredFacts, 'kind'> {
@@ -107,7 +113,7 @@ export function makeCache(options: CacheOptions): Cache {
     const facts = store.factsOf(slot);
     return {
       ...facts,
-      kind: KINDS[facts.kind] ?? 'failure',
+      kind: KINDS[facts.kind & ~ALIASED] ?? 'failure',
       packed: store.packedOf(slot),
       hits: store.hitsOf(slot),
       retryAt: store.retryAt(slot),
@@ -146,10 +152,11 @@ export function makeCache(options: CacheOptions): Cache {
     store.set(key, packed, {
       route,
       via: via === route ? 0 : via,
-      kind: KINDS.indexOf(facts.kind),
+      kind: KINDS.indexOf(facts.kind) | (facts.aliases.length > 0 ? ALIASED : 0),
       storedAt,
       expiresAt: storedAt + seconds * 1000,
     });
+    options.onRemembered?.();
   }
 
   /** The servers failed to renew what we have: leave them alone for a while. */
@@ -167,7 +174,10 @@ export function makeCache(options: CacheOptions): Cache {
     return answerFrom(query, entry, Math.floor((now - entry.storedAt) / 1000), false);
   }
 
-  /** Ask anew behind the client's back. */
+  /**
+   * Ask anew behind the client's back. The fast path is told by the next client's query: now the hosts file may own the
+   * name, or another route, and what it is told would stand there until it expires.
+   */
   function refresh(next: Answerer, shared: Query, key: Buffer, entry: Entry): void {
     const mark = key.toString('latin1');
     if (entry.kind === 'failure' || clock.now() < entry.retryAt) return;
@@ -175,13 +185,6 @@ export function makeCache(options: CacheOptions): Cache {
     refreshing.add(mark);
     counts.prefetched++;
     ask(next, shared, key, new AbortController().signal)
-      .then(({ facts }) => {
-        const slot = store.find(key);
-        if (slot === NO_SLOT || facts.kind === 'failure') return;
-        const renewed = entryAt(slot);
-        if (renewed.expiresAt > entry.expiresAt)
-          onRepeated?.(shared, renewed.packed, renewed.storedAt, renewed.expiresAt);
-      })
       .catch(() => {
         // Nobody waits for it: when the entry has expired, the next client's query meets and tells the same failure.
       })
@@ -204,12 +207,15 @@ export function makeCache(options: CacheOptions): Cache {
     // Not the client's signal: the answer is for the cache even when the client has gone or was served with old data.
     const asking = ask(next, shared, key, new AbortController().signal);
     const fetched = await first(asking, clock, PATIENCE_MS);
-    if (fetched === undefined || fetched.facts.kind === 'failure') {
+    const failed = fetched === undefined || fetched.facts.kind === 'failure';
+    // It may have gone with its network meanwhile, and the name may go another way.
+    if (failed && store.find(key) !== NO_SLOT && keyOf(query).equals(key)) {
       spare(key);
       return old();
     }
     counts.misses++;
-    return { ...fetched.answer, wire: forClient(query, fetched.facts, nsid) };
+    const { answer: given, facts } = fetched ?? (await asking);
+    return { ...given, wire: forClient(query, facts, nsid) };
   }
 
   function answerFrom(query: Query, entry: Entry, elapsed: number, stale: boolean): Answer {
@@ -275,6 +281,7 @@ export function makeCache(options: CacheOptions): Cache {
         return facts.route === number || facts.via === number;
       });
     },
+    dropAliases: () => forget((slot) => (store.factsOf(slot).kind & ALIASED) !== 0),
     relieve() {
       counts.shrunkByPressure++;
       store.shrink({

@@ -6,7 +6,7 @@ import type { Libc } from '../system/libc.ts';
 import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import { type FastPath, type FastSocket, startFastPath } from './fast-path.ts';
-import type { ListenAt, Listener, Reception } from './listener.ts';
+import { type ListenAt, type Listener, mayBeShared, type Reception } from './listener.ts';
 import { readQuery } from './message-read.ts';
 import type { Query } from './query.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -101,7 +101,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
     if (!address.ok || place.port === 0)
       throw new DnskeeperError('USAGE', `wanted an address and a port, got ${place.host} port ${place.port}`);
     const fd = libc.datagrams.bindUdp(address.value, place.port, {
-      reuseAddress: true,
+      reuseAddress: mayBeShared(place.port),
       reusePort: place.reusePort ?? false,
       receiveBytes: RECEIVE_BYTES,
     });

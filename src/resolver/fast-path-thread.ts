@@ -94,9 +94,20 @@ export function startThread(options: FastThreadOptions): FastThread {
         const pause = failures <= 1 ? 0 : retryPause(failures - 1);
         log.error({ code, pause }, 'the fast path ended; a new one takes its sockets');
         restarts++;
-        cancelRestart = clock.after(pause, start);
+        cancelRestart = clock.after(pause, restart);
       });
     });
+  }
+
+  /** A thread is not to be had while descriptors or memory are short. */
+  function restart(): void {
+    try {
+      start();
+    } catch (error) {
+      const pause = retryPause(++failures);
+      log.error({ error: messageOf(error), pause }, 'the fast path could not be started; it is tried again');
+      cancelRestart = clock.after(pause, restart);
+    }
   }
 
   function hear(message: Uint8Array | number): void {
@@ -120,14 +131,17 @@ export function startThread(options: FastThreadOptions): FastThread {
       }
   }
 
-  /** While there are sockets, call the worker now and then: one that does not come round serves nobody. */
+  /** Whether anybody depends on the worker: clients, or those who wait until it has let a socket go. */
+  const isNeeded = (): boolean => options.sockets().length > 0 || listed.size > 0;
+
+  /** While it is needed, call the worker now and then: one that does not come round serves nobody. */
   function check(): void {
     const before = Atomics.load(control, CONTROL.awake);
     const called = worker;
     wake();
     cancelCheck = clock.after(hangsAfterMs, () => {
       cancelCheck = undefined;
-      if (closed || options.sockets().length === 0) return;
+      if (closed || !isNeeded()) return;
       const hangs = called === worker && Atomics.load(control, CONTROL.awake) === before;
       if (hangs && worker !== undefined) {
         log.error({ waitedMs: hangsAfterMs }, 'the fast path hangs; it is ended');
@@ -148,12 +162,14 @@ export function startThread(options: FastThreadOptions): FastThread {
   return {
     list() {
       version++;
-      if (cancelCheck === undefined && options.sockets().length > 0) check();
-      if (worker === undefined) return Promise.resolve();
-      const word: Word = { kind: 'sockets', version, sockets: options.sockets() };
-      const done = new Promise<void>((resolve) => listed.set(word.version, resolve));
-      worker.postMessage(word);
-      wake();
+      let done: Promise<void> = Promise.resolve();
+      if (worker !== undefined) {
+        const word: Word = { kind: 'sockets', version, sockets: options.sockets() };
+        done = new Promise((resolve) => listed.set(word.version, resolve));
+        worker.postMessage(word);
+        wake();
+      }
+      if (cancelCheck === undefined && isNeeded()) check();
       return done;
     },
     put(bytes) {
@@ -173,7 +189,9 @@ export function startThread(options: FastThreadOptions): FastThread {
       cancelCheck?.();
       process.off('exit', stop);
       stop();
+      const cancelEnd = clock.after(hangsAfterMs, () => void worker?.terminate());
       await exited;
+      cancelEnd();
       closeSync(wakeFd);
     },
   };

@@ -3,7 +3,7 @@ import { aliasLeftOpen, aliasThatLeaves, answerWithAlias, isCircle, queryFor } f
 import { EDE, extendedErrorOf } from './ede.ts';
 import { forClient, responseTo } from './message.ts';
 import type { ResponseFacts } from './message-read.ts';
-import type { Answer, Answerer, AnswerOrigin, Query } from './query.ts';
+import type { Answer, Answerer, AnswerOrigin, Query, Stage } from './query.ts';
 import type { Route, RouteLink, Routing } from './routing.ts';
 import type { Chosen, ServerChoice } from './server-choice.ts';
 import { Stop, type StopSignal } from './stop.ts';
@@ -16,10 +16,18 @@ export interface ForwardNeeds {
   readonly routing: () => Routing;
   readonly choice: ServerChoice;
   readonly upstream: Upstream;
-  /** Tells when one of a route's links goes or becomes another one: what is under way there is asked anew. */
-  readonly routeEnded?: (route: string) => StopSignal;
+  /** What the machine answers itself, which an alias may lead to as well. */
+  readonly own: Stage;
+  /** Where a question is noted while it is under way. */
+  readonly underWay: Map<Stop, UnderWay>;
   /** An answer of this route holds what another one said, so it has to go when that one does. */
   readonly mixed?: (route: string, other: string) => void;
+}
+
+/** A question and the route that it went; the signal that it is noted by has it asked anew, where its name goes then. */
+export interface UnderWay {
+  readonly query: Query;
+  readonly route: string;
 }
 
 /** When one of several links says that a name does not exist, the others get this long to know better. */
@@ -42,8 +50,9 @@ async function forward(
 ): Promise<Answer> {
   const route = needs.routing().routeOf(query.name, query.type);
   if (typeof route === 'string') return unasked(query, route);
-  const ended = needs.routeEnded?.(route.key);
+  const ended = new Stop();
   const started = performance.now();
+  needs.underWay.set(ended, { query, route: route.key });
   try {
     const { chosen, link } = await askUntil(ended, needs, route, query, signal);
     const { server, tookMs } = chosen;
@@ -54,23 +63,25 @@ async function forward(
       server: `${formatServer(server)} (${link.key})`,
       tookMs,
     } as const;
-    return (
-      (response.aliases.length === 0
+    const followed =
+      response.aliases.length === 0
         ? undefined
-        : await redirected(needs, route, query, response, origin, signal, redirects)) ??
-      new Forwarded(query, response, origin)
-    );
+        : await redirected(needs, route, query, response, origin, signal, redirects);
+    if (ended.aborted && redirects > 0) return forward(needs, query, signal, redirects - 1);
+    return followed ?? new Forwarded(query, response, origin);
   } catch (error) {
     if (signal.aborted) throw error;
     if (redirects > 0 && (await hasEnded(ended, started + MOVE_MS - performance.now(), signal)))
       return forward(needs, query, signal, redirects - 1);
     return failure(query, route, extendedErrorOf(error));
+  } finally {
+    needs.underWay.delete(ended);
   }
 }
 
 /** Whether a route ends within some milliseconds, or has ended; a signal that ends the question ends the wait. */
-function hasEnded(ended: StopSignal | undefined, ms: number, signal: StopSignal): Promise<boolean> {
-  if (ended === undefined || ended.aborted || ms <= 0) return Promise.resolve(ended?.aborted ?? false);
+function hasEnded(ended: StopSignal, ms: number, signal: StopSignal): Promise<boolean> {
+  if (ended.aborted || ms <= 0) return Promise.resolve(ended.aborted);
   const signals = [ended, signal];
   return new Promise((resolve) => {
     const settle = (): void => {
@@ -85,13 +96,13 @@ function hasEnded(ended: StopSignal | undefined, ms: number, signal: StopSignal)
 
 /** Whoever asked over a network that is gone would wait for nobody, so the end of the route ends the question too. */
 async function askUntil(
-  ended: StopSignal | undefined,
+  ended: StopSignal,
   needs: ForwardNeeds,
   route: Route,
   query: Query,
   signal: StopSignal,
 ): Promise<Heard> {
-  if (ended === undefined || signal.aborted) return askRoute(needs, route, query, signal);
+  if (signal.aborted) return askRoute(needs, route, query, signal);
   const stop = new Stop();
   const abort = (): void => stop.abort();
   const signals = [ended, signal];
@@ -148,7 +159,8 @@ async function redirected(
     return failure(query, route, { code: EDE.other, text });
   }
   const target = queryFor(query, at.target);
-  const rest = await forward(needs, target, signal, redirects - 1);
+  const follow = needs.own((next, stop) => forward(needs, next, stop, redirects - 1));
+  const rest = await follow(target, signal);
   if ('route' in rest.origin && rest.origin.route !== undefined) needs.mixed?.(route.key, rest.origin.route);
   return { wire: answerWithAlias(query, response, at, target, rest.wire), origin };
 }
@@ -165,18 +177,20 @@ function believed(needs: ForwardNeeds, query: Query, { response, server }: Chose
 /** All links of a route at once: the first that has something wins, and "no such name" only when nobody knows better. */
 function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopSignal): Promise<Heard> {
   const { choice, upstream } = needs;
-  const askLink = async (link: RouteLink, stop: StopSignal) => {
-    const chosen = await choice.ask(
-      link.key,
-      link.servers,
-      (server, given) => upstream.ask(server, link, query, given),
-      stop,
-    );
-    return { chosen, link };
-  };
+  const askLink = (link: RouteLink, enough?: StopSignal): Promise<Heard> =>
+    choice
+      .ask(
+        link.key,
+        link.servers,
+        (server, given) => upstream.ask(server, link, query, given),
+        signal,
+        enough,
+      )
+      .then((chosen) => ({ chosen, link }));
   const [only] = route.links;
-  if (only !== undefined && route.links.length === 1) return askLink(only, signal);
-  return firstGood(route.links.map((link) => askLink(link, signal)));
+  if (only !== undefined && route.links.length === 1) return askLink(only);
+  const enough = new Stop();
+  return firstGood(route.links.map((link) => askLink(link, enough))).finally(() => enough.abort());
 }
 
 type Heard = { readonly chosen: Chosen; readonly link: RouteLink };

@@ -47,7 +47,8 @@ export function listenTcp(
         new DnskeeperError('IO', `${at.host} port ${at.port} (TCP) cannot be had: ${error.message}`, error),
       );
     });
-    server.listen(fd === undefined ? { host: at.host, port: at.port, exclusive: true } : { fd }, () => {
+    const place = { host: at.host, port: at.port, exclusive: true, ipv6Only: true };
+    server.listen(fd === undefined ? place : { fd }, () => {
       const bound = server.address();
       server.on('error', () => {}); // accept(2) ran out of something; the next connection may do better
       resolve({

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { DnskeeperError } from '../core/errors.ts';
-import type { ListenAt, Listener, Reception } from './listener.ts';
+import { type ListenAt, type Listener, mayBeShared, type Reception } from './listener.ts';
 
 /** Bursts of this size wait in the kernel rather than being lost while the loop is busy. */
 const RECEIVE_BYTES = 1 << 20;
@@ -9,7 +9,8 @@ const RECEIVE_BYTES = 1 << 20;
 export function listenUdp(at: ListenAt, reception: Reception): Promise<Listener> {
   const socket = createSocket({
     type: at.host.includes(':') ? 'udp6' : 'udp4',
-    reuseAddr: true,
+    reuseAddr: at.port !== 0 && mayBeShared(at.port),
+    ipv6Only: at.host.includes(':'),
     // Addresses are addresses: without this every answer would wait for a turn of the loop.
     lookup: ((
       host: string,

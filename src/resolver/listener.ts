@@ -1,3 +1,4 @@
+import { messageOf } from '../core/errors.ts';
 import type { Log } from '../system/log.ts';
 import { EDE } from './ede.ts';
 import { fit as cutToSize, responseTo } from './message.ts';
@@ -21,6 +22,15 @@ export interface Listener {
   /** Take no more queries; those in flight are given up. */
   close(): Promise<void>;
 }
+
+/**
+ * Whether another program may have the same UDP address: a systemd-resolved that starts while we still answer must get
+ * its own. Only where no ordinary user can, who would be given our clients' queries.
+ */
+export const mayBeShared = (port: number): boolean => port < FIRST_FREE_PORT;
+
+/** Ports from here on are anybody's (ip(7), ip_unprivileged_port_start). */
+const FIRST_FREE_PORT = 1024;
 
 /** Bounds on what clients may have under way. */
 export const MOST_QUERIES = { all: 2048, perClient: 1024 };
@@ -87,14 +97,14 @@ export class Reception {
     const read = readQuery(message, transport, service);
     if (!read.ok) {
       this.#malformed++;
-      if (read.response !== undefined) reply(read.response);
+      if (read.response !== undefined) this.#tell(reply, read.response);
       return;
     }
     const query = read.value;
     const held = this.#clients.get(client) ?? 0;
     if (this.#stop.aborted || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
       this.#overBound++;
-      reply(busy(query));
+      this.#tell(reply, busy(query));
       return;
     }
     this.#inFlight++;
@@ -103,11 +113,11 @@ export class Reception {
       this.#release(client);
       if (this.#stop.aborted) return;
       this.#log.error({ error: String(error) }, 'a query could not be answered');
-      reply(responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
+      this.#tell(reply, responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
     };
     this.#answer(query, this.#stop)
       .then(({ wire }) => {
-        reply(cutToSize(query, wire));
+        this.#tell(reply, cutToSize(query, wire));
         this.#release(client);
       })
       .catch(failed);
@@ -130,6 +140,15 @@ export class Reception {
   /** Give up what is in flight. */
   close(): void {
     this.#stop.abort();
+  }
+
+  /** Nobody hears what cannot be sent: Node refuses to send to port 0, which a packet may well come from. */
+  #tell(reply: (response: Buffer) => void, response: Buffer): void {
+    try {
+      reply(response);
+    } catch (error) {
+      this.#log.debug({ error: messageOf(error) }, 'an answer could not be sent');
+    }
   }
 
   #release(client: string): void {

@@ -28,6 +28,8 @@ import { type BindToLink, nodeDatagrams, type UpstreamDatagrams } from './upstre
 /** What a live resolver stands on. */
 export interface LiveNeeds {
   readonly hostsFile: string;
+  /** Called for every answer that is remembered. */
+  readonly onRemembered?: () => void;
   /** The machine's own name as it is now; the kernel's where left out. */
   readonly hostName?: () => string;
   readonly clock: Clock;
@@ -72,6 +74,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   const kept: Cache = makeCache({
     clock,
     ...named,
+    ...(needs.onRemembered === undefined ? {} : { onRemembered: needs.onRemembered }),
     routeKeyOf: (query) => resolver.routeKeyOf(query),
     onRepeated: (...answer) => fast?.path.put(...answer),
   });
@@ -87,6 +90,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     cache: cache.stage,
     coalesce: coalesce({ routeKeyOf: (query) => resolver.routeKeyOf(query) }),
     dropRoute: (route) => void cache.dropRoute(route),
+    dropAliases: () => void cache.dropAliases(),
     counters,
     ...(libc === undefined ? {} : { bindToLink: linkBinder(libc) }),
     datagrams: choosingDatagrams(libc, () => fast?.datagrams),
@@ -119,14 +123,20 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     resolver,
     cache,
     reception,
-    listen(at) {
+    async listen(at) {
       // Not before it is needed: where systemd-resolved answers, no worker costs memory.
       if (libc !== undefined) fast ??= startFast(libc);
       const started = fast;
       if (libc === undefined || started === undefined) return listenBoth(at, reception);
-      return listenBoth(at, reception, started.listen, async (place) =>
-        listenTcp(place, reception, tcpSocket(libc, sockets, place)),
-      );
+      try {
+        return await listenBoth(at, reception, started.listen, async (place) =>
+          listenTcp(place, reception, tcpSocket(libc, sockets, place)),
+        );
+      } catch (error) {
+        // What is closed here would go on listening in the service manager's hands, in the way of the next attempt.
+        sockets.forget(at.host, at.port);
+        throw error;
+      }
     },
     view: {
       statistics: () =>
@@ -203,6 +213,10 @@ function forgettingToo(cache: Cache, invalidate: () => void): Cache {
     dropRoute(route) {
       invalidate();
       return cache.dropRoute(route);
+    },
+    dropAliases() {
+      invalidate();
+      return cache.dropAliases();
     },
   };
 }

@@ -1,7 +1,17 @@
 import { HOP_BY_HOP } from './message.ts';
 import type { Query } from './query.ts';
 import { random16 } from './random.ts';
-import { DNSSEC_OK, type EdnsOption, FLAG, HEADER, lowerCase, OPTION, TYPE, UDP_SIZE } from './wire.ts';
+import {
+  DNSSEC_OK,
+  type EdnsOption,
+  FLAG,
+  HEADER,
+  lowerCase,
+  OPTION,
+  RCODE,
+  TYPE,
+  UDP_SIZE,
+} from './wire.ts';
 
 /** How one query is put to one server. */
 export interface QuestionStyle {
@@ -54,8 +64,11 @@ export function repeats(question: Buffer, nameLength: number, message: Buffer): 
   const end = HEADER.bytes + nameLength + 4;
   if (message.length < HEADER.bytes || question.readUInt16BE(0) !== message.readUInt16BE(0)) return 'no';
   if (((message[2] ?? 0) & 0x80) === 0) return 'no';
-  // Some servers leave the question out of a refusal; nothing in such a message is used but its code.
-  if (message.readUInt16BE(HEADER.questions) === 0) return (message[3] ?? 0) & FLAG.rcode ? 'yes' : 'no';
+  // Some servers leave the question out of a refusal; nothing in such a message is used but its code. That there is no
+  // such name is an answer, which has to be to our question.
+  const rcode = (message[3] ?? 0) & FLAG.rcode;
+  if (message.readUInt16BE(HEADER.questions) === 0)
+    return rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN ? 'no' : 'yes';
   if (message.length < end) return 'no';
   if (question.compare(message, HEADER.bytes, end, HEADER.bytes, end) === 0) return 'yes';
   for (let at = HEADER.bytes; at < end; at++)

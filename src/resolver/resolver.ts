@@ -6,7 +6,7 @@ import type { PortalReport, ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { circles } from './circles.ts';
 import { type Encryption, encryptionOf, isCutOff, type PortalPolicy } from './encryption.ts';
-import { forwarder } from './forward.ts';
+import { forwarder, type UnderWay } from './forward.ts';
 import { type Hosts, hostsFile } from './hosts.ts';
 import { type LocalFacts, localNames } from './local.ts';
 import { lookAhead } from './outlook.ts';
@@ -14,7 +14,7 @@ import type { Answer, Answerer, Query, Stage } from './query.ts';
 import { makeRouting, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
 import { stack } from './stages.ts';
-import { Stop } from './stop.ts';
+import type { Stop } from './stop.ts';
 import { Upstream, type UpstreamNeeds } from './upstream.ts';
 
 /** The settings that the resolver follows; read anew for every query. */
@@ -40,6 +40,8 @@ export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls' | 'porta
   readonly coalesce: Stage;
   /** What came by a route is not true any more. */
   readonly dropRoute: (route: string) => void;
+  /** Names go other ways: aliases that were followed by the old ones may lead elsewhere now. */
+  readonly dropAliases: () => void;
 }
 
 /** The resolver without its sockets. */
@@ -74,20 +76,14 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   });
   const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
   const mixed = new Map<string, Set<string>>();
-  /** By route: what those wait for who have asked over it. */
-  const ends = new Map<string, Stop>();
-  let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false };
+  const underWay = new Map<Stop, UnderWay>();
+  let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false, table: '' };
   const forward = forwarder({
     routing: () => routing,
     choice,
     upstream,
-    routeEnded(route) {
-      const known = ends.get(route);
-      if (known !== undefined) return known;
-      const end = new Stop();
-      ends.set(route, end);
-      return end;
-    },
+    own: (next) => local(next),
+    underWay,
     mixed(route, other) {
       const others = mixed.get(route) ?? new Set();
       mixed.set(route, others.add(other));
@@ -100,6 +96,10 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   const local = localNames(() => facts, needs.nsid);
   const hosts = hostsFile(needs.hosts, needs.nsid);
   const stages = { local, hosts, circles: circles((query) => upstream.cameBack(query)), coalesce, forward };
+  const routeKeyOf = (query: Query): string => {
+    const route = routing.routeOf(query.name, query.type);
+    return typeof route === 'string' ? route : route.key;
+  };
   return {
     answer: stack({ ...stages, cache }),
     answerAnew: stack({ ...stages, cache: (next) => next }),
@@ -122,23 +122,18 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       const linksBefore = links;
       links = describeLinks(routing.links, needs.settings());
       const changed = changedLinks(linksBefore, links);
-      if (changed.size === 0) return;
-      upstream.forget();
-      const stale = staleRoutes(before.keys, mixed, changed);
+      if (changed.size > 0) upstream.forget();
+      const stale = staleRoutes(before, routing, mixed, changed);
       for (const route of stale) {
         needs.dropRoute(route);
         mixed.delete(route);
       }
-      choice.forgive();
-      for (const route of stale) {
-        ends.get(route)?.abort();
-        ends.delete(route);
-      }
+      if (before.table !== routing.table) needs.dropAliases();
+      if (changed.size > 0) choice.forgive();
+      for (const [end, { query, route }] of [...underWay])
+        if (stale.has(route) || routeKeyOf(query) !== route) end.abort();
     },
-    routeKeyOf(query) {
-      const route = routing.routeOf(query.name, query.type);
-      return typeof route === 'string' ? route : route.key;
-    },
+    routeKeyOf,
     routeKeys: () => routing.keys,
     servers() {
       return choice.report(routing.links).map((report) => {
@@ -185,12 +180,21 @@ function changedLinks(
   return new Set(keys.filter((key) => before.get(key) !== after.get(key)));
 }
 
-/** Routes over those links, and routes whose answers hold what came over them. */
+/**
+ * Routes over those links, and routes whose answers hold what came over them; those that are gone, because nobody would
+ * see their links change until they come back; and all of them when the AD bit counts for something else than before.
+ */
 function staleRoutes(
-  keys: readonly string[],
+  before: Routing,
+  after: Routing,
   mixed: ReadonlyMap<string, ReadonlySet<string>>,
   changed: ReadonlySet<string>,
-): readonly string[] {
-  const over = (route: string): boolean => route.split('+').some((link) => changed.has(link));
-  return keys.filter((key) => over(key) || [...(mixed.get(key) ?? [])].some(over));
+): ReadonlySet<string> {
+  if (before.trustAd !== after.trustAd) return new Set(before.keys);
+  const left = new Set(after.keys);
+  // A link's own name may hold a plus.
+  const over = (route: string): boolean => [...changed].some((link) => `+${route}+`.includes(`+${link}+`));
+  return new Set(
+    before.keys.filter((key) => !left.has(key) || over(key) || [...(mixed.get(key) ?? [])].some(over)),
+  );
 }

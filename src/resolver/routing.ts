@@ -42,6 +42,8 @@ export interface Routing {
   readonly keys: readonly string[];
   /** Whether every network says that its servers validate and that the way to them is safe (`trust-ad`). */
   readonly trustAd: boolean;
+  /** Which way each domain goes: while it is the same, so is every name's. */
+  readonly table: string;
 }
 
 /** The key of the configuration's fallback servers as a link. */
@@ -67,6 +69,7 @@ export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
     links: unique([...routes.values()].flatMap((route) => route.links)),
     trustAd: plan.options.some((choice) => choice.value.name === 'trust-ad'),
     keys: [...new Set([...routes.values()].map((route) => route.key))],
+    table: [...routes.values()].map(({ domain, key }) => `${domain} ${key}`).join('\n'),
   };
 }
 

@@ -48,21 +48,28 @@ export class ServerChoice {
   /**
    * Ask the servers of one link until one gives a usable answer. The next one is asked when one refuses or fails, and
    * also when it has not answered within its usual time, so a dead first server costs milliseconds. Rejects with a
-   * DnskeeperError when nobody answered; resolves to the last refusal when nobody did better.
+   * DnskeeperError when nobody answered; resolves to the last refusal when nobody did better. `signal` ends everything;
+   * `enough` tells that another link has answered: nobody more is asked, and those who were may still answer.
    */
-  ask(link: string, servers: readonly Server[], attempt: Attempt, signal: StopSignal): Promise<Chosen> {
+  ask(
+    link: string,
+    servers: readonly Server[],
+    attempt: Attempt,
+    signal: StopSignal,
+    enough?: StopSignal,
+  ): Promise<Chosen> {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const order = arrange(entries, this.#policy(), now);
     const probes = order.slice(1).filter(({ health }) => health.takeProbe(now));
-    return new Race({ clock: this.#clock, deadlines: this.#deadlines, order, probes, attempt, signal })
-      .result;
+    const [clock, deadlines] = [this.#clock, this.#deadlines];
+    return new Race({ clock, deadlines, order, probes, attempt, signal, enough }).result;
   }
 
   /** How the servers of one link did, in the order in which a query would ask them now. */
   ranking(link: string, servers: readonly Server[]): readonly ServerReport[] {
     const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
-    return arrange(entries, this.#policy(), this.#clock.now()).map(({ server, health }) =>
+    return arrange(entries, this.#policy(), this.#clock.elapsed()).map(({ server, health }) =>
       health.report(link, formatServer(server)),
     );
   }
@@ -127,6 +134,7 @@ interface RaceNeeds {
   readonly probes: readonly Entry[];
   readonly attempt: Attempt;
   readonly signal: StopSignal;
+  readonly enough: StopSignal | undefined;
 }
 
 /** One query on its way to the servers of one link. */
@@ -136,6 +144,7 @@ class Race {
   readonly #order: readonly Entry[];
   readonly #attempt: Attempt;
   readonly #signal: StopSignal;
+  readonly #enough: StopSignal | undefined;
   readonly #settled = Promise.withResolvers<Chosen>();
   readonly #out = new Set<Entry>();
   readonly #started: number;
@@ -148,17 +157,19 @@ class Race {
 
   readonly #deadlines: Deadlines;
 
-  constructor({ clock, deadlines, order, probes, attempt, signal }: RaceNeeds) {
+  constructor({ clock, deadlines, order, probes, attempt, signal, enough }: RaceNeeds) {
     this.#deadlines = deadlines;
     this.#clock = clock;
     this.#order = order;
     this.#attempt = attempt;
     this.#signal = signal;
-    this.#started = clock.now();
+    this.#enough = enough;
+    this.#started = clock.elapsed();
     this.result = this.#settled.promise;
     deadlines.add(this);
     if (signal.aborted) this.#stop();
     else signal.addEventListener('abort', this.#stop, ONCE);
+    enough?.addEventListener('abort', this.#stop, ONCE);
     this.#next();
     for (const entry of probes) this.#launch(entry);
   }
@@ -176,6 +187,7 @@ class Race {
     this.#cancelNext();
     this.#cancelNext = nothing;
     this.#signal.removeEventListener('abort', this.#stop);
+    this.#enough?.removeEventListener('abort', this.#stop);
   }
 
   #next(): void {
@@ -190,7 +202,7 @@ class Race {
       this.#cancelNext = this.#clock.after(
         Math.min(entry.health.patienceMs * 2 ** round, LONGEST_PAUSE_MS),
         () => {
-          entry.health.late(this.#clock.now());
+          entry.health.late(this.#clock.elapsed());
           this.#next();
         },
       );
@@ -201,7 +213,7 @@ class Race {
   }
 
   #launch(entry: Entry): void {
-    const started = this.#clock.now();
+    const started = this.#clock.elapsed();
     this.#open++;
     entry.health.asked();
     this.#attempt(entry.server, this.#signal).then(
@@ -211,7 +223,7 @@ class Race {
   }
 
   #heard(entry: Entry, response: ResponseFacts, started: number): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     this.#open--;
     entry.health.answered(now - started, now);
     const chosen = { response, server: entry.server, tookMs: now - this.#started };
@@ -232,7 +244,7 @@ class Race {
     this.#open--;
     if (this.#signal.aborted) return;
     this.#failure = error;
-    entry.health.failed(this.#clock.now(), error);
+    entry.health.failed(this.#clock.elapsed(), error, this.#clock.now());
     // Silence is no word of the server: a later copy of the question may still be answered, if there is nothing to tell.
     if (!isSilence(error) || this.#refusal !== undefined) this.#drop(entry);
     else if (!this.#done && this.#open === 0) this.#next();

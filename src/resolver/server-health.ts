@@ -13,7 +13,8 @@ const HALF_LIFE_MS = 2 * 60_000;
 
 /**
  * What is remembered about one server. Round trips are smoothed as TCP does (RFC 6298). A server that was late or lost
- * is suspect: others are asked first, and it gets a copy of a query now and then until it answers.
+ * is suspect: others are asked first, and it gets a copy of a query now and then until it answers. `now` is always a
+ * clock's `elapsed`, which nobody can set.
  */
 export class ServerHealth {
   #smoothed: number | undefined;
@@ -88,11 +89,11 @@ export class ServerHealth {
     this.#probeAt = now + this.#probePause;
   }
 
-  /** It did not answer at all, or could not be reached. */
-  failed(now: number, error: unknown): void {
+  /** It did not answer at all, or could not be reached; `time` is the wall clock's, for people. */
+  failed(now: number, error: unknown, time: number): void {
     this.#counts.failures++;
     this.#counts[kindOf(error)]++;
-    this.#lastFailure = { time: now, text: printable(messageOf(error), 200) };
+    this.#lastFailure = { time, text: printable(messageOf(error), 200) };
     this.late(now);
   }
 

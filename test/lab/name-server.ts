@@ -81,7 +81,7 @@ export async function addNameServer(network: Network, options: NameServerOptions
 }
 
 /** dnsmasq binds every address of the uplink and of loopback, so other servers need a link of their own. */
-async function addLinkBehindRouter(network: Network): Promise<void> {
+export async function addLinkBehindRouter(network: Network): Promise<void> {
   if ((await network.run('ip', '-brief', 'link')).includes('behind')) return;
   await network.run('ip', 'link', 'add', 'name', 'behind', 'type', 'veth', 'peer', 'name', 'behind-end');
   await network.run('ip', 'link', 'set', 'dev', 'behind-end', 'up');

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { suites } from './debian.ts';
-import { statusOf, withoutResolved } from './dnskeeper.ts';
+import { statusOf, watchFile, withoutResolved } from './dnskeeper.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
@@ -44,7 +45,8 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
   });
 
-  test('20 restarts lose no name', async () => {
+  test('20 restarts lose no name, and the file never sends one past the resolver', async () => {
+    const watch = watchFile(machine);
     const asked = await underLoad(async () => {
       for (let round = 0; round < 20; round++) {
         await machine.ok('systemctl restart dnskeeper');
@@ -53,6 +55,8 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     });
     report('20 restarts', asked);
     expectNoneLost(asked);
+    const listed = (await watch.stop()).map((text) => parseResolvConf(text ?? '').nameservers.join(' '));
+    expect(new Set(listed)).toEqual(new Set(['127.0.0.53']));
     expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
   });
 

@@ -24,6 +24,16 @@ describe('the sockets of the resolver', () => {
     expect(output.status()).toMatchObject({ state: 'bound', nameserver: '127.0.0.53' });
   });
 
+  // Otherwise the files would be written for a plan that the resolver does not follow.
+  it('stay as they are when the time for a plan was over before its turn came, which is told', async () => {
+    const { output, events, plan } = standing();
+    await output.resolved('absent');
+    await expect(plan(AbortSignal.abort())).rejects.toMatchObject({ code: 'DEADLINE' });
+    expect(events).toEqual([]);
+    await output.close();
+    await plan(AbortSignal.abort());
+  });
+
   it('stay as they are until it is known whether systemd-resolved runs', async () => {
     const { output, events, plan } = standing();
     await plan();
@@ -255,11 +265,8 @@ function standing() {
     clock,
     log: silentLog,
   });
-  const plan = (): Promise<void> =>
-    output.apply(
-      { plan: makePlan({}, DEFAULT_CONFIG), time: 0, cause: 'a test' },
-      new AbortController().signal,
-    );
+  const plan = (signal = new AbortController().signal): Promise<void> =>
+    output.apply({ plan: makePlan({}, DEFAULT_CONFIG), time: 0, cause: 'a test' }, signal);
   return {
     output,
     events,

@@ -273,13 +273,15 @@ describe('several workers of the fast path', () => {
       await askFrom(port);
       return counted(COUNTERS.hits).every((hits) => hits > 0);
     }, 'both workers answer from their tables');
-    expect(path.statistics().hits).toBe(counted(COUNTERS.hits).reduce((sum, hits) => sum + hits));
-    expect(path.statistics().misses).toBe(counted(COUNTERS.misses).reduce((sum, misses) => sum + misses));
+    // A worker counts after it has answered.
+    const sum = (which: number): number => counted(which).reduce((total, count) => total + count);
+    await until(() => path.statistics().hits === sum(COUNTERS.hits), 'all hits are counted');
+    expect(path.statistics().misses).toBe(sum(COUNTERS.misses));
     path.invalidate();
     cache.flush();
     const misses = path.statistics().misses;
     await askFrom(port);
-    expect(path.statistics().misses).toBe(misses + 1);
+    await until(() => path.statistics().misses === misses + 1, 'it was a miss for both');
   });
 
   it('are replaced each by itself', async () => {
@@ -312,6 +314,44 @@ describe('a worker that hangs', () => {
     expect((await asked).answers).toMatchObject([{ data: '192.0.2.1' }]);
     expect(path.statistics().restarts).toBe(1);
     expect(log.lines[0]).toMatchObject({ level: 'error', text: expect.stringContaining('hangs') });
+  });
+
+  it('keeps nobody from leaving its last socket, and from ending', async () => {
+    const clock = manualClock();
+    const { path } = await underTest('worker', [], {
+      clock,
+      worker: () => new Worker('for (;;);', { eval: true }),
+    });
+    let ended = false;
+    const closed = path.close().then(() => {
+      ended = true;
+    });
+    await until(() => {
+      clock.advance(10_000);
+      return ended;
+    }, 'it has ended');
+    await closed;
+  });
+
+  it('is replaced by one that starts, as soon as one does', async () => {
+    const clock = manualClock();
+    const workers: Worker[] = [];
+    let refused = 0;
+    const { ask, log } = await underTest('worker', workers, {
+      clock,
+      worker() {
+        if (workers.length === 0) return new Worker('process.exit(1)', { eval: true });
+        if (refused++ === 0) throw new Error('EMFILE');
+        return undefined;
+      },
+    });
+    const asked = ask();
+    await until(() => {
+      clock.advance(1000);
+      return workers.length === 2;
+    }, 'there is a new worker');
+    expect((await asked).answers).toMatchObject([{ data: '192.0.2.1' }]);
+    expect(log.lines.map(({ text }) => text).join()).toContain('could not be started');
   });
 
   it('is told from one that has nothing to do', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { link, vpn } from '../support/links.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { resolverOver } from '../support/resolver.ts';
 import { addressAnswer, answerTo, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
@@ -126,6 +127,31 @@ describe('a question that is under way', () => {
     expect((await answer).answers).toEqual(['www.example.com A 192.0.2.7']);
     expect(office.asked).toEqual([]);
   });
+});
+
+it('links that are asked together are left alone once one of them has answered', async () => {
+  const good = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+  const dead = await scriptedServer(() => undefined);
+  const clock = manualClock();
+  const { ask } = resolverOver([uplink(good), link({ interface: 'eth1', servers: [at(dead)] })], { clock });
+  expect((await ask('www.example.com')).answers).toEqual(['www.example.com A 192.0.2.7']);
+  for (let second = 0; second < 5; second++) clock.advance(1000);
+  await ask('www.example.org');
+  await until(() => names(dead).includes('www.example.org'), 'the dead one was asked for another name');
+  expect(names(dead).filter((name) => name === 'www.example.com')).toHaveLength(1);
+});
+
+it.each([
+  ['db.localhost', ['www.example.com CNAME db.localhost', 'db.localhost A 127.0.0.1']],
+  ['nowhere.invalid', ['www.example.com CNAME nowhere.invalid']],
+])('an alias that ends at %s, which is nobody else’s, is followed here', async (target, wanted) => {
+  const server = await scriptedServer((question) =>
+    question.name === 'www.example.com'
+      ? answerTo(question, { answers: [{ type: CNAME, data: wireName(target) }] })
+      : addressAnswer(question, '6.6.6.6'),
+  );
+  expect((await resolverOver([uplink(server)]).ask('www.example.com')).answers).toEqual(wanted);
+  expect(names(server)).toEqual(['www.example.com']);
 });
 
 describe('split DNS, by what each server saw', () => {

@@ -41,6 +41,18 @@ describe('sockets that an earlier process left', () => {
     expect(kept, 'they are kept already').toEqual([]);
   });
 
+  it('are kept no more when the other half of their address cannot be had', async () => {
+    // A copy that the service manager keeps would go on listening there, with nobody behind it, and be in our own way.
+    const taken = createSocket('udp4');
+    await new Promise<void>((bound) => taken.bind({ address: '127.0.0.1', port: 0, exclusive: true }, bound));
+    const { port } = taken.address();
+    onTestFinished(() => void taken.close());
+    const { sockets, kept } = storeOf(new Map());
+    const { live } = await resolver(sockets);
+    await expect(listen(live, port)).rejects.toMatchObject({ code: 'IO' });
+    expect(kept).toEqual([]);
+  });
+
   it('are made and kept where there are none, each where it stands', async () => {
     const probe = libc.sockets.listenTcp(LOOPBACK, 0);
     const port = libc.sockets.describe(probe)?.port ?? 0;
@@ -133,6 +145,10 @@ function storeOf(waiting: Map<string, number>): { sockets: SocketStore; kept: So
       return fd;
     },
     keep: (place) => void kept.push(place),
+    forget(host, port) {
+      for (const place of [...kept])
+        if (place.host === host && place.port === port) kept.splice(kept.indexOf(place), 1);
+    },
   };
   return { sockets, kept };
 }

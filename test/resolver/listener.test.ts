@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { MOST_QUERIES, Reception } from '../../src/resolver/listener.ts';
+import { type Listener, MOST_QUERIES, Reception } from '../../src/resolver/listener.ts';
 import { listenBoth } from '../../src/resolver/listener-both.ts';
 import { responseTo } from '../../src/resolver/message.ts';
 import type { Answerer } from '../../src/resolver/query.ts';
@@ -125,6 +125,33 @@ describe('bounds', () => {
     }
     await until(() => reception.traffic.inFlight === 0, 'nothing is under way');
     expect(reception.traffic.overBound).toBe(0);
+  });
+
+  it('every address of each family is an address of its own', async () => {
+    const reception = new Reception(sized, recordingLog());
+    const close = async (listeners: readonly Listener[]): Promise<void> =>
+      void (await Promise.all(listeners.map((listener) => listener.close())));
+    const six = await listenBoth({ host: '::', port: 0, service: 'full' }, reception);
+    onTestFinished(() => close(six));
+    const { port } = six[0]?.at ?? { port: 0 };
+    const four = await listenBoth({ host: '0.0.0.0', port, service: 'full' }, reception);
+    onTestFinished(() => close(four));
+    expect(four[0]?.at.port).toBe(port);
+  });
+
+  it.each([
+    ['a query', message],
+    ['what is none', message.subarray(0, 12)],
+  ])('a client that cannot be answered, as one at port 0, ends nothing: %s', async (_, sent) => {
+    const reception = new Reception(sized, recordingLog());
+    let told = 0;
+    reception.take(sent, 'udp', 'full', 'a', () => {
+      told++;
+      throw new RangeError('Port should be > 0 and < 65536.');
+    });
+    await until(() => told === 1 && reception.traffic.inFlight === 0, 'nothing is under way');
+    await new Promise((turn) => setImmediate(turn));
+    expect(told).toBe(1);
   });
 
   it('a stage that throws is a SERVFAIL and a line in the log', async () => {

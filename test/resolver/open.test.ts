@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -37,7 +39,7 @@ async function open(withLibc: boolean, ...links: readonly LinkDns[]) {
   });
   const ask = async (name: string): Promise<readonly string[]> =>
     readAnswer(await askOverUdp('127.0.0.1', port, queryWire(name))).answers;
-  return { live, plan, ask, hostsFile };
+  return { live, plan, ask, hostsFile, port };
 }
 
 const saying = (address: string): Promise<ScriptedServer> =>
@@ -125,6 +127,15 @@ describe.each([
       async () => (await ask('www.example.com')).join() === 'www.example.com A 192.0.2.99',
       'it follows',
     );
+  });
+
+  // Linux gives packets to the last that bound an address which both allow to be shared, whoever they belong to.
+  it('shares no port with others that anybody may open', async () => {
+    const { port } = await open(withLibc);
+    const thief = createSocket({ type: 'udp4', reuseAddr: true });
+    onTestFinished(() => void thief.close());
+    thief.bind({ address: '127.0.0.1', port, exclusive: true });
+    await expect(once(thief, 'listening')).rejects.toMatchObject({ code: 'EADDRINUSE' });
   });
 
   it('forgets when it is told to flush', async () => {

@@ -72,6 +72,14 @@ describe('a split VPN while systemd-resolved does not run', () => {
     expect(seen[0]).toBe('10.8.0.1,192.0.2.53');
     expect(machine.file().nameservers).toEqual(['10.8.0.1', '192.0.2.53']);
   });
+
+  it('a restart leaves the file as it is, so that no name goes past the routes until the next process answers', async () => {
+    const { machine } = await splitVpn(['192.0.2.53'], ['10.8.0.1']);
+    await machine.resolver.resolved('absent');
+    await until(() => machine.file().nameservers.join() === '127.0.0.53', 'the file lists the resolver');
+    await machine.daemon.close('another process');
+    expect(machine.file().nameservers).toEqual(['127.0.0.53']);
+  });
 });
 
 it('while systemd-resolved runs, or nobody knows, the sockets are closed and the file lists servers', async () => {

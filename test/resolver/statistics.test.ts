@@ -185,7 +185,7 @@ describe('the failures of a server', () => {
     [new Error('of another kind'), 'unreachable'],
   ])('%o is one of %s', (error, kind) => {
     const health = new ServerHealth();
-    health.failed(1000, error);
+    health.failed(5, error, 1000);
     const none = { timeouts: 0, malformed: 0, unreachable: 0 };
     expect(health.report('lo', '192.0.2.1')).toMatchObject({
       ...none,

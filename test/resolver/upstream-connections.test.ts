@@ -1,6 +1,11 @@
 import type { Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { MOST_CONNECTIONS, UpstreamConnections } from '../../src/resolver/upstream-connections.ts';
+import { Counters } from '../../src/resolver/statistics.ts';
+import {
+  type ConnectionNeeds,
+  MOST_CONNECTIONS,
+  UpstreamConnections,
+} from '../../src/resolver/upstream-connections.ts';
 import type { Endpoint } from '../../src/resolver/upstream-udp.ts';
 import { queryWire } from '../support/ask.ts';
 import { silentServer } from '../support/tcp-ports.ts';
@@ -54,6 +59,22 @@ it('who gives up does not take the connection from the others', async () => {
   expect((await kept).usable).toBe(true);
 });
 
+it('nobody at the port is told as that, encrypted or not, and counted once; a connection that ends is no failure', async () => {
+  const counters = new Counters();
+  const { connections, at, accepted } = await connectionsTo({ counters });
+  await connections.get(at('eth0'), TCP, forever);
+  await until(() => accepted.length === 1, 'it has arrived');
+  connections.renew();
+  await until(() => accepted[0]?.destroyed === true, 'it has ended');
+  expect(counters.connections).toMatchObject({ tcpOpened: 1, failed: 0 });
+  const nobody: Endpoint = { host: '127.0.0.1', port: 9, family: 4 };
+  for (const kind of [TCP, { kind: 'tls', verify: false }, { kind: 'tls', verify: true }] as const)
+    await expect(connections.get(nobody, kind, forever)).rejects.toThrow('ECONNREFUSED');
+  await until(() => counters.connections.failed >= 3, 'all are counted');
+  await new Promise((turn) => setImmediate(turn));
+  expect(counters.connections.failed).toBe(3);
+});
+
 it('one that the server ended is made anew', async () => {
   const { connections, at, accepted } = await connectionsTo();
   const first = await connections.get(at('eth0'), TCP, forever);
@@ -82,13 +103,13 @@ it('after a change of network all are new, and the old end once nobody waits on 
 });
 
 /** Connections to a server that takes them and says nothing. */
-async function connectionsTo() {
+async function connectionsTo(needs: ConnectionNeeds = {}) {
   const accepted: Socket[] = [];
   const { port } = await silentServer((socket) => {
     accepted.push(socket);
     socket.resume();
   });
-  const connections = new UpstreamConnections({});
+  const connections = new UpstreamConnections(needs);
   onTestFinished(() => connections.close());
   // Without a way to bind to links their names only tell connections apart.
   const at = (link: string): Endpoint => ({ host: '127.0.0.1', port, family: 4, interface: link });

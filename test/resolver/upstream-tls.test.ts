@@ -179,6 +179,13 @@ describe('a server that is not what it should be', () => {
   });
 });
 
+it('an answer that is cut short though it came encrypted is a failure of the server', async () => {
+  const server = await tlsServer((question) => answerTo(question, { truncated: true }));
+  await expect(upstreamOf(trusting()).ask(encrypted(server), NAME)).rejects.toMatchObject({
+    code: 'PROTOCOL',
+  });
+});
+
 describe('opportunistic', () => {
   it('keeps to the open for a while after TLS failed, and goes back to it then', async () => {
     const clock = manualClock();
@@ -191,8 +198,13 @@ describe('opportunistic', () => {
     front.target = server.tlsPort;
     await ask(target, NAME);
     clock.advance(6 * 60_000);
-    await ask(target, NAME);
-    expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'udp', 'udp', 'tls']);
+    await ask(target, NAME); // nobody waits for the handshake that this one sets off
+    await until(() => server.connections === 1, 'TLS was found');
+    await until(async () => {
+      await ask(target, NAME);
+      return server.asked.at(-1)?.transport === 'tls';
+    }, 'it is used');
+    expect(server.asked.slice(0, 4).map(({ transport }) => transport)).toEqual(new Array(4).fill('udp'));
     expect(front.connections).toBe(2);
   });
 

@@ -8,6 +8,8 @@ import { until } from '../support/until.ts';
 import { encrypted, patched, plain, upstreamOf } from '../support/upstream.ts';
 
 const FORMERR = 1;
+/** The rest of a header that has nothing behind it. */
+const NO_SUCH_NAME = Buffer.of(0x83, 0, 0, 0, 0, 0, 0, 0, 0);
 
 describe('over UDP', () => {
   it('every question has its own port, id and spelling', async () => {
@@ -37,6 +39,8 @@ describe('over UDP', () => {
     ['a query instead of a response', (good: Buffer) => patched(good, 2, 0x80)],
     ['fewer bytes than a header', (good: Buffer) => good.subarray(0, 7)],
     ['nothing', () => Buffer.alloc(0)],
+    // Without the question only the id would be left to guess.
+    ['“no such name” to no question', (good: Buffer) => Buffer.concat([good.subarray(0, 3), NO_SUCH_NAME])],
   ])('a message with %s is passed over, and the right answer after it is taken', async (_, forge) => {
     const server = await scriptedServer((question) => [
       forge(addressAnswer(question, '6.6.6.6')),

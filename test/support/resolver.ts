@@ -36,6 +36,7 @@ export function resolverOver(
     coalesce: (next) => next,
     isOwn: () => false,
     dropRoute: (route) => void dropped.push(route),
+    dropAliases: () => {},
     ...needs,
   });
   onTestFinished(() => resolver.close());

@@ -72,6 +72,17 @@ describe('the sockets that outlive the process', () => {
     ]);
   });
 
+  it('stay kept while they wait to be taken, whatever becomes of others at their address', () => {
+    const fd = udp('127.0.0.1');
+    const place = placeOf(fd);
+    const { store, said } = manager({ [`udp-${place.port}-127.0.0.1-0`]: fd });
+    store.forget(place.host, place.port);
+    expect(said).toEqual([]);
+    expect(store.take(place)).toBe(fd);
+    store.forget(place.host, place.port);
+    expect(said).toEqual([`forget udp-${place.port}-127.0.0.1-0`]);
+  });
+
   it('are closed and kept no more when nobody wants them', () => {
     const fd = udp('127.0.0.1');
     const { store, said } = manager({ 'udp-53-127.0.0.53-0': fd });
