@@ -5,6 +5,7 @@ import { controlInterface } from './control/service.ts';
 import { parseDomain } from './core/domain.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { beyondFile } from './core/file-mode.ts';
+import { pushedFindings } from './core/findings-pushed.ts';
 import { describeProblem } from './core/health.ts';
 import type { FinishedQuery } from './core/lookup.ts';
 import { formatRecordedEvent } from './core/recording.ts';
@@ -34,6 +35,7 @@ import { onResume } from './sources/sleep.ts';
 import type { Source } from './sources/source.ts';
 import { levelOfSyslog, syslogLevel } from './standin/log-level.ts';
 import { openStandin } from './standin/open.ts';
+import { followSignals } from './standin/signals.ts';
 import type { Standin } from './standin/standin.ts';
 import type { Bus } from './system/bus.ts';
 import type { ServiceBus } from './system/bus-service.ts';
@@ -401,7 +403,14 @@ function liveSources(bus: Bus, { hostName, configuration, log, resolve1 }: Groun
 }
 
 /** What is wrong with the machine itself, for the status. */
-function machineFindings({ labelProblem, watches, libc, live, standin }: Ground): readonly Finding[] {
+function machineFindings({
+  labelProblem,
+  watches,
+  libc,
+  live,
+  standin,
+  resolve1,
+}: Ground): readonly Finding[] {
   const problems = new Set([
     labelProblem(),
     live.problem,
@@ -417,7 +426,7 @@ function machineFindings({ labelProblem, watches, libc, live, standin }: Ground)
       'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
     findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
   }
-  return findings;
+  return [...findings, ...pushedFindings(resolve1?.pushed.all() ?? [])];
 }
 
 function serviceInfo(): ServiceInfo {
@@ -520,6 +529,12 @@ function followOutside(
   };
   const hangUp = (): void => void reload('SIGHUP');
   process.on('SIGHUP', hangUp);
+  const stopSignals = followSignals({
+    status: () => daemon.status(),
+    statistics: () => live.view.statistics(),
+    flush: () => void live.cache.flush(),
+    log: log.child('signals'),
+  });
   const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
   watches.push(
     watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
@@ -556,6 +571,7 @@ function followOutside(
   if (bus !== undefined) held.defer(onResume(bus, woke));
   held.defer(async () => {
     process.off('SIGHUP', hangUp);
+    stopSignals();
     await Promise.all(watches.map((watch) => watch.close()));
   });
 }
@@ -589,7 +605,8 @@ function stopSignal(held: AsyncDisposableStack): {
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1); // a daemon without a bus has nothing else that keeps it
   held.defer(() => clearInterval(keepAlive));
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
-  process.on('SIGHUP', () => {}); // would end us while we start or stop, when there is nothing to read again yet
+  // They would end us while we start or stop, when there is nothing yet that they could work on.
+  for (const name of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(name, () => {});
   return { signal: controller.signal, happened };
 }
 
