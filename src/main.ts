@@ -265,6 +265,7 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     places: () => placesToListen(paths, options, settings()),
     sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
     listen: (at) => live.listen(at),
+    expectQuestions: () => live.expectQuestions(),
     sockets,
     clock: systemClock,
     log: log.child('resolver'),

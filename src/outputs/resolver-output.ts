@@ -38,6 +38,8 @@ export interface ResolverOutputNeeds {
   readonly listen: (at: ListenAt, reception: Reception) => Promise<readonly Listener[]>;
   /** Where sockets wait that an earlier process had. */
   readonly sockets?: SocketStore;
+  /** A file names us: questions will come. */
+  readonly expectQuestions?: () => void;
   readonly clock: Clock;
   readonly log: Log;
   /** How long a socket stays open after the files have ceased to name it. */
@@ -301,7 +303,10 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       await allClosed();
     },
     filesName(nameserver) {
-      if (nameserver !== undefined) named.add(nameserver);
+      if (nameserver !== undefined) {
+        named.add(nameserver);
+        needs.expectQuestions?.();
+      }
       for (const host of offered)
         if (host !== nameserver && host !== status().nameserver) offered.delete(host);
       for (const look of unnamedListeners) look();

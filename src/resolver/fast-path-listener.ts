@@ -5,6 +5,7 @@ import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
 import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
+import { doorbell } from './doorbell.ts';
 import { type FastPath, type FastSocket, startFastPath } from './fast-path.ts';
 import { type ListenAt, type Listener, mayBeShared, type Reception } from './listener.ts';
 import { readQuery } from './message-read.ts';
@@ -16,9 +17,12 @@ import type { UpstreamDatagrams } from './upstream-udp.ts';
 export interface FastUdp {
   /** Take queries over UDP, like `listenUdp`. Rejects with a DnskeeperError when the address cannot be had. */
   listen(at: ListenAt): Promise<Listener>;
-  readonly path: FastPath;
-  /** Asks servers by sockets that the workers hear. */
-  readonly datagrams: UpstreamDatagrams;
+  /** The workers, from the first packet or `begin` on: where nobody asks they would cost memory for nothing. */
+  readonly path: FastPath | undefined;
+  /** Asks servers by sockets that the workers hear; undefined while there are none. */
+  readonly datagrams: UpstreamDatagrams | undefined;
+  /** Questions are to be expected. */
+  begin(): void;
   close(): Promise<void>;
 }
 
@@ -42,38 +46,78 @@ const RECEIVE_BYTES = 1 << 20;
 /** A fast path whose misses go the way of all other queries. */
 export function fastUdp(needs: FastUdpNeeds): FastUdp {
   const { libc, clock, log, reception, refresh, sockets = NO_STORE } = needs;
-  const pool: UpstreamPool = new UpstreamPool({ libc, clock, settled: () => path.settled() });
-  const path: FastPath = startFastPath({
+  const threads = needs.threads ?? 1;
+  const pool: UpstreamPool = new UpstreamPool({
     libc,
     clock,
-    log,
-    upstream: pool,
-    threads: needs.threads ?? 1,
-    onMiss: ({ packet, service, source, reply }) =>
-      reception.take(packet, 'udp', service, source.toString('latin1'), reply),
-    onRefresh(packet, service) {
-      const reading = readQuery(packet, 'udp', service);
-      if (reading.ok) refresh(reading.value);
-    },
+    settled: () => path?.settled() ?? Promise.resolve(),
   });
+  /** Sockets that no worker serves yet. */
+  const unserved = new Set<FastSocket>();
+  const bell = doorbell(libc, begin);
+  let path: FastPath | undefined;
+  let closed = false;
+
+  function begin(): void {
+    if (path !== undefined || closed) return;
+    const started = startFastPath({
+      libc,
+      clock,
+      log,
+      upstream: pool,
+      threads,
+      onMiss: ({ packet, service, source, reply }) =>
+        reception.take(packet, 'udp', service, source.toString('latin1'), reply),
+      onRefresh(packet, service) {
+        const reading = readQuery(packet, 'udp', service);
+        if (reading.ok) refresh(reading.value);
+      },
+    });
+    path = started;
+    for (const socket of unserved) started.add(socket);
+    unserved.clear();
+    void bell.close();
+  }
+
+  const watchUnserved = (): Promise<void> => bell.watch([...unserved].flatMap(({ fds }) => fds));
+
+  async function leave(socket: FastSocket): Promise<void> {
+    if (unserved.delete(socket)) await watchUnserved();
+  }
+
   return {
-    path,
-    datagrams: pool,
+    get path() {
+      return path;
+    },
+    get datagrams() {
+      return path === undefined ? undefined : pool;
+    },
+    begin,
     async listen(at) {
       const socket: FastSocket = { fds: bindAll(at), service: at.service };
-      path.add(socket);
+      if (path !== undefined) path.add(socket);
+      else {
+        unserved.add(socket);
+        void watchUnserved();
+      }
       return {
         at,
-        pause: () => path.pause(socket),
+        async pause() {
+          await leave(socket);
+          await path?.pause(socket);
+        },
         async close() {
-          await path.remove(socket);
+          await leave(socket);
+          await path?.remove(socket);
           for (const fd of socket.fds) closeSync(fd);
         },
       };
     },
     async close() {
+      closed = true;
+      await bell.close();
       await pool.close();
-      await path.close();
+      await path?.close();
       pool.closeDescriptor();
     },
   };
@@ -81,11 +125,11 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
   /** One socket for each worker. */
   function bindAll(at: ListenAt): readonly number[] {
     const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port };
-    if (path.threads === 1) return [sockets.take(place) ?? bind(place)];
+    if (threads === 1) return [sockets.take(place) ?? bind(place)];
     const shared: SocketPlace = { ...place, reusePort: true };
     const fds: number[] = [];
     try {
-      while (fds.length < path.threads) fds.push(sockets.take(shared) ?? bind(shared));
+      while (fds.length < threads) fds.push(sockets.take(shared) ?? bind(shared));
     } catch (error) {
       for (const fd of fds.splice(0)) closeSync(fd);
       // A socket unit's may stand in the way, which cannot be shared: then one worker has it alone.

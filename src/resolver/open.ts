@@ -57,6 +57,8 @@ export interface LiveResolver {
   watchAnswers(watcher: Heard): () => void;
   /** Why the hosts file, or part of it, is not in force. */
   readonly problem: string | undefined;
+  /** Questions are to be expected: a file names the resolver. */
+  expectQuestions(): void;
   close(): Promise<void>;
 }
 
@@ -68,7 +70,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   const names = watchedNames(clock);
   const since = clock.now();
   // The hosts stage stands above the cache, so that a changed file holds from the next query on.
-  const hosts = watchHosts(needs.hostsFile, () => fast?.path.invalidate(), log);
+  const hosts = watchHosts(needs.hostsFile, () => fast?.path?.invalidate(), log);
   const nsid = serverName(join(dirname(needs.hostsFile), 'machine-id'));
   const named = nsid === undefined ? {} : { nsid };
   const kept: Cache = makeCache({
@@ -76,9 +78,9 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     ...named,
     ...(needs.onRemembered === undefined ? {} : { onRemembered: needs.onRemembered }),
     routeKeyOf: (query) => resolver.routeKeyOf(query),
-    onRepeated: (...answer) => fast?.path.put(...answer),
+    onRepeated: (...answer) => fast?.path?.put(...answer),
   });
-  const cache = forgettingToo(kept, () => fast?.path.invalidate());
+  const cache = forgettingToo(kept, () => fast?.path?.invalidate());
   const made: Resolver = makeResolver({
     clock,
     settings,
@@ -99,7 +101,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     ...made,
     apply(plan) {
       made.apply(plan);
-      fast?.path.invalidate();
+      fast?.path?.invalidate();
     },
   };
   const watchers = new Set<Heard>();
@@ -108,7 +110,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     for (const watcher of watchers) watcher(...given);
   };
   const answer = counting(resolver.answer, counters, () => (watchers.size > 0 ? toAll : names.heard));
-  const reception = new Reception(answer, log, () => fast?.path.statistics().hits ?? 0);
+  const reception = new Reception(answer, log, () => fast?.path?.statistics().hits ?? 0);
   const startFast = (calls: Libc): FastUdp =>
     fastUdp({
       libc: calls,
@@ -124,7 +126,6 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     cache,
     reception,
     async listen(at) {
-      // Not before it is needed: where systemd-resolved answers, no worker costs memory.
       if (libc !== undefined) fast ??= startFast(libc);
       const started = fast;
       if (libc === undefined || started === undefined) return listenBoth(at, reception);
@@ -146,7 +147,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
           traffic: reception.traffic,
           connectionsEnded: reception.connectionsEnded,
           cache: cache.statistics(),
-          fastPath: fast?.path.statistics(),
+          fastPath: fast?.path?.statistics(),
           servers: resolver.servers(),
         }),
       cache: (name, most) => cache.cacheReport(name, most),
@@ -163,6 +164,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     get problem() {
       return hosts.problem;
     },
+    expectQuestions: () => fast?.begin(),
     async close() {
       await hosts.close();
       await fast?.close();

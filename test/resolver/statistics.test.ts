@@ -79,7 +79,10 @@ describe.each([
     expect(cache.hits).toBe(origins.cache);
     expect(answersIn(latency.counts)).toBe(slow);
     expect(latency.sumMs).toBeGreaterThan(0);
-    expect(servers).toMatchObject([{ link: 'lo', asked: 3, answers: 3, failures: 0, refusals: 0 }]);
+    expect(servers).toMatchObject([{ link: 'lo', failures: 0, refusals: 0 }]);
+    // On a busy machine an answer may be so late that the server is asked once more.
+    expect(servers[0]?.asked).toBeGreaterThanOrEqual(3);
+    expect(servers[0]?.answers).toBeGreaterThanOrEqual(3);
   });
 
   it('tells what servers did wrong, and who answered in their place', async () => {
