@@ -48,6 +48,9 @@ export interface StandinNeeds {
 /** A systemd-resolved that we gave way to and that is not there by then does not come. */
 const GIVE_WAY_MS = 10_000;
 
+/** A systemd-resolved that has let go of its bus name answers on its sockets until it has ended: no fault yet. */
+const ENDING_PAUSES_MS = [25, 50, 100, 200, 400];
+
 /** Stand in as long as systemd-resolved is absent. Everything it does runs one after the other. */
 export function standin(needs: StandinNeeds): Standin {
   const { bus, ground, clock, log } = needs;
@@ -88,8 +91,10 @@ export function standin(needs: StandinNeeds): Standin {
     } catch (error) {
       await letGo();
       attempt++;
-      tell(`Clients of systemd-resolved find nobody: ${messageOf(error)}`);
-      cancelRetry = clock.after(retryPause(attempt), () => void enqueue(settle));
+      const ending = attempt <= ENDING_PAUSES_MS.length;
+      if (!ending) tell(`Clients of systemd-resolved find nobody: ${messageOf(error)}`);
+      const pause = ENDING_PAUSES_MS[attempt - 1] ?? retryPause(attempt - ENDING_PAUSES_MS.length);
+      cancelRetry = clock.after(pause, () => void enqueue(settle));
     }
   }
 

@@ -124,12 +124,27 @@ test('sockets that cannot be had are a problem that is told and tried again', as
   let refused = true;
   const { stand, clock, owners } = world(() => refused);
   await stand.resolved('absent');
+  await until(() => {
+    clock.advance(400);
+    return stand.problem !== undefined;
+  }, 'it is told');
   expect(stand.problem).toContain('io.systemd.Resolve cannot be made');
   expect(stand.standing).toBe(false);
   expect(owners.at(-1)).toBeUndefined();
   refused = false;
   clock.advance(60_000);
   await until(() => owners.at(-1) !== undefined, 'it worked at last');
+  expect(stand.problem).toBeUndefined();
+});
+
+test('sockets that a systemd-resolved still has while it ends are no problem and are had soon', async () => {
+  let refused = true;
+  const { stand, clock, owners } = world(() => refused);
+  await stand.resolved('absent');
+  expect([stand.standing, stand.problem]).toEqual([false, undefined]);
+  refused = false;
+  clock.advance(25);
+  await until(() => owners.at(-1) !== undefined, 'the name is owned');
   expect(stand.problem).toBeUndefined();
 });
 
