@@ -70,13 +70,20 @@ describe.each(suites)('split DNS, by what the servers of each network saw, on %s
     company: company.takeQueries(),
   });
 
+  /** NetworkManager has said that the tunnel is down before everybody else knows. */
+  const outOfForce = (): Promise<void> =>
+    machine.until(`! grep -q ${company.dns} /run/dnskeeper/upstream.conf`, 'the tunnel is out of force');
+
   describe('with a split tunnel', () => {
     beforeAll(async () => {
       await machine.ok('nmcli connection up split');
       await expectStubAsNetworkManager(machine, [company.dns, ...PROVIDER.dns]);
     });
 
-    afterAll(async () => void (await machine?.run('nmcli connection down split')));
+    afterAll(async () => {
+      await machine?.run('nmcli connection down split');
+      await outOfForce();
+    });
 
     beforeEach(async () => {
       await machine.ok('dnsctl flush');
@@ -181,10 +188,7 @@ describe.each(suites)('split DNS, by what the servers of each network saw, on %s
       await expectStubAsNetworkManager(machine, [company.dns, ...PROVIDER.dns]);
       for (let time = 0; time < 3; time++) expect(await ask(name), 'with it').toBe(COMPANY.intranet);
       await machine.ok('nmcli connection down split');
-      await machine.until(
-        `! grep -q ${company.dns} /run/dnskeeper/upstream.conf`,
-        'the tunnel is out of force',
-      );
+      await outOfForce();
     }
   });
 
@@ -205,10 +209,7 @@ describe.each(suites)('split DNS, by what the servers of each network saw, on %s
       expect(atProvider.length).toBeGreaterThan(10);
       expect(atCompany.length).toBeGreaterThan(10);
       await machine.ok('nmcli connection down split');
-      await machine.until(
-        `! grep -q ${company.dns} /run/dnskeeper/upstream.conf`,
-        'the tunnel is out of force',
-      );
+      await outOfForce();
       const down = Date.now();
       await questioner.more(100);
       phases.push({ from: down, to: Date.now(), up: false });
