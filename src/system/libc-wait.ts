@@ -2,7 +2,7 @@
 export interface WaitCalls {
   /**
    * Wait until one of the descriptors is ready (poll(2)), for as long as that takes, in a thread of libuv's pool of four,
-   * where files are read as well: one such wait at a time is as much as anybody may have. Gives what came of each: the
+   * where files are read as well: there may be two such waits (memory pressure, doorbell). Gives what came of each: the
    * bits of its events that happened. What is waited for must include a way to end it.
    */
   ready(wanted: readonly WantedEvents[]): Promise<readonly number[]>;
