@@ -61,6 +61,9 @@ const HOLD_FIRST_MS = 2000;
 /** How long a systemd-resolved that starts may take to learn servers before /etc/resolv.conf is its. */
 const RESOLVED_READY_MS = 500;
 
+/** By then a start has come to rest; it leaves 4 MB behind. */
+const SWEEP_AFTER_START_MS = 5000;
+
 /** How long --once waits for the link to be decided. */
 const LINK_DECIDED_MS = 6000;
 
@@ -454,6 +457,8 @@ function announce({ notifier, held }: Ground, daemon: Daemon, stop: AbortSignal)
   held.defer(daemon.onStatus((status) => notifier.status(status.link.reason)));
   stop.addEventListener('abort', () => notifier.stopping(), { once: true });
   void daemon.ready.then(() => notifier.ready());
+  // What the start has left behind would stay for as long as nothing happens.
+  held.defer(systemClock.after(SWEEP_AFTER_START_MS, sweep));
 }
 
 /** SIGTERM and SIGINT as a signal and a promise; keeps the process alive until it is let go. */
