@@ -56,6 +56,11 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
       to: `usr/lib/systemd/system/${name}`,
       content: from(`systemd/${name}`),
     })),
+    { to: 'usr/share/dbus-1/system.d/dnskeeper.conf', content: from('packaging/dbus/dnskeeper.conf') },
+    {
+      to: 'usr/share/polkit-1/actions/io.dnskeeper.resolve1.policy',
+      content: from('packaging/polkit/io.dnskeeper.resolve1.policy'),
+    },
     ...['nameservice.d', 'nameservice-strict.d'].map((folder) => ({
       to: `etc/apparmor.d/abstractions/${folder}/dnskeeper`,
       content: from('packaging/apparmor/dnskeeper'),

@@ -5,7 +5,9 @@ import { controlInterface } from './control/service.ts';
 import { parseDomain } from './core/domain.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { beyondFile } from './core/file-mode.ts';
+import { pushedFindings } from './core/findings-pushed.ts';
 import { describeProblem } from './core/health.ts';
+import type { FinishedQuery } from './core/lookup.ts';
 import { formatRecordedEvent } from './core/recording.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from './core/resolv-conf.ts';
 import { formatHost } from './core/server.ts';
@@ -19,22 +21,30 @@ import type { Decision } from './outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from './outputs/resolv-conf-file.ts';
 import { type ResolverOutput, resolverOutput } from './outputs/resolver-output.ts';
 import type { ListenAt } from './resolver/listener.ts';
+import { finishedQuery, resolverLookup } from './resolver/lookup.ts';
 import { type LiveResolver, openResolver } from './resolver/open.ts';
 import { ConfigFiles, loadConfig } from './sources/config-file.ts';
 import { hostSource } from './sources/host.ts';
 import { followHostName, type HostName } from './sources/host-name.ts';
 import { networkManagerSource } from './sources/networkmanager.ts';
 import { isRestarting } from './sources/own-job.ts';
+import { type PushedLinks, pushedLinks } from './sources/pushed-links.ts';
 import { firstTime, type MovedClock, movedClock, replay } from './sources/replay.ts';
 import { followResolved, resolvedHasServers } from './sources/resolved-presence.ts';
 import { onResume } from './sources/sleep.ts';
 import type { Source } from './sources/source.ts';
+import { levelOfSyslog, syslogLevel } from './standin/log-level.ts';
+import { openStandin } from './standin/open.ts';
+import { followSignals } from './standin/signals.ts';
+import type { Standin } from './standin/standin.ts';
 import type { Bus } from './system/bus.ts';
+import type { ServiceBus } from './system/bus-service.ts';
 import { type Clock, systemClock } from './system/clock.ts';
 import { parseCommandLine } from './system/command-line.ts';
 import { openBus } from './system/dbus-next-bus.ts';
 import { type Files, openFiles } from './system/files.ts';
 import { ifindexOf } from './system/ifindex.ts';
+import { kernelLinks } from './system/kernel-links.ts';
 import { selinuxLabels } from './system/labels.ts';
 import { type Libc, loadLibc } from './system/libc.ts';
 import { NO_STORE, type SocketStore, socketStore } from './system/listen-fds.ts';
@@ -48,6 +58,7 @@ import { runningWriters } from './system/processes.ts';
 import { openRecording } from './system/recording-file.ts';
 import { sweep, sweepAfterStorms } from './system/sweep.ts';
 import { serveVarlink } from './system/varlink.ts';
+import type { ServiceInfo } from './system/varlink-interface.ts';
 import { type Watch, watchFile, watchFolders } from './system/watch.ts';
 
 type Options = Readonly<Record<string, string>>;
@@ -143,6 +154,10 @@ interface Ground {
   /** Absent while a recording stands in for it. */
   readonly bus: Bus | undefined;
   readonly hostName: HostName;
+  /** What is pushed over systemd-resolved's interface, and the connection it is served on; only on a live system. */
+  readonly resolve1: { readonly bus: ServiceBus; readonly pushed: PushedLinks } | undefined;
+  /** Who stands in for systemd-resolved, once it is there. */
+  readonly standin: { current: Standin | undefined };
   readonly link: EtcResolvConf;
   readonly live: LiveResolver;
   readonly resolver: ResolverOutput;
@@ -159,6 +174,7 @@ async function run(paths: Paths, options: Options): Promise<number> {
   const daemon = await startOn(ground);
   held.defer(async () => daemon.close(await whoIsNext(ground)));
   await serve(ground, daemon);
+  standInForResolved(ground, daemon);
   followOutside(ground, daemon);
   announce(ground, daemon, stopped.signal);
   const recording = options['replay'];
@@ -208,6 +224,9 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
   const clock = moved ?? systemClock;
   const bus = recording === undefined ? openBus({ log: log.child('bus'), clock }) : undefined;
   held.defer(() => bus?.close());
+  const resolve1 =
+    bus !== undefined && paths.mode === 'system' && paths.root === '' ? serving(log) : undefined;
+  held.defer(() => resolve1?.bus.close());
   const link = etcResolvConf({
     paths,
     files,
@@ -269,10 +288,20 @@ async function prepare(paths: Paths, options: Options, held: AsyncDisposableStac
     moved,
     bus,
     hostName,
+    resolve1,
+    standin: { current: undefined },
     link,
     watches: [],
     labelProblem,
     held,
+  };
+}
+
+/** A connection of its own: what is called by systemd-resolved's name on another must not come back to us. */
+function serving(log: Log): { readonly bus: ServiceBus; readonly pushed: PushedLinks } {
+  return {
+    bus: openBus({ log: log.child('resolve1-bus'), clock: systemClock }),
+    pushed: pushedLinks(log.child('pushed-links')),
   };
 }
 
@@ -310,19 +339,22 @@ function placesToListen(
 }
 
 async function startOn(ground: Ground): Promise<Daemon> {
-  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus } = ground;
-  const { hostName, held } = ground;
+  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus, held } =
+    ground;
   const record =
     options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
   const existed = (await files.look(paths.resolvConf)) !== undefined;
   return startDaemon(
     {
-      sources: bus === undefined ? [] : liveSources(bus, hostName, configuration, log),
+      sources: bus === undefined ? [] : liveSources(bus, ground),
       files: (written) => resolvConfFile(paths, files, render, written),
       link,
       resolver: {
         ...resolver,
+        async giveWay() {
+          await Promise.all([resolver.giveWay(), ground.standin.current?.giveWay()]);
+        },
         query: (name, type, signal) => live.query(name, type, signal),
         flush: (name) => live.cache.flush(name),
         view: live.view,
@@ -361,19 +393,34 @@ function levelOf(options: Options): LogLevel | undefined {
   return options['log-level'] as LogLevel | undefined; // the command table lists exactly these words
 }
 
-function liveSources(bus: Bus, hostName: HostName, configuration: ConfigFiles, log: Log): readonly Source[] {
+function liveSources(bus: Bus, { hostName, configuration, log, resolve1 }: Ground): readonly Source[] {
   const networkmanager = networkManagerSource(bus, {
     ifindexOf,
     log: log.child('networkmanager'),
     clock: systemClock,
   });
-  const host = hostSource(hostName);
-  return configuration.current.config.networkmanager ? [host, networkmanager] : [host];
+  return [
+    hostSource(hostName),
+    ...(configuration.current.config.networkmanager ? [networkmanager] : []),
+    ...(resolve1 === undefined ? [] : [resolve1.pushed]),
+  ];
 }
 
 /** What is wrong with the machine itself, for the status. */
-function machineFindings({ labelProblem, watches, libc, live }: Ground): readonly Finding[] {
-  const problems = new Set([labelProblem(), live.problem, ...watches.map((watch) => watch.problem)]);
+function machineFindings({
+  labelProblem,
+  watches,
+  libc,
+  live,
+  standin,
+  resolve1,
+}: Ground): readonly Finding[] {
+  const problems = new Set([
+    labelProblem(),
+    live.problem,
+    standin.current?.problem,
+    ...watches.map((watch) => watch.problem),
+  ]);
   const findings: Finding[] = [];
   for (const text of problems) {
     if (text !== undefined) findings.push({ severity: 'warning', id: 'machine', text });
@@ -383,23 +430,101 @@ function machineFindings({ labelProblem, watches, libc, live }: Ground): readonl
       'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
     findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
   }
-  return findings;
+  return [...findings, ...pushedFindings(resolve1?.pushed.all() ?? [])];
+}
+
+function serviceInfo(): ServiceInfo {
+  return { vendor: 'dnskeeper', product: 'dnskeeperd', version: VERSION, url: 'man:dnsctl(1)' };
 }
 
 async function serve({ paths, libc, log, held }: Ground, daemon: Daemon): Promise<void> {
   const server = await serveVarlink({
     path: paths.socket,
     interfaces: [controlInterface({ control: daemon, ownUid: userInfo().uid, log: log.child('control') })],
-    info: { vendor: 'dnskeeper', product: 'dnskeeperd', version: VERSION, url: 'man:dnsctl(1)' },
+    info: serviceInfo(),
     log: log.child('varlink'),
     peerOf: (fd) => libc?.peerCredentials(fd),
   });
   held.defer(() => server.close());
 }
 
+/** Be there for systemd-resolved's clients while it is not; `followOutside` tells when. */
+function standInForResolved(ground: Ground, daemon: Daemon): void {
+  const { resolve1, live, configuration, libc, log, paths, files, held } = ground;
+  if (resolve1 === undefined) return;
+  const { bus, pushed } = resolve1;
+  const links = kernelLinks(paths.root);
+  let latest = daemon.status();
+  const linkNumber = (key: string): number =>
+    latest.plan.links.find((link) => link.key === key)?.origin.ifindex ?? ifindexOf(key) ?? 0;
+  const watchers = new Set<(query: FinishedQuery) => void>();
+  const heard = (query: FinishedQuery): void => {
+    for (const watcher of watchers) watcher(query);
+  };
+  const made = openStandin({
+    folder: `${paths.root}/run/systemd/resolve`,
+    bus,
+    files,
+    pushed,
+    links,
+    status: () => daemon.status(),
+    search: () => latest.plan.search.map(({ value }) => value),
+    config: () => configuration.current.config,
+    followsNetworkManager: () => configuration.current.config.networkmanager,
+    lookup: resolverLookup({ resolver: live.resolver, ifindexOf: linkNumber, heard }),
+    onQuery(listener) {
+      const stop = live.watchAnswers((query, answer) => listener(finishedQuery(query, answer, linkNumber)));
+      watchers.add(listener);
+      return () => {
+        watchers.delete(listener);
+        stop();
+      };
+    },
+    onConfiguration: (listener) => daemon.onStatus(() => listener()),
+    remembered: (most) => live.cache.remembered(most),
+    ifindexOf: linkNumber,
+    resolverStatistics: () => live.view.statistics(),
+    flush: () => void live.cache.flush(),
+    forgetServers: () => live.resolver.forgive(),
+    logControl: {
+      level: () => syslogLevel(log.level),
+      setLevel: (level) => log.setLevel(levelOfSyslog(level)),
+    },
+    ownUid: userInfo().uid,
+    peerOf: (fd) => libc?.peerCredentials(fd),
+    info: serviceInfo(),
+    clock: systemClock,
+    log: log.child('standin'),
+  });
+  ground.standin.current = made;
+  held.defer(
+    daemon.onStatus((status) => {
+      latest = status;
+      made.changed();
+      if (pushed.all().length > 0)
+        pushed.keepOnly(links.all().map(({ ifindex, name }) => ({ ifindex, interface: name })));
+    }),
+  );
+  held.defer(() => made.close());
+}
+
 /** Everything outside that makes us look again: the files, the configuration, systemd-resolved, waking up, SIGHUP. */
 function followOutside(
-  { paths, options, configuration, log, libc, bus, link, live, resolver, watches, held }: Ground,
+  {
+    paths,
+    options,
+    configuration,
+    log,
+    libc,
+    bus,
+    resolve1,
+    standin,
+    link,
+    live,
+    resolver,
+    watches,
+    held,
+  }: Ground,
   daemon: Daemon,
 ): void {
   const reload = async (cause: string): Promise<void> => {
@@ -408,6 +533,12 @@ function followOutside(
   };
   const hangUp = (): void => void reload('SIGHUP');
   process.on('SIGHUP', hangUp);
+  const stopSignals = followSignals({
+    status: () => daemon.status(),
+    statistics: () => live.view.statistics(),
+    flush: () => void live.cache.flush(),
+    log: log.child('signals'),
+  });
   const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
   watches.push(
     watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
@@ -418,17 +549,24 @@ function followOutside(
   const replaying = 'replay' in options;
   let resolved: ResolvedPresence = 'unknown';
   held.defer(
-    followResolved(bus, paths.root, replaying, async (presence) => {
-      const started = presence === 'running' && resolved === 'absent';
-      resolved = presence;
-      const settled = resolver.resolved(presence);
-      // Our file names real servers meanwhile.
-      if (started) await resolvedHasServers(paths.root, log, RESOLVED_READY_MS);
-      // By a plain file, names of one network would be asked of the servers of another.
-      const { plan } = daemon.status();
-      if (presence === 'absent' && beyondFile(plan, configuration.current.config).length > 0) await settled;
-      if (presence === resolved) void link.resolved(presence);
-    }),
+    followResolved(
+      bus,
+      paths.root,
+      replaying,
+      async (presence) => {
+        const started = presence === 'running' && resolved === 'absent';
+        resolved = presence;
+        const settled = resolver.resolved(presence);
+        void standin.current?.resolved(presence);
+        // Our file names real servers meanwhile.
+        if (started) await resolvedHasServers(paths.root, log, RESOLVED_READY_MS);
+        // By a plain file, names of one network would be asked of the servers of another.
+        const { plan } = daemon.status();
+        if (presence === 'absent' && beyondFile(plan, configuration.current.config).length > 0) await settled;
+        if (presence === resolved) void link.resolved(presence);
+      },
+      (owner) => owner === resolve1?.bus.uniqueName,
+    ),
   );
   const woke = (): void => {
     live.resolver.forgive();
@@ -437,6 +575,7 @@ function followOutside(
   if (bus !== undefined) held.defer(onResume(bus, woke));
   held.defer(async () => {
     process.off('SIGHUP', hangUp);
+    stopSignals();
     await Promise.all(watches.map((watch) => watch.close()));
   });
 }
@@ -472,7 +611,8 @@ function stopSignal(held: AsyncDisposableStack): {
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1); // a daemon without a bus has nothing else that keeps it
   held.defer(() => clearInterval(keepAlive));
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => controller.abort());
-  process.on('SIGHUP', () => {}); // would end us while we start or stop, when there is nothing to read again yet
+  // They would end us while we start or stop, when there is nothing yet that they could work on.
+  for (const name of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(name, () => {});
   return { signal: controller.signal, happened };
 }
 

@@ -113,6 +113,21 @@ describe('dnskeeperd as a process', () => {
     expect(await daemon.ended).toMatchObject({ code: 0 });
   });
 
+  it('tells its state to the log on SIGUSR1 and forgets answers on SIGUSR2, and opens no debugger', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    const daemon = run(['--root', root]);
+    await until(() => daemon.stderr().includes('is our link'), 'it follows what happens outside');
+    daemon.child.kill('SIGUSR1');
+    await until(() => daemon.stderr().includes('state on SIGUSR1: counts'), 'the state is told');
+    expect(daemon.stderr()).toMatch(/"servers":\["192\.0\.2\.1"\].*state on SIGUSR1: link/);
+    daemon.child.kill('SIGUSR2');
+    await until(() => daemon.stderr().includes('forgotten on SIGUSR2'), 'answers are forgotten');
+    daemon.child.kill('SIGTERM');
+    const { code, stderr } = await daemon.ended;
+    expect(code).toBe(0);
+    expect(stderr).not.toContain('Debugger');
+  });
+
   it('after SIGKILL the next start repairs what was left', async () => {
     const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
     const first = run(['--root', root]);

@@ -240,7 +240,7 @@ export const DNSKEEPERD: ProgramEntry = {
   detail: [
     'dnskeeperd learns DNS servers from everything that hands them out, decides with fixed rules, and writes the decision to /run/dnskeeper/resolv.conf, to which it keeps /etc/resolv.conf linked. While systemd-resolved runs it leaves /etc/resolv.conf alone.',
     'Started without root it runs in user mode: it writes below $XDG_RUNTIME_DIR/dnskeeper and never touches /etc, so that anybody can try it.',
-    'SIGHUP reads the configuration again. SIGTERM and SIGINT end it; the file it leaves behind names real servers.',
+    'SIGHUP reads the configuration again. SIGUSR1 tells links, servers and counts to the log; SIGUSR2 forgets every remembered answer. SIGTERM and SIGINT end it; the file it leaves behind names real servers.',
     'The listening sockets of the local resolver outlive a restart and a crash: systemd keeps copies of them (FileDescriptorStoreMax= in systemd.service(5)), and what is asked meanwhile waits in them. With dnskeeper.socket, which is not enabled unless the administrator does it, the first query starts dnskeeperd.',
     'systemd-resolved has the same addresses. A drop-in for its unit tells dnskeeperd before it starts and before it stops, so that each name is answered by one of the two.',
   ],

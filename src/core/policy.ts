@@ -4,6 +4,7 @@ import { configurationEntry, type Entry, fallbackEntry, globalEntry, readEntries
 import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
 import { planLinks } from './plan-links.ts';
+import { withPushed } from './pushed-links.ts';
 import { formatOption, type ResolvOption } from './resolv-option.ts';
 import { claimRoutes } from './routes.ts';
 import { formatHost, formatServer, isPlain, type Server } from './server.ts';
@@ -24,7 +25,7 @@ const MAX_LEFT_OUT = 64;
  * Pure: the same input in any order gives the same plan.
  */
 export function makePlan(snapshot: Snapshot, config: Config): Plan {
-  const reading = readEntries(snapshot);
+  const reading = readEntries(withPushed(snapshot));
   const dropped = [...reading.dropped];
   const global = globalInForce(snapshot.networkmanager?.global, dropped);
   const pool = withGlobalServers(reading.entries, global, config, dropped);

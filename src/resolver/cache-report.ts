@@ -1,6 +1,9 @@
 import type { CacheEntryReport } from '../core/cache-report.ts';
 import { recordTypeName, responseCodeName } from '../core/dns-parameters.ts';
+import type { RememberedLookup } from '../core/lookup.ts';
 import { answerBytes, answerInPlace, newGlance, type PackedAnswer, rcodeOf } from './fast-path-answer.ts';
+import { answerRecords } from './lookup.ts';
+import { readResponse } from './message-read.ts';
 import { recordText } from './record-text.ts';
 import { CLASS_IN, FLAG, HEADER, readName, readRecords } from './wire.ts';
 
@@ -37,6 +40,19 @@ export function entryReport(entry: RememberedAnswer, now: number): CacheEntryRep
     route: entry.route,
     hits: entry.hits,
     bytes: entry.bytes,
+  };
+}
+
+/** A remembered answer with its records, as it is at `now`. */
+export function rememberedLookup(entry: RememberedAnswer, now: number): RememberedLookup {
+  const { name, type, packed, storedAt, expiresAt, route } = entry;
+  const response = readResponse(answerWire(name, type, packed, Math.floor((now - storedAt) / 1000)));
+  return {
+    question: { name: readName(name), type, class: CLASS_IN },
+    rcode: rcodeOf(packed),
+    records: response.ok ? answerRecords(response.value) : [],
+    remainingMs: expiresAt - now,
+    route,
   };
 }
 

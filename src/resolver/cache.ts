@@ -1,11 +1,12 @@
 import type { CacheEntryReport, CacheReport, CacheStatistics } from '../core/cache-report.ts';
 import type { Domain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
+import type { RememberedLookup } from '../core/lookup.ts';
 import type { Clock } from '../system/clock.ts';
 import { NO_SLOT } from './cache-index.ts';
 import { nameInKey, numbers, sharedForm, storeKey, typeInKey } from './cache-key.ts';
 import { type CacheLimits, isStale, LIMITS, lifetimeOf, staleOption } from './cache-lifetime.ts';
-import { entryReport } from './cache-report.ts';
+import { entryReport, type RememberedAnswer, rememberedLookup } from './cache-report.ts';
 import { type CacheBounds, cacheStore, type StoredFacts } from './cache-store.ts';
 import {
   answerBytes,
@@ -40,6 +41,8 @@ export interface Cache {
   cacheReport(name?: Domain, most?: number): CacheReport;
   /** The answer that is remembered for a question on one route, if any. */
   held(query: Query, route: string): CacheEntryReport | undefined;
+  /** Remembered answers with their records, those asked for most often first; at most so many. */
+  remembered(most: number): readonly RememberedLookup[];
 }
 
 /** What a cache is made with. */
@@ -293,15 +296,20 @@ export function makeCache(options: CacheOptions): Cache {
       const found = [...store.slots()].filter(below(name));
       const best = found.toSorted((a, b) => store.hitsOf(b) - store.hitsOf(a)).slice(0, most);
       return {
-        entries: best.map((slot) => reportAt(slot, clock.now())),
+        entries: best.map((slot) => entryReport(rememberedAt(slot), clock.now())),
         matching: found.length,
         statistics: statistics(),
       };
     },
     held(query, route) {
       const slot = store.find(storeKey(query, routes.numberOf(route)));
-      return slot === NO_SLOT ? undefined : reportAt(slot, clock.now());
+      return slot === NO_SLOT ? undefined : entryReport(rememberedAt(slot), clock.now());
     },
+    remembered: (most) =>
+      [...store.slots()]
+        .toSorted((a, b) => store.hitsOf(b) - store.hitsOf(a))
+        .slice(0, most)
+        .map((slot) => rememberedLookup(rememberedAt(slot), clock.now())),
   };
 
   function below(name: Domain | undefined): (slot: number) => boolean {
@@ -310,19 +318,16 @@ export function makeCache(options: CacheOptions): Cache {
     return (slot) => isBelow(nameInKey(store.keyOf(slot)), zone);
   }
 
-  function reportAt(slot: number, now: number): CacheEntryReport {
+  function rememberedAt(slot: number): RememberedAnswer {
     const key = Buffer.from(store.keyOf(slot));
     const entry = entryAt(slot);
-    return entryReport(
-      {
-        ...entry,
-        name: nameInKey(key),
-        type: typeInKey(key),
-        route: routes.nameOf(entry.route),
-        bytes: store.bytesOf(slot),
-      },
-      now,
-    );
+    return {
+      ...entry,
+      name: nameInKey(key),
+      type: typeInKey(key),
+      route: routes.nameOf(entry.route),
+      bytes: store.bytesOf(slot),
+    };
   }
 }
 

@@ -22,7 +22,7 @@ import { cachedFor } from './outlook.ts';
 import { reportQuery } from './query-report.ts';
 import { makeResolver, type Resolver, type ResolverSettings } from './resolver.ts';
 import { serverName } from './server-name.ts';
-import { Counters, counting } from './statistics.ts';
+import { Counters, counting, type Heard } from './statistics.ts';
 import { type BindToLink, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
 
 /** What a live resolver stands on. */
@@ -53,6 +53,8 @@ export interface LiveResolver {
   listen(at: ListenAt): Promise<readonly Listener[]>;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
   readonly view: ResolverView;
+  /** Hear of every answer to a client that the fast path does not give, until the returned function is called. */
+  watchAnswers(watcher: Heard): () => void;
   /** Why the hosts file, or part of it, is not in force. */
   readonly problem: string | undefined;
   /** Questions are to be expected: a file names the resolver. */
@@ -102,7 +104,12 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       fast?.path?.invalidate();
     },
   };
-  const answer = counting(resolver.answer, counters, () => names.heard);
+  const watchers = new Set<Heard>();
+  const toAll: Heard = (...given) => {
+    names.heard?.(...given);
+    for (const watcher of watchers) watcher(...given);
+  };
+  const answer = counting(resolver.answer, counters, () => (watchers.size > 0 ? toAll : names.heard));
   const reception = new Reception(answer, log, () => fast?.path?.statistics().hits ?? 0);
   const startFast = (calls: Libc): FastUdp =>
     fastUdp({
@@ -148,6 +155,10 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
         return { ...(await resolver.outlook(name)), cached: cachedFor(name, cache, resolver) };
       },
       watchNames: () => names.watch(),
+    },
+    watchAnswers(watcher) {
+      watchers.add(watcher);
+      return () => void watchers.delete(watcher);
     },
     query: (name, type, signal) => reportQuery(resolver.answer, name, type, signal),
     get problem() {

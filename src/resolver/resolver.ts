@@ -10,7 +10,7 @@ import { forwarder, type UnderWay } from './forward.ts';
 import { type Hosts, hostsFile } from './hosts.ts';
 import { type LocalFacts, localNames } from './local.ts';
 import { lookAhead } from './outlook.ts';
-import type { Answerer, Query, Stage } from './query.ts';
+import type { Answer, Answerer, Query, Stage } from './query.ts';
 import { makeRouting, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
 import { stack } from './stages.ts';
@@ -47,6 +47,10 @@ export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls' | 'porta
 /** The resolver without its sockets. */
 export interface Resolver {
   readonly answer: Answerer;
+  /** The same past what is remembered. */
+  readonly answerAnew: Answerer;
+  /** What this machine knows by itself; undefined where servers would have to be asked. */
+  answerAlone(query: Query, signal: AbortSignal): Promise<Answer | undefined>;
   /** Follow another plan from the next query on. */
   apply(plan: Plan): void;
   /** The key of the route that a query goes by now. */
@@ -91,19 +95,24 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   let facts = needs.local(plan);
   const local = localNames(() => facts, needs.nsid);
   const hosts = hostsFile(needs.hosts, needs.nsid);
+  const stages = { local, hosts, circles: circles((query) => upstream.cameBack(query)), coalesce, forward };
   const routeKeyOf = (query: Query): string => {
     const route = routing.routeOf(query.name, query.type);
     return typeof route === 'string' ? route : route.key;
   };
   return {
-    answer: stack({
-      local,
-      hosts,
-      circles: circles((query) => upstream.cameBack(query)),
-      cache,
-      coalesce,
-      forward,
-    }),
+    answer: stack({ ...stages, cache }),
+    answerAnew: stack({ ...stages, cache: (next) => next }),
+    async answerAlone(query, signal) {
+      let reached = false;
+      const answer = await local(
+        hosts(async () => {
+          reached = true;
+          return { wire: query.wire, origin: { kind: 'failure', route: undefined } };
+        }),
+      )(query, signal);
+      return reached ? undefined : answer;
+    },
     apply(next) {
       const before = routing;
       const { singleLabels } = needs.settings();

@@ -11,8 +11,13 @@ const SILENCE_MS = 1000;
 /**
  * Follow whether systemd-resolved runs, by the owner of its bus name; tells at once and at every change, until the
  * returned function is called. While the bus is away the last known value stands: resolved does not stop with it.
+ * The name is also ours while we stand in: `isOurs` knows the unique names of our own connections.
  */
-export function watchResolved(bus: Bus, listener: (presence: ResolvedPresence) => void): () => void {
+export function watchResolved(
+  bus: Bus,
+  listener: (presence: ResolvedPresence) => void,
+  isOurs: (owner: string) => boolean = () => false,
+): () => void {
   let told: ResolvedPresence | undefined;
   const tell = (presence: ResolvedPresence): void => {
     if (presence === told) return;
@@ -21,7 +26,7 @@ export function watchResolved(bus: Bus, listener: (presence: ResolvedPresence) =
   };
   tell('unknown');
   return bus.onOwner('org.freedesktop.resolve1', (owner) => {
-    if (owner !== undefined) tell('running');
+    if (owner !== undefined && !isOurs(owner)) tell('running');
     else if (bus.connected) tell('absent');
   });
 }
@@ -54,6 +59,7 @@ export function followResolved(
   root: string,
   replaying: boolean,
   listener: (presence: ResolvedPresence) => void,
+  isOurs?: (owner: string) => boolean,
 ): () => void {
   if (bus === undefined || replaying) {
     listener('absent');
@@ -64,11 +70,12 @@ export function followResolved(
     const running = await acceptsConnections(`${root}/run/systemd/resolve/io.systemd.Resolve`, 1000);
     if (!known) listener(running ? 'running' : 'absent');
   }, SILENCE_MS);
-  const stop = watchResolved(bus, (presence) => {
+  const tell = (presence: ResolvedPresence): void => {
     known = presence !== 'unknown';
     if (known) clearTimeout(timer);
     listener(presence);
-  });
+  };
+  const stop = watchResolved(bus, tell, isOurs);
   return () => {
     clearTimeout(timer);
     stop();

@@ -20,6 +20,8 @@ export interface BusCall {
   readonly member: string;
   readonly signature?: string;
   readonly body?: readonly BusValue[];
+  /** Start the service if it does not run: only for those that are there to be started, such as polkit. */
+  readonly mayStart?: true;
 }
 
 /** A signal as it arrived. `sender` is always a unique name. */
@@ -49,7 +51,7 @@ export interface Bus {
   /**
    * Call a method; without a connection the call waits for one. Rejects with DnskeeperError `BUS` (an error reply, a
    * lost connection, an abort), `DEADLINE` (5 s unless said otherwise) or `PROTOCOL` (it cannot be sent). Sent at most
-   * once, and never a reason for the bus to start a service.
+   * once, and no reason for the bus to start a service unless the call says so.
    */
   call(
     call: BusCall,

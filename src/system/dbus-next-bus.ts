@@ -1,10 +1,13 @@
 import type { Duplex } from 'node:stream';
 import createConnection from 'dbus-next/lib/connection.js';
+import RawBuffer from 'dbus-next/lib/dbus-buffer.js';
+import marshalling from 'dbus-next/lib/marshall-compat.js';
 import messageType, { type Message } from 'dbus-next/lib/message-type.js';
 import variantType from 'dbus-next/lib/variant.js';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
-import type { Bus, BusCall, BusSignal } from './bus.ts';
-import type { BusConnection, ConnectionEvents, Reply } from './bus-connection.ts';
+import type { BusCall, BusSignal } from './bus.ts';
+import type { BusConnection, ConnectionEvents, ReceivedCall, Reply, SentReply } from './bus-connection.ts';
+import type { OutgoingSignal, ServiceBus } from './bus-service.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import { BUS_NAME } from './match-rules.ts';
@@ -25,13 +28,14 @@ export interface BusOptions {
  * for ever and then drops calls to us, never removes a match rule, leaves calls hanging when the stream ends,
  * throws an unhandled rejection when Hello is refused, and hands stack traces to callers.
  */
-export function openBus(options: BusOptions): Bus {
+export function openBus(options: BusOptions): ServiceBus {
   const { log, clock } = options;
   const address = options.address ?? systemBusAddress();
   return reconnectingBus({ connect: (events) => connect(address, events, log), log, clock });
 }
 
 const { Message: RawMessage } = messageType;
+const { messageToJsFmt } = marshalling;
 const { Variant: RawVariant } = variantType;
 
 const METHOD_CALL = 1;
@@ -41,8 +45,11 @@ const SIGNAL = 4;
 const NO_REPLY_EXPECTED = 1;
 /** Asking must never start a service: whether one runs is for the administrator to say. */
 const NO_AUTO_START = 2;
-/** How often in one read a message that cannot be read is stepped over before the connection is given up. */
-const UNREADABLE_AT_ONCE = 100;
+const ALLOW_INTERACTIVE_AUTHORIZATION = 4;
+/** A bus that takes nothing from us any more is as good as gone. */
+const MOST_UNSENT_BYTES = 64 << 20;
+/** The largest call that makes sense, 2048 names, has 0.5 MiB; reading more would keep us from everything else. */
+const MOST_CALL_BYTES = 600 * 1024;
 
 /** The specification's default path; libraries and dbus-daemon honour the variable likewise. */
 const systemBusAddress = (): string =>
@@ -63,7 +70,8 @@ function connect(address: string, events: ConnectionEvents, log: Log): BusConnec
   } catch (error) {
     // Told later on: a connection is returned before its first event.
     setImmediate(() => events.closed(`the address '${address}' cannot be used: ${messageOf(error)}`));
-    return { call: () => refuse('it has no address'), close: () => {} };
+    const none = (): never => refuse('it has no address');
+    return { call: none, emit: none, close: () => {} };
   }
 }
 
@@ -84,9 +92,10 @@ class DbusNextConnection implements BusConnection {
     this.#raw = raw;
     this.#events = events;
     this.#log = log;
-    raw.on('message', (message: Message) => this.#onMessage(message));
     raw.on('error', (error: unknown) => this.#onError(error));
-    raw.once('connect', () => process.nextTick(guardReading, raw.stream, log));
+    raw.once('connect', () =>
+      process.nextTick(readMessages, raw.stream, (bytes: Buffer) => this.#onBytes(bytes)),
+    );
     raw.stream.once('close', () => {
       this.#waiting.clear();
       this.#closed ??= 'the bus closed the connection';
@@ -102,6 +111,10 @@ class DbusNextConnection implements BusConnection {
     return () => this.#waiting.delete(serial);
   }
 
+  emit(signal: OutgoingSignal): void {
+    this.#send(signalMessage(signal, this.#serial++));
+  }
+
   close(reason: string): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
@@ -112,23 +125,60 @@ class DbusNextConnection implements BusConnection {
   #send(message: Message): void {
     if (this.#closed !== undefined || !this.#raw.stream.writable) refuse(this.#closed ?? 'it is closing');
     this.#raw.message(message);
+    if (this.#raw.stream.writableLength > MOST_UNSENT_BYTES) this.close('the bus does not take what we send');
   }
 
   #onGreeting(reply: Reply): void {
     this.#greeted = reply.ok;
-    if (reply.ok) this.#events.ready();
+    if (reply.ok) this.#events.ready(String(reply.body[0]));
     else this.close(`the bus refused us: ${reply.error.message}`);
   }
 
-  #onMessage(message: Message): void {
+  #onCall(message: Message): void {
+    this.#events.called(callOf(message), (sent) => this.#reply(message, sent));
+  }
+
+  #reply(message: Message, sent: SentReply): void {
+    if (this.#closed !== undefined || (message.flags & NO_REPLY_EXPECTED) !== 0) return;
+    try {
+      this.#send(replyMessage(message, sent, this.#serial++));
+    } catch (error) {
+      this.#log.error({ member: message.member, error: messageOf(error) }, 'a bus reply could not be sent');
+      if (this.#closed === undefined && this.#raw.stream.writable)
+        this.#raw.message(replyMessage(message, UNFIT, this.#serial++));
+    }
+  }
+
+  #onBytes(bytes: Buffer): void {
     if (this.#closed !== undefined) return;
     try {
-      if (message.type === SIGNAL) this.#events.signal(signalOf(message));
-      else if (message.type !== METHOD_CALL) answer(this.#waiting, message);
-      else if ((message.flags & NO_REPLY_EXPECTED) === 0) this.#send(refusalOf(message, this.#serial++));
+      const arrived = readHeader(bytes);
+      if (arrived.header.type === METHOD_CALL) this.#onCallBytes(arrived);
+      else this.#onMessage(withBody(arrived));
     } catch (error) {
-      this.#log.warn({ error: messageOf(error) }, 'a bus message was dropped');
+      this.#log.warn({ error: messageOf(error) }, 'a bus message could not be read');
     }
+  }
+
+  /** Anybody may call us, so what is too large is answered before it costs anything to read. */
+  #onCallBytes(arrived: Arrived): void {
+    const { header, bodyBytes } = arrived;
+    if (bodyBytes > MOST_CALL_BYTES) {
+      this.#reply(header, TOO_LARGE);
+      return;
+    }
+    try {
+      this.#onMessage(withBody(arrived));
+    } catch (error) {
+      this.#log.debug({ error: messageOf(error) }, 'a bus call could not be read');
+      this.#reply(header, UNREADABLE);
+    }
+  }
+
+  #onMessage(message: Message): void {
+    if (message.type === SIGNAL) this.#events.signal(signalOf(message));
+    else if (message.type === METHOD_CALL) this.#onCall(message);
+    else answer(this.#waiting, message);
   }
 
   #onError(error: unknown): void {
@@ -149,17 +199,16 @@ function callMessage(call: BusCall, serial: number): Message {
   if (!isObjectPath(call.path))
     throw new DnskeeperError('PROTOCOL', `A bus call wants an object path; it got '${call.path}'.`);
   const signature = call.signature ?? '';
-  const body = toWire(signature, call.body ?? [], (type, value) => new RawVariant(type, value));
   return new RawMessage({
     type: METHOD_CALL,
     serial,
-    flags: NO_AUTO_START,
+    flags: call.mayStart ? 0 : NO_AUTO_START,
     destination: call.destination,
     path: call.path,
     interface: call.interface,
     member: call.member,
     signature,
-    body,
+    body: wire(signature, call.body ?? []),
   });
 }
 
@@ -174,8 +223,9 @@ function signalOf(message: Message): BusSignal {
   };
 }
 
-const bodyOf = (message: Message): unknown[] =>
-  message.body.map((value) => unwrap(value, (object) => object instanceof RawVariant));
+const isVariant = (object: object): boolean => object instanceof RawVariant;
+
+const bodyOf = (message: Message): unknown[] => message.body.map((value) => unwrap(value, isVariant));
 
 function answer(waiting: Map<number, Waiting>, message: Message): void {
   const serial = message.replySerial ?? 0;
@@ -199,37 +249,141 @@ function failureOf(message: Message): Reply {
   return { ok: false, error: new DnskeeperError('BUS', `The call was answered with ${said}`, { name }) };
 }
 
-/** Nobody has a method to call here; without an answer the caller would wait for its own deadline. */
-function refusalOf(message: Message, serial: number): Message {
+const TOO_LARGE: SentReply = {
+  ok: false,
+  errorName: 'org.freedesktop.DBus.Error.LimitsExceeded',
+  text: 'The call is too large.',
+};
+
+const UNREADABLE: SentReply = {
+  ok: false,
+  errorName: 'org.freedesktop.DBus.Error.InvalidArgs',
+  text: 'The call cannot be read.',
+};
+
+/** What a caller learns of a reply that does not fit its own signature. */
+const UNFIT: SentReply = {
+  ok: false,
+  errorName: 'org.freedesktop.DBus.Error.Failed',
+  text: 'dnskeeper made an answer that cannot be sent; its log says why.',
+};
+
+function callOf(message: Message): ReceivedCall {
+  return {
+    sender: message.sender ?? '',
+    path: message.path ?? '',
+    interface: message.interface ?? '',
+    member: message.member ?? '',
+    signature: message.signature,
+    body: message.body.map((value) =>
+      value instanceof RawVariant
+        ? { signature: value.signature, value: unwrap(value.value, isVariant) }
+        : unwrap(value, isVariant),
+    ),
+    interactive: (message.flags & ALLOW_INTERACTIVE_AUTHORIZATION) !== 0,
+  };
+}
+
+function replyMessage(call: Message, sent: SentReply, serial: number): Message {
+  const to = { serial, destination: call.sender, replySerial: call.serial };
+  if (!sent.ok)
+    return new RawMessage({
+      ...to,
+      type: ERROR,
+      errorName: sent.errorName,
+      signature: 's',
+      body: [sent.text],
+    });
+  const { signature } = sent;
+  return new RawMessage({ ...to, type: METHOD_RETURN, signature, body: wire(signature, sent.body) });
+}
+
+function signalMessage(signal: OutgoingSignal, serial: number): Message {
+  const { signature = '', body = [], destination, ...rest } = signal;
+  if (!isObjectPath(signal.path))
+    throw new DnskeeperError('PROTOCOL', `A signal wants an object path; it got '${signal.path}'.`);
   return new RawMessage({
-    type: ERROR,
+    ...rest,
+    type: SIGNAL,
     serial,
-    destination: message.sender,
-    replySerial: message.serial,
-    errorName: 'org.freedesktop.DBus.Error.UnknownMethod',
-    signature: 's',
-    body: ['dnskeeper offers no methods on this connection'],
+    flags: NO_REPLY_EXPECTED,
+    destination,
+    signature,
+    body: wire(signature, body),
   });
 }
 
-/**
- * dbus-next reads messages in a 'readable' listener and throws out of it, which would end the process, at a file
- * descriptor it was never given or at an end of stream inside a message. The message is already taken off the
- * stream by then, so reading on steps over it.
- */
-function guardReading(stream: Duplex, log: Log): void {
-  for (const listener of stream.listeners('readable')) {
-    stream.removeListener('readable', listener as () => void);
-    stream.on('readable', () => {
-      for (let failures = 0; failures < UNREADABLE_AT_ONCE; failures++) {
-        try {
-          listener.call(stream);
-          return;
-        } catch (error) {
-          log.warn({ error: messageOf(error) }, 'a bus message could not be read');
-        }
-      }
-      stream.destroy();
-    });
-  }
+const wire = (signature: string, body: readonly unknown[]): unknown[] =>
+  toWire(signature, body, (type, value) => new RawVariant(type, value));
+
+/** What a message says before its body, and how to get at that. */
+interface Arrived {
+  readonly header: Message;
+  readonly bodyBytes: number;
+  readonly buffer: InstanceType<typeof RawBuffer>;
 }
+
+/** Names of the header fields by number (D-Bus specification, "Header Fields"). */
+const FIELDS = [
+  '',
+  'path',
+  'interface',
+  'member',
+  'errorName',
+  'replySerial',
+  'destination',
+  'sender',
+  'signature',
+] as const;
+
+function readHeader(bytes: Buffer): Arrived {
+  const buffer = new RawBuffer(bytes, 0, bytes[0] ?? 0, null, { ayBuffer: true });
+  const [, type, flags, , bodyBytes, serial, rows] = buffer.read('yyyyuua(yv)') as HeaderValues;
+  const fields = Object.fromEntries(rows.map(([code, [, [value]]]) => [FIELDS[code] ?? '', value]));
+  return { header: new RawMessage({ ...fields, type, flags, serial }), bodyBytes, buffer };
+}
+
+/** A variant comes as its parsed signature and a list of one value. */
+type HeaderValues = [number, number, number, number, number, number, [number, [unknown, [unknown]]][]];
+
+function withBody({ header, bodyBytes, buffer }: Arrived): Message {
+  if (bodyBytes === 0 || header.signature === '') return header;
+  buffer.align(3);
+  const read = messageToJsFmt({ signature: header.signature, body: buffer.read(header.signature) });
+  return Object.assign(header, { body: read.body });
+}
+
+/**
+ * Cut the stream into messages. dbus-next does it in a 'readable' listener that decodes all of a message at once and
+ * throws out of it, which would end the process, at a file descriptor it was never given or at an end of stream inside
+ * a message; so ours takes its place.
+ */
+function readMessages(stream: Duplex, onBytes: (bytes: Buffer) => void): void {
+  for (const listener of stream.listeners('readable'))
+    stream.removeListener('readable', listener as () => void);
+  let start: Buffer | undefined;
+  stream.on('readable', () => {
+    for (;;) {
+      start ??= (stream.read(FIXED_BYTES) as Buffer | null) ?? undefined;
+      // At its end a stream gives what is left, however little that is.
+      if (start === undefined || start.length < FIXED_BYTES) return;
+      const wanted = restBytes(start);
+      const rest = stream.read(wanted) as Buffer | null;
+      if (rest === null || rest.length < wanted) return;
+      const bytes = Buffer.concat([start, rest]);
+      start = undefined;
+      onBytes(bytes);
+    }
+  });
+}
+
+/** Byte order, type, flags, version, body length, serial, length of the header fields. */
+const FIXED_BYTES = 16;
+
+function restBytes(start: Buffer): number {
+  const number = (at: number): number =>
+    start[0] === LITTLE_ENDIAN ? start.readUInt32LE(at) : start.readUInt32BE(at);
+  return Math.ceil(number(12) / 8) * 8 + number(4);
+}
+
+const LITTLE_ENDIAN = 0x6c;

@@ -15,6 +15,31 @@ declare module 'dbus-next/lib/connection.js' {
   export default createConnection;
 }
 
+declare module 'dbus-next/lib/dbus-buffer.js' {
+  class DBusBuffer {
+    constructor(
+      buffer: Buffer,
+      start: number,
+      endian: number,
+      fds: null,
+      options: { readonly ayBuffer: boolean },
+    );
+    /** Skip to a multiple of 2 to this power. */
+    align(power: number): void;
+    read(signature: string): unknown[];
+  }
+  export default DBusBuffer;
+}
+
+declare module 'dbus-next/lib/marshall-compat.js' {
+  interface Body {
+    readonly signature: string;
+    readonly body: unknown[];
+  }
+  const exported: { readonly messageToJsFmt: (message: Body) => Body };
+  export default exported;
+}
+
 declare module 'dbus-next/lib/message-type.js' {
   interface MessageFields {
     type?: number;

@@ -7,7 +7,7 @@ import type { Log } from './log.ts';
 export type LogLevel = Config['logLevel'];
 
 /** A log whose level can change while it runs; children follow. */
-export type LeveledLog = Log & { setLevel(level: LogLevel): void };
+export type LeveledLog = Log & { readonly level: LogLevel; setLevel(level: LogLevel): void };
 
 /** Where lines go and how they look. */
 export interface LogOptions {
@@ -31,6 +31,9 @@ export function openLog(options: LogOptions): LeveledLog {
   );
   return {
     ...asLog(root),
+    get level() {
+      return root.level as LogLevel;
+    },
     setLevel(level) {
       root.level = level;
     },

@@ -1,9 +1,12 @@
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { Bus, BusCall, BusSignal, BusValue } from './bus.ts';
 import type { BusConnection, Connect, Reply } from './bus-connection.ts';
+import type { CallHandler, NameOptions, NameState, OutgoingSignal, ServiceBus } from './bus-service.ts';
 import type { Clock } from './clock.ts';
+import { IncomingCalls } from './incoming-calls.ts';
 import type { Log } from './log.ts';
 import { BUS_NAME, isWellKnown, matches, ruleOf } from './match-rules.ts';
+import { OwnedNames } from './owned-names.ts';
 import { type CallOptions, DEADLINE_MS, PendingCalls, type Send } from './pending-calls.ts';
 
 /** What a reconnecting bus is made of. */
@@ -13,8 +16,11 @@ export interface ReconnectingBusOptions {
   readonly clock: Clock;
 }
 
-/** A Bus over connections that come and go: deadlines, counted match rules, followed names, growing pauses. */
-export function reconnectingBus(options: ReconnectingBusOptions): Bus {
+/**
+ * A Bus over connections that come and go: deadlines, counted match rules, followed names, growing pauses; and what we
+ * offer to others, which comes back with each connection.
+ */
+export function reconnectingBus(options: ReconnectingBusOptions): ServiceBus {
   return new ReconnectingBus(options);
 }
 
@@ -38,7 +44,7 @@ interface FollowedName {
   readonly listeners: Set<Listener<string | undefined>>;
 }
 
-class ReconnectingBus implements Bus {
+class ReconnectingBus implements ServiceBus {
   readonly #connect: Connect;
   readonly #log: Log;
   readonly #clock: Clock;
@@ -47,12 +53,15 @@ class ReconnectingBus implements Bus {
   readonly #names = new Map<string, FollowedName>();
   readonly #connectedListeners = new Set<Listener<boolean>>();
   readonly #calls: PendingCalls;
+  readonly #incoming: IncomingCalls;
+  readonly #ownNames: OwnedNames;
   readonly #send: Send = (call, settle) => {
     if (this.#connection === undefined) throw new DnskeeperError('BUS', 'The message bus is not connected.');
     return this.#connection.call(call, settle);
   };
   #connection: BusConnection | undefined;
   #ready = false;
+  #uniqueName: string | undefined;
   #readyAt = 0;
   #pause = FIRST_PAUSE_MS;
   #cancelTimer: () => void = () => {};
@@ -63,11 +72,40 @@ class ReconnectingBus implements Bus {
     this.#log = options.log;
     this.#clock = options.clock;
     this.#calls = new PendingCalls(options.clock);
+    this.#incoming = new IncomingCalls(options.log, options.clock);
+    this.#ownNames = new OwnedNames((...question) => this.#ask(...question));
     this.#open();
   }
 
   get connected(): boolean {
     return this.#ready;
+  }
+
+  get uniqueName(): string | undefined {
+    return this.#uniqueName;
+  }
+
+  serve(handler: CallHandler): () => void {
+    if (this.#incoming.serving) throw new DnskeeperError('BUS', 'Calls on this bus are answered already.');
+    const stop = this.#incoming.serve(handler);
+    this.#addRule(CALLERS_LEAVING);
+    let stopped = false;
+    return () => {
+      if (stopped) return;
+      stopped = true;
+      stop();
+      this.#removeRule(CALLERS_LEAVING);
+    };
+  }
+
+  emit(signal: OutgoingSignal): void {
+    if (this.#ready) this.#connection?.emit(signal);
+  }
+
+  own(name: string, options: NameOptions, listener: Listener<NameState>): () => Promise<void> {
+    return this.#ownNames.own(name, options, (state) => {
+      if (!this.#closing) this.#tell([listener], state);
+    });
   }
 
   call(call: BusCall, options: CallOptions = {}): Promise<readonly BusValue[]> {
@@ -126,6 +164,9 @@ class ReconnectingBus implements Bus {
     this.#rules.clear();
     this.#connectedListeners.clear();
     this.#ready = false;
+    this.#uniqueName = undefined;
+    this.#incoming.lost();
+    this.#ownNames.lost();
     if (this.#connection) this.#connection.close('closed by us');
     else resolve();
     return promise;
@@ -133,8 +174,11 @@ class ReconnectingBus implements Bus {
 
   #open(): void {
     const connection = this.#connect({
-      ready: () => this.#onReady(),
+      ready: (uniqueName) => this.#onReady(uniqueName),
       signal: (signal) => this.#onSignal(signal),
+      called: (call, reply) => {
+        if (!this.#closing) this.#incoming.answer(call, reply);
+      },
       closed: (reason) => this.#onClosed(reason),
     });
     this.#connection = connection;
@@ -143,10 +187,11 @@ class ReconnectingBus implements Bus {
     );
   }
 
-  #onReady(): void {
+  #onReady(uniqueName: string): void {
     if (this.#closing) return;
     this.#cancelTimer();
     this.#ready = true;
+    this.#uniqueName = uniqueName;
     this.#readyAt = this.#clock.now();
     this.#log.debug({}, 'connected to the message bus');
     // Owners first: a signal is judged by the owner that stood when it was sent, and the bus answers in order.
@@ -156,6 +201,7 @@ class ReconnectingBus implements Bus {
     }
     const owners = new Set([...this.#names.keys()].map(ownerRule));
     for (const rule of this.#rules.keys()) if (!owners.has(rule)) this.#sendRule('AddMatch', rule);
+    this.#ownNames.connected();
     this.#tell(this.#connectedListeners, true);
     this.#calls.startWaiting(this.#send);
   }
@@ -169,6 +215,7 @@ class ReconnectingBus implements Bus {
     }
     const wasReady = this.#ready;
     this.#ready = false;
+    this.#uniqueName = undefined;
     if (wasReady) this.#lose(reason);
     if (wasReady && this.#clock.now() - this.#readyAt >= STEADY_MS) this.#pause = FIRST_PAUSE_MS;
     this.#log.debug({ reason, pauseMs: this.#pause }, 'no connection to the message bus');
@@ -184,20 +231,25 @@ class ReconnectingBus implements Bus {
       followed.known = false;
       this.#tell(followed.listeners, undefined);
     }
+    this.#incoming.lost();
+    this.#ownNames.lost();
     this.#tell(this.#connectedListeners, false);
   }
 
   #onSignal(signal: BusSignal): void {
     if (this.#closing) return;
-    if (signal.sender === BUS_NAME && signal.member === 'NameOwnerChanged') this.#onNameOwnerChanged(signal);
+    if (signal.sender === BUS_NAME) this.#onBusSignal(signal);
     const ownerOf = (name: string): string | undefined => this.#names.get(name)?.owner;
     for (const { match, listener } of [...this.#subscriptions])
       if (matches(match, signal, ownerOf)) this.#tell([listener], signal);
   }
 
-  #onNameOwnerChanged(signal: BusSignal): void {
+  #onBusSignal(signal: BusSignal): void {
+    this.#ownNames.onSignal(signal);
+    if (signal.member !== 'NameOwnerChanged') return;
     const [name, , owner] = signal.body;
     if (typeof name !== 'string' || typeof owner !== 'string') return;
+    if (owner === '' && name.startsWith(':')) this.#incoming.callerGone(name);
     this.#setOwner(name, owner === '' ? undefined : owner);
   }
 
@@ -231,7 +283,7 @@ class ReconnectingBus implements Bus {
 
   /** To be asked after the rule for changes was sent, or a change between the two would be missed. */
   #askOwner(name: string): void {
-    this.#ask('GetNameOwner', name, (reply) => {
+    this.#ask('GetNameOwner', 's', [name], (reply) => {
       const [owner] = reply.ok ? reply.body : [];
       this.#setOwner(name, typeof owner === 'string' ? owner : undefined);
     });
@@ -250,19 +302,19 @@ class ReconnectingBus implements Bus {
   }
 
   #sendRule(member: 'AddMatch' | 'RemoveMatch', rule: string): void {
-    this.#ask(member, rule, (reply) => {
+    this.#ask(member, 's', [rule], (reply) => {
       if (!reply.ok) this.#log.error({ rule, error: reply.error.message }, `the bus refused ${member}`);
     });
   }
 
   /** Ask the bus itself; one that does not answer is as good as gone. */
-  #ask(member: string, text: string, settle: (reply: Reply) => void): void {
+  #ask(member: string, signature: string, body: readonly BusValue[], settle: (reply: Reply) => void): void {
     const connection = this.#connection;
     if (connection === undefined) return;
     const cancel = this.#clock.after(DEADLINE_MS, () =>
       connection.close(`no answer from the bus to ${member} within ${DEADLINE_MS} ms`),
     );
-    const call = { ...BUS_CALL, member, signature: 's', body: [text] };
+    const call = { ...BUS_CALL, member, signature, body };
     try {
       connection.call(call, (reply) => {
         cancel();
@@ -289,5 +341,8 @@ const BUS_CALL = { destination: BUS_NAME, path: '/org/freedesktop/DBus', interfa
 
 const ownerRule = (name: string): string =>
   ruleOf({ sender: BUS_NAME, interface: BUS_NAME, member: 'NameOwnerChanged', arg0: name });
+
+/** One rule for all callers: a rule for each would cost two calls to the bus for every call to us. */
+const CALLERS_LEAVING = `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg2=''`;
 
 const closedError = (): DnskeeperError => new DnskeeperError('BUS', 'The message bus was closed by us.');

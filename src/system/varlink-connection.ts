@@ -51,6 +51,10 @@ async function answerFrame(text: string, to: Answering): Promise<void> {
   try {
     call = callMessage(message);
     const method = to.table.find(call.method);
+    if (call.oneway && method.neverOneway) {
+      to.drop('it wants no answer of a method that only answers');
+      return;
+    }
     checkParameters(call.parameters, method.takes ?? []);
     await runMethod(method, call, to);
   } catch (error) {

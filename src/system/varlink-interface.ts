@@ -15,10 +15,18 @@ export interface VarlinkCall {
   readonly signal: AbortSignal;
 }
 
+/** What a parameter is; with a question mark it may be left out or null. `bytes` is a list of numbers from 0 to 255. */
+export type ParameterKind = `${'string' | 'int' | 'bool' | 'bytes'}${'' | '?'}`;
+
+/** Parameters by name. */
+export type ParameterKinds = Readonly<Record<string, ParameterKind>>;
+
 /** One method of an interface; throws a VarlinkError to reply with an error. */
 export interface VarlinkMethod {
-  /** Parameters it takes: all are strings and all are wanted. */
-  readonly takes?: readonly string[];
+  /** Parameters it takes: names of strings that are all wanted, or a kind for each. */
+  readonly takes?: readonly string[] | ParameterKinds;
+  /** A call that wants no answer makes no sense: whoever makes one is dropped. */
+  readonly neverOneway?: true;
   /** Answer once. Left out for a method that only makes sense with `more`. */
   readonly answer?: (call: VarlinkCall) => VarlinkParameters | Promise<VarlinkParameters>;
   /** Answer with `more`: calls `send` for every reply until the call's signal aborts. Returns at once. */

@@ -1,5 +1,11 @@
 import { isObject, VarlinkError, type VarlinkParameters } from './varlink-frames.ts';
-import type { ServiceInfo, VarlinkInterface, VarlinkMethod } from './varlink-interface.ts';
+import type {
+  ParameterKind,
+  ParameterKinds,
+  ServiceInfo,
+  VarlinkInterface,
+  VarlinkMethod,
+} from './varlink-interface.ts';
 
 /** Finds the method of a call. */
 export interface MethodTable {
@@ -56,14 +62,44 @@ export function callMessage(message: Record<string, unknown>): CallMessage {
 }
 
 /** Check the parameters of a call against what its method takes. */
-export function checkParameters(parameters: VarlinkParameters, takes: readonly string[]): void {
+export function checkParameters(
+  parameters: VarlinkParameters,
+  takes: readonly string[] | ParameterKinds,
+): void {
+  const kinds = isList(takes) ? allStrings(takes) : takes;
   const wrong =
-    Object.keys(parameters).find((name) => !takes.includes(name)) ??
-    takes.find((name) => typeof parameters[name] !== 'string');
+    Object.keys(parameters).find((name) => !Object.hasOwn(kinds, name)) ??
+    Object.keys(kinds).find((name) => !fits(parameters[name], kinds[name] ?? 'string'));
   if (wrong !== undefined) {
     throw new VarlinkError(`${SERVICE}.InvalidParameter`, { parameter: wrong.slice(0, 64) });
   }
 }
+
+const isList = (takes: readonly string[] | ParameterKinds): takes is readonly string[] =>
+  Array.isArray(takes);
+
+const allStrings = (names: readonly string[]): ParameterKinds =>
+  Object.fromEntries(names.map((name) => [name, 'string']));
+
+function fits(value: unknown, kind: ParameterKind): boolean {
+  if (kind.endsWith('?') && (value === undefined || value === null)) return true;
+  switch (kind.replace('?', '')) {
+    case 'int':
+      return Number.isSafeInteger(value);
+    case 'bool':
+      return typeof value === 'boolean';
+    case 'bytes':
+      return Array.isArray(value) && value.length <= MOST_BYTES && value.every(isByte);
+    default:
+      return typeof value === 'string';
+  }
+}
+
+/** No list of bytes in any call is longer than a name. */
+const MOST_BYTES = 255;
+
+const isByte = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255;
 
 function serviceInterface(all: ReadonlyMap<string, VarlinkInterface>, info: ServiceInfo): VarlinkInterface {
   return {

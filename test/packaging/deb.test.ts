@@ -38,6 +38,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rwxr-xr-x usr/sbin/dnskeeperd
 -rw-r--r-- usr/share/bash-completion/completions/dnsctl
 -rw-r--r-- usr/share/bash-completion/completions/dnskeeperd
+-rw-r--r-- usr/share/dbus-1/system.d/dnskeeper.conf
 -rw-r--r-- usr/share/doc/dnskeeper/changelog.gz
 -rw-r--r-- usr/share/doc/dnskeeper/copyright
 -rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper-metrics.service
@@ -49,6 +50,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/share/man/man1/dnsctl.1.gz
 -rw-r--r-- usr/share/man/man5/dnskeeper.toml.5.gz
 -rw-r--r-- usr/share/man/man8/dnskeeperd.8.gz
+-rw-r--r-- usr/share/polkit-1/actions/io.dnskeeper.resolve1.policy
 -rw-r--r-- usr/share/zsh/vendor-completions/_dnsctl
 -rw-r--r-- usr/share/zsh/vendor-completions/_dnskeeperd
 `;

@@ -82,6 +82,7 @@ describe('dnskeeper.socket', () => {
     const socket = '/run/dnskeeper/io.dnskeeper';
     expect(lines).toEqual([
       `ExecStartPre=-+/bin/sh -c '[ ! -S ${socket} ] || exec /usr/bin/dnsctl give-way'`,
+      `ExecStartPre=-+/bin/sh -c '[ ! -d /run/systemd/resolve/netif ] || exec chown -R systemd-resolve: /run/systemd/resolve/netif'`,
       `ExecStop=-+/bin/sh -c '[ ! -S ${socket} ] || exec /usr/bin/dnsctl stand-in'`,
     ]);
   });

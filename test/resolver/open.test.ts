@@ -58,6 +58,23 @@ describe.each([
     await until(() => live.reception.traffic.queries === 5, 'all are counted');
   });
 
+  it('tells its answers to who watches, and shows with their records what it remembers', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, live } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    const told: string[] = [];
+    const stop = live.watchAnswers((query, { origin }) => told.push(`${query.domain} ${origin.kind}`));
+    await ask('www.example.com');
+    await until(() => told.length === 1, 'it was told');
+    stop();
+    await ask('mail.example.com');
+    expect(told).toEqual(['www.example.com upstream']);
+    const [first] = live.cache.remembered(1);
+    expect(first).toMatchObject({ rcode: 0, route: 'lo', question: { type: 1, class: 1 } });
+    expect(first?.records).toMatchObject([{ value: { kind: 'address', family: 4 } }]);
+    expect(first?.remainingMs).toBeGreaterThan(0);
+    expect(live.cache.remembered(10)).toHaveLength(2);
+  });
+
   it('gives no answer of a network that another one now answers for', async () => {
     const [isp, office] = [await saying('192.0.2.7'), await saying('10.0.0.7')];
     const home = link({ interface: 'lo', servers: [at(isp)] });

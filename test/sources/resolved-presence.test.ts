@@ -33,6 +33,29 @@ test('systemd-resolved is unknown, then running, then absent, as its name is own
   expect(told).toHaveLength(3);
 });
 
+test('the name in our own hands is no systemd-resolved', async () => {
+  const daemon = fakeBusDaemon();
+  const { bus } = watching(daemon);
+  const ours = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  onTestFinished(() => ours.close());
+  const told: ResolvedPresence[] = [];
+  watchResolved(
+    bus,
+    (presence) => told.push(presence),
+    (owner) => owner === ours.uniqueName,
+  );
+  const owners: (string | undefined)[] = [];
+  bus.onOwner(NAME, (owner) => owners.push(owner));
+  const free = ours.own(NAME, {}, () => {});
+  await until(() => owners.at(-1) !== undefined, 'the name is ours');
+  expect(owners.at(-1)).toBe(ours.uniqueName);
+  expect(told).toEqual(['unknown', 'absent']);
+  await free();
+  await daemon.peer().own(NAME);
+  await until(() => told.at(-1) === 'running', 'the real one has it');
+  expect(told).toEqual(['unknown', 'absent', 'running']);
+});
+
 test('without a bus it stays unknown', async () => {
   const daemon = fakeBusDaemon();
   daemon.kill();

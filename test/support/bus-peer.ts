@@ -41,6 +41,8 @@ export interface BusPeer {
 export interface WirePeer extends BusPeer {
   /** Send a signal whose bytes were changed. */
   emitPatched(signal: PeerSignal, patch: (bytes: Buffer) => void): void;
+  /** Make a call whose bytes were changed. */
+  callPatched(call: BusCall, patch: (bytes: Buffer) => void): Promise<readonly unknown[]>;
 }
 
 /** Connect a peer to the bus at `address`, by dbus-next's low-level messages. */
@@ -66,6 +68,16 @@ export async function connectPeer(address: string): Promise<WirePeer> {
     });
     return (await bus.call(message))?.body ?? [];
   };
+  function patched<T>(patch: (bytes: Buffer) => void, send: () => T): T {
+    const write = stream.write.bind(stream);
+    stream.write = ((bytes: Buffer) => {
+      patch(bytes);
+      return write(bytes);
+    }) as typeof stream.write;
+    const sent = send();
+    stream.write = write;
+    return sent;
+  }
   return {
     uniqueName: (bus as unknown as { name: string }).name,
     own: async (name) => {
@@ -78,14 +90,11 @@ export async function connectPeer(address: string): Promise<WirePeer> {
       handler = by;
     },
     emit: (signal) => bus.send(signalMessage(signal)),
-    emitPatched: (signal, patch) => {
-      const write = stream.write.bind(stream);
-      stream.write = ((bytes: Buffer) => {
-        patch(bytes);
-        return write(bytes);
-      }) as typeof stream.write;
-      bus.send(signalMessage(signal));
-      stream.write = write;
+    emitPatched: (signal, patch) => patched(patch, () => bus.send(signalMessage(signal))),
+    callPatched: async (call, patch) => {
+      const { signature = '', body = [] } = call;
+      const message = new Message({ ...call, signature, body: wire(signature, body) });
+      return (await patched(patch, () => bus.call(message)))?.body ?? [];
     },
     ask,
     close: async () => {

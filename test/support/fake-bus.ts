@@ -1,6 +1,13 @@
 import { DnskeeperError } from '../../src/core/errors.ts';
 import type { BusCall, BusSignal } from '../../src/system/bus.ts';
-import type { BusConnection, Connect, ConnectionEvents, Reply } from '../../src/system/bus-connection.ts';
+import type {
+  BusConnection,
+  Connect,
+  ConnectionEvents,
+  ReceivedCall,
+  Reply,
+  SentReply,
+} from '../../src/system/bus-connection.ts';
 import { toWire, unwrap } from '../../src/system/message-body.ts';
 import type { BusPeer, PeerCall, PeerReply, PeerSignal } from './bus-peer.ts';
 
@@ -9,6 +16,8 @@ export interface FakeBusDaemon {
   /** How a Bus reaches it: `reconnectingBus({ connect: daemon.connect, … })`. */
   readonly connect: Connect;
   peer(): BusPeer;
+  /** From now on the connection with this unique name belongs to a user; all others are root's. */
+  setUser(uniqueName: string, uid: number): void;
   /** All match rules that clients hold. */
   rules(): readonly string[];
   start(): void;
@@ -20,6 +29,10 @@ export function fakeBusDaemon(): FakeBusDaemon {
   const clients = new Set<Client>();
   const peers = new Map<string, { handler: (call: PeerCall) => PeerReply }>();
   const owners = new Map<string, string>();
+  /** Who waits for a name, and which owners can be replaced. */
+  const queues = new Map<string, string[]>();
+  const replaceable = new Set<string>();
+  const users = new Map<string, number>();
   let running = true;
   let next = 1;
 
@@ -34,24 +47,64 @@ export function fakeBusDaemon(): FakeBusDaemon {
     const before = owners.get(name) ?? '';
     if (owner === undefined) owners.delete(name);
     else owners.set(name, owner);
+    replaceable.delete(name);
+    for (const [to, member] of [
+      [before, 'NameLost'],
+      [owner ?? '', 'NameAcquired'],
+    ] as const)
+      if (to !== '') broadcast({ ...NAME_OWNER_CHANGED, member, signature: 's', body: [name] }, to);
     broadcast({ ...NAME_OWNER_CHANGED, body: [name, before, owner ?? ''] });
   };
-  const askBus = (client: Client, { member, body: [text] = [] }: BusCall): Reply => {
+  const letGo = (name: string, by: string): void => {
+    const queue = (queues.get(name) ?? []).filter((waiting) => waiting !== by);
+    queues.set(name, queue);
+    if (owners.get(name) === by) setOwner(name, queue.shift());
+  };
+  const leave = (uniqueName: string): void => {
+    for (const name of [...new Set([...owners.keys(), ...queues.keys()])]) letGo(name, uniqueName);
+    broadcast({ ...NAME_OWNER_CHANGED, body: [uniqueName, uniqueName, ''] });
+  };
+  const requestName = (client: Client, name: string, flags: number): Reply => {
+    const owner = owners.get(name);
+    if (owner === client.uniqueName) return done([4]);
+    const free = owner === undefined || ((flags & 2) !== 0 && replaceable.has(name));
+    if (!free && (flags & 4) !== 0) return done([3]);
+    const queue = queues.get(name) ?? [];
+    if (!free) queues.set(name, [...queue, client.uniqueName]);
+    else {
+      setOwner(name, client.uniqueName);
+      if ((flags & 1) !== 0) replaceable.add(name);
+    }
+    return done([free ? 1 : 2]);
+  };
+  const askBus = (client: Client, { member, body: [text, number] = [] }: BusCall): Reply => {
     const name = String(text);
     if (member === 'AddMatch') client.rules.push(name);
     else if (member === 'RemoveMatch') {
       const at = client.rules.indexOf(name);
       if (at < 0) return failed('org.freedesktop.DBus.Error.MatchRuleNotFound');
       client.rules.splice(at, 1);
-    } else if (member === 'GetNameOwner') {
+    } else if (member === 'RequestName') return requestName(client, name, Number(number));
+    else if (member === 'ReleaseName') {
+      letGo(name, client.uniqueName);
+      return done([1]);
+    } else if (member === 'GetConnectionUnixUser') return done([users.get(name) ?? 0]);
+    else if (member === 'GetConnectionUnixProcessID') return done([1]);
+    else if (member === 'GetNameOwner') {
       const owner = owners.get(name);
       return owner === undefined ? failed('org.freedesktop.DBus.Error.NameHasNoOwner') : done([owner]);
     } else return failed('org.freedesktop.DBus.Error.UnknownMethod');
     return done([]);
   };
-  const route = (client: Client, call: BusCall): Reply | 'silent' => {
+  const route = (client: Client, call: BusCall, settle: (reply: Reply) => void): Reply | 'silent' => {
     if (call.destination === BUS) return askBus(client, call);
-    const peer = peers.get(owners.get(call.destination) ?? call.destination);
+    const target = owners.get(call.destination) ?? call.destination;
+    const served = [...clients].find(({ uniqueName }) => uniqueName === target);
+    if (served !== undefined) {
+      served.events.called(received(call, client.uniqueName), (sent) => settle(replyOf(sent)));
+      return 'silent';
+    }
+    const peer = peers.get(target);
     if (peer === undefined) return failed('org.freedesktop.DBus.Error.ServiceUnknown');
     const reply = peer.handler({
       ...call,
@@ -68,6 +121,7 @@ export function fakeBusDaemon(): FakeBusDaemon {
       if (closed) return;
       closed = true;
       clients.delete(client);
+      leave(client.uniqueName);
       later(() => events.closed(reason));
     };
     client.close = close;
@@ -75,20 +129,26 @@ export function fakeBusDaemon(): FakeBusDaemon {
       if (!running) return close('nobody listens');
       if (closed) return;
       clients.add(client);
-      events.ready();
+      events.ready(client.uniqueName);
     });
     return {
       close,
       call(call, settle) {
         toWire(call.signature ?? '', call.body ?? [], () => undefined);
         let forgotten = false;
+        const answer = (reply: Reply): void => later(() => !closed && !forgotten && settle(reply));
         later(() => {
-          const reply = closed ? 'silent' : route(client, call);
-          if (reply !== 'silent') later(() => !closed && !forgotten && settle(reply));
+          const reply = closed ? 'silent' : route(client, call, answer);
+          if (reply !== 'silent') answer(reply);
         });
         return () => {
           forgotten = true;
         };
+      },
+      emit({ destination, ...signal }) {
+        const { signature = '', body = [] } = signal;
+        const sent = { ...signal, sender: client.uniqueName, signature, body: plain(signature, body) };
+        later(() => !closed && broadcast(sent, destination));
       },
     };
   };
@@ -103,7 +163,7 @@ export function fakeBusDaemon(): FakeBusDaemon {
         setOwner(name, uniqueName);
       },
       async release(name) {
-        if (owners.get(name) === uniqueName) setOwner(name, undefined);
+        letGo(name, uniqueName);
       },
       answer: (handler) => Object.assign(self, { handler }),
       emit: ({ destination, ...signal }: PeerSignal) => {
@@ -113,13 +173,14 @@ export function fakeBusDaemon(): FakeBusDaemon {
       ask: () => Promise.reject(new Error('this fake answers no questions of peers')),
       async close() {
         peers.delete(uniqueName);
-        for (const [name, owner] of [...owners]) if (owner === uniqueName) setOwner(name, undefined);
+        leave(uniqueName);
       },
     };
   };
   return {
     connect,
     peer,
+    setUser: (uniqueName, uid) => void users.set(uniqueName, uid),
     rules: () => [...clients].flatMap((client) => client.rules),
     start: () => {
       running = true;
@@ -127,6 +188,7 @@ export function fakeBusDaemon(): FakeBusDaemon {
     kill() {
       running = false;
       owners.clear();
+      queues.clear();
       peers.clear();
       for (const client of [...clients]) client.close('killed');
     },
@@ -165,6 +227,7 @@ function ruleFits(rule: string, signal: BusSignal, owners: ReadonlyMap<string, s
     if (key === 'sender') return (owners.get(value) ?? value) === signal.sender;
     if (key === 'path_namespace') return `${signal.path}/`.startsWith(value === '/' ? '/' : `${value}/`);
     if (key === 'arg0') return signal.body[0] === value;
+    if (key === 'arg2') return signal.body[2] === value;
     if (key === 'type') return value === 'signal';
     return (signal as unknown as Record<string, unknown>)[key] === value;
   });
@@ -176,6 +239,27 @@ const failed = (name: string, text = ''): Reply => ({
   ok: false,
   error: new DnskeeperError('BUS', `${name}: ${text}`, { name }),
 });
+
+function received(call: BusCall, sender: string): ReceivedCall {
+  const { path, interface: name, member, signature = '', body = [] } = call;
+  const marked = toWire(signature, body, (type, value) => new Marked(type, value));
+  const isMarked = (object: object): boolean => object instanceof Marked;
+  const values = marked.map((value) =>
+    value instanceof Marked
+      ? { signature: value.signature, value: unwrap(value.value, isMarked) }
+      : unwrap(value, isMarked),
+  );
+  return { sender, path, interface: name, member, signature, body: values, interactive: false };
+}
+
+function replyOf(sent: SentReply): Reply {
+  if (!sent.ok) return failed(sent.errorName, sent.text);
+  try {
+    return done(plain(sent.signature, sent.body));
+  } catch {
+    return failed('org.freedesktop.DBus.Error.Failed');
+  }
+}
 
 class Marked {
   readonly signature: string;

@@ -15,12 +15,20 @@ export interface PrivateBus {
   close(): Promise<void>;
 }
 
+/** What the bus does not let everybody do. */
+export interface PrivateBusOptions {
+  /** A name that nobody may own. */
+  readonly forbidden?: string;
+  /** Policy files over a bus that, like the system's, lets nobody own or call anything by itself. */
+  readonly policies?: readonly string[];
+}
+
 /** Start a dbus-daemon with a configuration of its own in a temporary folder. */
-export async function startPrivateBus(): Promise<PrivateBus> {
+export async function startPrivateBus(options: PrivateBusOptions = {}): Promise<PrivateBus> {
   const folder = mkdtempSync(join(tmpdir(), 'dnskeeper-bus-'));
   const address = `unix:path=${join(folder, 'bus')}`;
   const config = join(folder, 'bus.conf');
-  writeFileSync(config, configuration(address));
+  writeFileSync(config, configuration(address, options));
   let daemon: ChildProcess | undefined;
   const bus: PrivateBus = {
     address,
@@ -65,17 +73,41 @@ export async function startPrivateBus(): Promise<PrivateBus> {
 }
 
 /** Everybody may do everything, as on a session bus; the type keeps it from wanting the system's limits. */
-const configuration = (address: string): string => `<!DOCTYPE busconfig PUBLIC
+const configuration = (
+  address: string,
+  { forbidden, policies }: PrivateBusOptions,
+): string => `<!DOCTYPE busconfig PUBLIC
  "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>session</type>
   <listen>${address}</listen>
   <auth>EXTERNAL</auth>
+  <!-- As session.conf has it: the default of 128 would hide bounds of our own. -->
+  <limit name="max_replies_per_connection">50000</limit>
   <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
+${policies === undefined ? openRules(forbidden) : CLOSED_RULES}
   </policy>
+${(policies ?? []).map((path) => `  <include>${path}</include>`).join('\n')}
 </busconfig>
 `;
+
+const openRules = (
+  forbidden: string | undefined,
+): string => `    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+${forbidden === undefined ? '' : `    <deny own="${forbidden}"/>`}`;
+
+/** What system.conf of dbus-daemon says. */
+const CLOSED_RULES = `    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>`;

@@ -1,0 +1,151 @@
+import { type Address, formatAddress } from '../core/address.ts';
+import type { Config } from '../core/config.ts';
+import type { PlanLink } from '../core/plan.ts';
+import type { PushedDomain, PushedLink, PushedServer } from '../core/pushed-links.ts';
+import { formatServer, type Server } from '../core/server.ts';
+import type { Knob } from '../core/snapshot.ts';
+import { isInForce, type Status } from '../core/status.ts';
+import type { KernelLink, KernelLinks } from '../system/kernel-links.ts';
+
+/** What readers of the stand-in are shown, whatever they ask over. */
+
+/** Where the views are taken from. */
+export interface ViewGround {
+  readonly status: () => Status;
+  readonly config: () => Pick<Config, 'dnsOverTls' | 'fallback'>;
+  readonly links: KernelLinks;
+  readonly pushed: { get(ifindex: number): PushedLink | undefined };
+  /** The machine's name as the kernel has it. */
+  readonly hostname: () => string;
+}
+
+/** A server as systemd-resolved shows it. */
+export interface ServerView {
+  /** 0 where it counts for the whole machine. */
+  readonly ifindex: number;
+  readonly address: Address;
+  /** 0 for the protocol's own port. */
+  readonly port: number;
+  /** Empty without one. */
+  readonly name: string;
+}
+
+/** A link, its settings in effect. */
+export interface LinkView {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly servers: readonly ServerView[];
+  readonly current: ServerView | undefined;
+  readonly domains: readonly PushedDomain[];
+  readonly defaultRoute: boolean;
+  readonly dnsOverTls: string;
+  readonly negativeTrustAnchors: readonly string[];
+}
+
+/** What counts for the whole machine. */
+export interface GlobalView {
+  readonly hostname: string;
+  readonly servers: readonly ServerView[];
+  readonly current: ServerView | undefined;
+  readonly fallback: readonly ServerView[];
+  readonly domains: readonly PushedDomain[];
+  readonly dnsOverTls: string;
+  /** Whether somebody answers on 127.0.0.53. */
+  readonly stub: boolean;
+  readonly resolvConfMode: 'stub' | 'uplink' | 'foreign';
+}
+
+/** Multicast DNS, LLMNR and DNSSEC are not spoken here, so nothing else is ever in effect. */
+export const NOT_SPOKEN = 'no';
+
+/** One link. */
+export function viewLink(ground: ViewGround, link: KernelLink): LinkView {
+  const status = ground.status();
+  const planned = plannedFor(status, link);
+  const settings = ground.pushed.get(link.ifindex)?.settings ?? {};
+  const servers =
+    settings.servers?.map((server) => pushedServer(server, link.ifindex)) ??
+    planned.flatMap((each) => each.servers.map(({ value }) => plannedServer(value, link.ifindex)));
+  const knob = settings.dnsOverTls ?? planned.find(({ dnsOverTls }) => dnsOverTls !== 'default')?.dnsOverTls;
+  return {
+    ifindex: link.ifindex,
+    name: link.name,
+    servers,
+    current: currentOf(servers, planned, status),
+    domains: settings.domains ?? planned.flatMap(domainsOf),
+    defaultRoute: settings.defaultRoute ?? planned.some(({ defaultRoute }) => defaultRoute),
+    dnsOverTls: effective(knob, ground),
+    negativeTrustAnchors: settings.negativeTrustAnchors ?? [],
+  };
+}
+
+/** The machine as a whole. */
+export function viewGlobal(ground: ViewGround): GlobalView {
+  const status = ground.status();
+  const planned = status.plan.links.filter(({ origin }) => origin.interface === undefined);
+  const servers = planned.flatMap((each) => each.servers.map(({ value }) => plannedServer(value, 0)));
+  return {
+    hostname: ground.hostname().split('.', 1)[0] ?? '',
+    servers,
+    current: currentOf(servers, planned, status),
+    fallback: ground.config().fallback.map((server) => plannedServer(server, 0)),
+    domains: planned.flatMap(domainsOf),
+    dnsOverTls: effective(undefined, ground),
+    stub: status.resolver.state === 'bound',
+    resolvConfMode: modeOf(status),
+  };
+}
+
+/** The address for people, with the link it lives on where it needs one. */
+export const describeServer = ({ address, port, name }: ServerView): string => {
+  const text = formatAddress(address);
+  const host = port !== 0 && address.family === 6 ? `[${text}]` : text;
+  return `${host}${port === 0 ? '' : `:${port}`}${name === '' ? '' : `#${name}`}`;
+};
+
+const plannedFor = (status: Status, link: KernelLink): readonly PlanLink[] =>
+  status.plan.links.filter(({ origin }) =>
+    origin.ifindex === undefined ? origin.interface === link.name : origin.ifindex === link.ifindex,
+  );
+
+const pushedServer = ({ address, port, name }: PushedServer, ifindex: number): ServerView => ({
+  ifindex,
+  address,
+  port,
+  name: name ?? '',
+});
+
+const plannedServer = ({ address, port, protocol, name }: Server, ifindex: number): ServerView => ({
+  ifindex,
+  address,
+  port: port === (protocol === 'tls' ? 853 : 53) ? 0 : port,
+  name: name ?? '',
+});
+
+const domainsOf = ({ searches, routing }: PlanLink): readonly PushedDomain[] => [
+  ...searches.map((domain) => ({ domain, routingOnly: false })),
+  ...routing.map((domain) => ({ domain, routingOnly: true })),
+];
+
+/** The first server that answers; before any was asked, the first. */
+function currentOf(
+  servers: readonly ServerView[],
+  planned: readonly PlanLink[],
+  status: Status,
+): ServerView | undefined {
+  const good = new Set(
+    status.resolver.servers
+      .filter(({ state }) => state === 'good')
+      .map((report) => `${report.link} ${report.server}`),
+  );
+  const values = planned.flatMap((link) => link.servers.map(({ value }) => ({ link, value })));
+  const answering = values.find(({ link, value }) => good.has(`${link.key} ${formatServer(value)}`));
+  const address = answering && formatAddress(answering.value.address);
+  return servers.find((server) => formatAddress(server.address) === address) ?? servers[0];
+}
+
+const effective = (knob: Knob | undefined, ground: ViewGround): string =>
+  knob === undefined || knob === 'default' ? ground.config().dnsOverTls : knob;
+
+const modeOf = ({ link, resolvConf }: Status): GlobalView['resolvConfMode'] =>
+  !isInForce(link.state) ? 'foreign' : resolvConf.mode === 'stub' ? 'stub' : 'uplink';

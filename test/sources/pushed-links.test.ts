@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest';
+import { parseAddress } from '../../src/core/address.ts';
+import type { SourceEvent } from '../../src/core/snapshot.ts';
+import { pushedLinks } from '../../src/sources/pushed-links.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { must } from '../support/sample-status.ts';
+
+const BY = { name: 'openvpn (pid 812, uid 0)', mirrored: false };
+const TUN = { ifindex: 7, interface: 'tun0', tunnel: true };
+const server = (text: string) => ({ address: must(parseAddress(text)), port: 0 });
+
+function listening() {
+  const source = pushedLinks(silentLog);
+  const events: SourceEvent[] = [];
+  const stop = new AbortController();
+  source.start((event) => events.push(event), stop.signal);
+  const told = () =>
+    events.flatMap((event) =>
+      event.kind === 'state'
+        ? [`${event.cause}: ${event.state.links.map((link) => link.servers).join(' ')}`]
+        : [],
+    );
+  return { source, told, stop };
+}
+
+test('it speaks on its own, then at every change, and says nothing twice', () => {
+  const { source, told } = listening();
+  source.set(TUN, { servers: [server('10.8.0.1')] }, BY);
+  source.set(TUN, { servers: [server('10.8.0.1')] }, BY);
+  source.set(TUN, { llmnr: 'no' }, BY);
+  source.revert(7, BY);
+  source.revert(7, BY);
+  expect(told()).toEqual([
+    'dnskeeperd started: ',
+    'openvpn (pid 812, uid 0) set DNS of tun0: 10.8.0.1',
+    'openvpn (pid 812, uid 0) set DNS of tun0: 10.8.0.1',
+    'openvpn (pid 812, uid 0) took back DNS of tun0: ',
+  ]);
+  expect(source.all()).toEqual([]);
+});
+
+test('settings go with their link, also when its number comes to another', () => {
+  const { source, told } = listening();
+  source.set(TUN, { servers: [server('10.8.0.1')] }, BY);
+  source.set({ ifindex: 8, interface: 'tun1', tunnel: true }, { servers: [server('10.9.0.1')] }, BY);
+  source.keepOnly([
+    { ifindex: 7, interface: 'tun0' },
+    { ifindex: 8, interface: 'eth9' },
+  ]);
+  expect(source.all().map((link) => link.interface)).toEqual(['tun0']);
+  expect(told().at(-1)).toBe('a link went away: 10.8.0.1');
+  source.set({ ifindex: 7, interface: 'tun5', tunnel: true }, { defaultRoute: true }, BY);
+  expect(source.get(7)?.settings, 'a new link does not inherit').toEqual({ defaultRoute: true });
+});
+
+test('what was taken back leaves nothing', () => {
+  const { source } = listening();
+  source.set(TUN, { servers: [server('10.8.0.1')] }, BY);
+  source.set(TUN, { servers: [] }, BY);
+  expect(source.get(7)).toBeUndefined();
+});
+
+test('nothing is told after the stop', async () => {
+  const { source, told, stop } = listening();
+  stop.abort();
+  source.set(TUN, { servers: [server('10.8.0.1')] }, BY);
+  await source.close();
+  source.revert(7, BY);
+  expect(told()).toEqual(['dnskeeperd started: ']);
+});
+
+test('there is a bound on links', () => {
+  const { source } = listening();
+  for (let ifindex = 1; ifindex <= 4096; ifindex++)
+    source.set({ ifindex, interface: `v${ifindex}`, tunnel: false }, { llmnr: 'no' }, BY);
+  expect(() => source.set({ ifindex: 5000, interface: 'v5000', tunnel: false }, { llmnr: 'no' }, BY)).toThrow(
+    RangeError,
+  );
+  source.set({ ifindex: 1, interface: 'v1', tunnel: false }, { llmnr: 'yes' }, BY);
+  expect(source.get(1)?.settings).toEqual({ llmnr: 'yes' });
+});
