@@ -1,0 +1,103 @@
+import { pushedFindings } from '../core/findings-pushed.ts';
+import { formatRecordedEvent } from '../core/recording.ts';
+import { renderResolvConf, renderStubConf, renderUpstreamConf } from '../core/resolv-conf.ts';
+import type { Finding } from '../core/status.ts';
+import { VERSION } from '../core/version.ts';
+import { startDaemon } from '../daemon.ts';
+import type { Daemon } from '../daemon-parts.ts';
+import type { Decision } from '../outputs/output.ts';
+import { type RenderedFiles, resolvConfFile } from '../outputs/resolv-conf-file.ts';
+import { hostSource } from '../sources/host.ts';
+import { networkManagerSource } from '../sources/networkmanager.ts';
+import type { Source } from '../sources/source.ts';
+import type { Bus } from '../system/bus.ts';
+import { systemClock } from '../system/clock.ts';
+import { ifindexOf } from '../system/ifindex.ts';
+import { openRecording } from '../system/recording-file.ts';
+import type { Ground } from './ground.ts';
+
+/**
+ * How long the files of an earlier run stay, and queries wait in its sockets or those of a socket unit, while the sources
+ * have not all spoken or name no server.
+ */
+const HOLD_FIRST_MS = 2000;
+
+/** Start the loop of learning, deciding and applying on real sources and outputs. */
+export async function startOn(ground: Ground): Promise<Daemon> {
+  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus, held } =
+    ground;
+  const record =
+    options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
+  held.defer(() => record?.close());
+  const existed = (await files.look(paths.resolvConf)) !== undefined;
+  return startDaemon(
+    {
+      sources: bus === undefined ? [] : liveSources(bus, ground),
+      files: (written) => resolvConfFile(paths, files, render, written),
+      link,
+      resolver: {
+        ...resolver,
+        async giveWay() {
+          await Promise.all([resolver.giveWay(), ground.standin.current?.giveWay()]);
+        },
+        query: (name, type, signal) => live.query(name, type, signal),
+        flush: (name) => live.cache.flush(name),
+        view: live.view,
+      },
+      configuration,
+      clock,
+      log: log.child('daemon'),
+      about: { version: VERSION, pid: process.pid, mode: paths.mode, root: paths.root },
+      findings: () => machineFindings(ground),
+      residentBytes: () => process.memoryUsage.rss(),
+      onEvent: (event) => record?.append(formatRecordedEvent(event, clock.now())),
+    },
+    (existed || sockets.waiting > 0) && bus !== undefined ? HOLD_FIRST_MS : 0,
+  );
+}
+
+function render({ plan, time, nameserver }: Decision): RenderedFiles {
+  const resolvConf =
+    nameserver === undefined ? renderResolvConf(plan, time) : renderStubConf(plan, time, nameserver);
+  return { resolvConf, upstreamConf: renderUpstreamConf(plan, time) };
+}
+
+function liveSources(bus: Bus, { hostName, configuration, log, resolve1 }: Ground): readonly Source[] {
+  const networkmanager = networkManagerSource(bus, {
+    ifindexOf,
+    log: log.child('networkmanager'),
+    clock: systemClock,
+  });
+  return [
+    hostSource(hostName),
+    ...(configuration.current.config.networkmanager ? [networkmanager] : []),
+    ...(resolve1 === undefined ? [] : [resolve1.pushed]),
+  ];
+}
+
+/** What is wrong with the machine itself, for the status. */
+function machineFindings({
+  labelProblem,
+  watches,
+  libc,
+  live,
+  standin,
+  resolve1,
+}: Ground): readonly Finding[] {
+  const problems = new Set([
+    labelProblem(),
+    live.problem,
+    standin.current?.problem,
+    ...watches.map((watch) => watch.problem),
+  ]);
+  const findings: Finding[] = [];
+  for (const text of problems) {
+    if (text !== undefined) findings.push({ severity: 'warning', id: 'machine', text });
+  }
+  if (libc === undefined) {
+    const text =
+      'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
+    findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
+  }
+  return [...findings, ...pushedFindings(resolve1?.pushed.all() ?? [])];
+}

@@ -1,0 +1,196 @@
+import { parseDomain } from '../core/domain.ts';
+import { DnskeeperError } from '../core/errors.ts';
+import { formatHost } from '../core/server.ts';
+import { type EtcResolvConf, etcResolvConf } from '../outputs/etc-resolv-conf.ts';
+import { type ResolverOutput, resolverOutput } from '../outputs/resolver-output.ts';
+import type { ListenAt } from '../resolver/listener.ts';
+import { type LiveResolver, openResolver } from '../resolver/open.ts';
+import { ConfigFiles } from '../sources/config-file.ts';
+import { followHostName, type HostName } from '../sources/host-name.ts';
+import { type PushedLinks, pushedLinks } from '../sources/pushed-links.ts';
+import { firstTime, type MovedClock, movedClock } from '../sources/replay.ts';
+import type { Standin } from '../standin/standin.ts';
+import type { Bus } from '../system/bus.ts';
+import type { ServiceBus } from '../system/bus-service.ts';
+import { type Clock, systemClock } from '../system/clock.ts';
+import { openBus } from '../system/dbus-next-bus.ts';
+import { type Files, openFiles } from '../system/files.ts';
+import { selinuxLabels } from '../system/labels.ts';
+import { type Libc, loadLibc } from '../system/libc.ts';
+import { NO_STORE, type SocketStore, socketStore } from '../system/listen-fds.ts';
+import { takeLock } from '../system/lock.ts';
+import type { Log } from '../system/log.ts';
+import { type LeveledLog, type LogLevel, openLog } from '../system/log-pino.ts';
+import { type ServiceNotifier, serviceNotifier } from '../system/notify.ts';
+import type { Paths } from '../system/paths.ts';
+import { runningWriters } from '../system/processes.ts';
+import { sweepAfterStorms } from '../system/sweep.ts';
+import type { Watch } from '../system/watch.ts';
+
+/** Options of the command line by their long names. */
+export type Options = Readonly<Record<string, string>>;
+
+/** Everything real that a daemon stands on; `held` closes it in reverse, also when a start fails half-way. */
+export interface Ground {
+  readonly paths: Paths;
+  readonly options: Options;
+  readonly configuration: ConfigFiles;
+  readonly log: LeveledLog;
+  readonly libc: Libc | undefined;
+  readonly notifier: ServiceNotifier;
+  /** Listening sockets of the process before us. */
+  readonly sockets: SocketStore;
+  readonly files: Files;
+  readonly clock: Clock;
+  /** Set while a recording is replayed at speed: the clock that the replay moves. */
+  readonly moved: MovedClock | undefined;
+  /** Absent while a recording stands in for it. */
+  readonly bus: Bus | undefined;
+  readonly hostName: HostName;
+  /** What is pushed over systemd-resolved's interface, and the connection it is served on; only on a live system. */
+  readonly resolve1: { readonly bus: ServiceBus; readonly pushed: PushedLinks } | undefined;
+  /** Who stands in for systemd-resolved, once it is there. */
+  readonly standin: { current: Standin | undefined };
+  readonly link: EtcResolvConf;
+  readonly live: LiveResolver;
+  readonly resolver: ResolverOutput;
+  readonly watches: Watch[];
+  readonly labelProblem: () => string | undefined;
+  readonly held: AsyncDisposableStack;
+}
+
+/** Build everything real that the daemon stands on; nothing is written outside our own folder yet. */
+export async function prepare(paths: Paths, options: Options, held: AsyncDisposableStack): Promise<Ground> {
+  const configuration = await ConfigFiles.open(paths, openFiles(undefined));
+  const log = openLog({ level: levelOf(options) ?? configuration.current.config.logLevel });
+  const libc = loadLibc((reason) => log.warn({}, reason));
+  const labels = selinuxLabels(paths.root, log);
+  const files = openFiles(libc, labels.relabel);
+  await files.makeFolder(paths.runtime, 0o755);
+  await refuseForeign(paths.runtime, files);
+  const lock = await takeLock(paths.lock, libc);
+  held.defer(() => lock.release());
+  const recording = options['replay'];
+  const moved =
+    recording !== undefined && !('paced' in options) ? movedClock(await firstTime(recording)) : undefined;
+  const clock = moved ?? systemClock;
+  const bus = recording === undefined ? openBus({ log: log.child('bus'), clock }) : undefined;
+  held.defer(() => bus?.close());
+  const resolve1 =
+    bus !== undefined && paths.mode === 'system' && paths.root === '' ? serving(log) : undefined;
+  held.defer(() => resolve1?.bus.close());
+  const link = etcResolvConf({
+    paths,
+    files,
+    clock,
+    log: log.child('link'),
+    takeover: () => configuration.current.config.takeover,
+    runningWriters: () => (paths.root === '' ? runningWriters('/proc') : Promise.resolve([])),
+  });
+  const labelProblem = (): string | undefined => labels.problem;
+  const settings = (): ConfigFiles['current']['config'] => configuration.current.config;
+  const notifier = serviceNotifier(process.env, libc, log);
+  const sockets =
+    libc === undefined
+      ? NO_STORE
+      : socketStore({ env: process.env, pid: process.pid, libc, notifier, log: log.child('sockets') });
+  const hostName = followHostName(bus);
+  const live = openResolver({
+    hostsFile: paths.hosts,
+    onRemembered: sweepAfterStorms(systemClock),
+    hostName: () => hostName.current,
+    clock: systemClock,
+    log: log.child('resolver'),
+    libc,
+    sockets,
+    settings,
+    threads: () => settings().threads,
+    isOwn: (host, port) => resolver.isOwn(host, port),
+  });
+  held.defer(() => live.close());
+  // Servers may have said something else of the name that is ours now.
+  const renamed = (): void => {
+    const name = parseDomain(hostName.current);
+    if (name.ok) live.cache.flush(name.value);
+  };
+  held.defer(hostName.onChange(renamed));
+  const resolver: ResolverOutput = resolverOutput({
+    resolver: live.resolver,
+    reception: live.reception,
+    places: () => placesToListen(paths, options, settings()),
+    sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
+    listen: (at) => live.listen(at),
+    expectQuestions: () => live.expectQuestions(),
+    sockets,
+    clock: systemClock,
+    log: log.child('resolver'),
+  });
+  return {
+    live,
+    resolver,
+    paths,
+    options,
+    configuration,
+    log,
+    libc,
+    notifier,
+    sockets,
+    files,
+    clock,
+    moved,
+    bus,
+    hostName,
+    resolve1,
+    standin: { current: undefined },
+    link,
+    watches: [],
+    labelProblem,
+    held,
+  };
+}
+
+/** The log level of the command line, which goes before that of the configuration. */
+export function levelOf(options: Options): LogLevel | undefined {
+  return options['log-level'] as LogLevel | undefined; // the command table lists exactly these words
+}
+
+/** A connection of its own: what is called by systemd-resolved's name on another must not come back to us. */
+function serving(log: Log): { readonly bus: ServiceBus; readonly pushed: PushedLinks } {
+  return {
+    bus: openBus({ log: log.child('resolve1-bus'), clock: systemClock }),
+    pushed: pushedLinks(log.child('pushed-links')),
+  };
+}
+
+/** Whoever can write into our folder can replace the files and the socket in it. */
+async function refuseForeign(folder: string, files: Files): Promise<void> {
+  const facts = await files.look(folder);
+  const own = facts?.uid === 0 || facts?.uid === process.geteuid?.();
+  if (facts?.kind === 'folder' && own && (facts.mode & 0o022) === 0) return;
+  const got =
+    facts?.kind === 'folder' ? `uid ${facts.uid} and mode 0${facts.mode.toString(8)}` : 'something else';
+  throw new DnskeeperError(
+    'IO',
+    `Wanted ${folder} to be a folder that nobody else can write into, got ${got}; remove it, or choose another place.`,
+  );
+}
+
+/** Where the resolver listens: its standard places, or what the configuration says instead. */
+function placesToListen(
+  { mode, root }: Paths,
+  options: Options,
+  { listen }: ConfigFiles['current']['config'],
+): { readonly at: readonly ListenAt[]; readonly whyNone: string } {
+  const at = (host: string, port: number, service: ListenAt['service']): ListenAt => ({
+    host,
+    port,
+    service,
+  });
+  if (listen.length > 0)
+    return { at: listen.map((one) => at(formatHost(one), one.port, 'full')), whyNone: '' };
+  const none = (whyNone: string) => ({ at: [], whyNone });
+  if ('replay' in options) return none('A recording is replayed, so the resolver does not listen.');
+  if (mode === 'user') return { at: [at('127.0.0.53', 5300, 'full')], whyNone: '' };
+  if (root !== '') return none('Below a root folder the resolver listens only where resolver.listen says.');
+  return { at: [at('127.0.0.53', 53, 'full'), at('127.0.0.54', 53, 'proxy')], whyNone: '' };
+}

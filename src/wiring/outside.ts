@@ -1,0 +1,99 @@
+import { dirname } from 'node:path';
+import { beyondFile } from '../core/file-mode.ts';
+import type { ResolvedPresence } from '../core/takeover.ts';
+import type { Daemon } from '../daemon-parts.ts';
+import type { LiveResolver } from '../resolver/open.ts';
+import { followResolved, resolvedHasServers } from '../sources/resolved-presence.ts';
+import { onResume } from '../sources/sleep.ts';
+import { followSignals } from '../standin/signals.ts';
+import { systemClock } from '../system/clock.ts';
+import type { Log } from '../system/log.ts';
+import { watchMemoryPressure } from '../system/memory-pressure.ts';
+import { sweep } from '../system/sweep.ts';
+import { watchFile, watchFolders } from '../system/watch.ts';
+import { type Ground, levelOf } from './ground.ts';
+
+/** How long a systemd-resolved that starts may take to learn servers before /etc/resolv.conf is its. */
+const RESOLVED_READY_MS = 500;
+
+/** Everything outside that makes us look again: the files, the configuration, systemd-resolved, waking up, SIGHUP. */
+export function followOutside(
+  {
+    paths,
+    options,
+    configuration,
+    log,
+    libc,
+    bus,
+    resolve1,
+    standin,
+    link,
+    live,
+    resolver,
+    watches,
+    held,
+  }: Ground,
+  daemon: Daemon,
+): void {
+  const reload = async (cause: string): Promise<void> => {
+    await daemon.reloadFor(cause);
+    log.setLevel(levelOf(options) ?? configuration.current.config.logLevel);
+  };
+  const hangUp = (): void => void reload('SIGHUP');
+  process.on('SIGHUP', hangUp);
+  const stopSignals = followSignals({
+    status: () => daemon.status(),
+    statistics: () => live.view.statistics(),
+    flush: () => void live.cache.flush(),
+    log: log.child('signals'),
+  });
+  const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
+  watches.push(
+    watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
+    watchFile(paths.resolvConf, () => void daemon.checkFile(), log),
+    watchFolders(folders, () => void reload('the configuration changed'), log),
+    watchMemoryPressure({ env: process.env, libc, clock: systemClock, log }, () => relieve(live, log)),
+  );
+  const replaying = 'replay' in options;
+  let resolved: ResolvedPresence = 'unknown';
+  held.defer(
+    followResolved(
+      bus,
+      paths.root,
+      replaying,
+      async (presence) => {
+        const started = presence === 'running' && resolved === 'absent';
+        resolved = presence;
+        const settled = resolver.resolved(presence);
+        void standin.current?.resolved(presence);
+        // Our file names real servers meanwhile.
+        if (started) await resolvedHasServers(paths.root, log, RESOLVED_READY_MS);
+        // By a plain file, names of one network would be asked of the servers of another.
+        const { plan } = daemon.status();
+        if (presence === 'absent' && beyondFile(plan, configuration.current.config).length > 0) await settled;
+        if (presence === resolved) void link.resolved(presence);
+      },
+      (owner) => owner === resolve1?.bus.uniqueName,
+    ),
+  );
+  const woke = (): void => {
+    live.resolver.forgive();
+    daemon.recheck('the machine woke up');
+  };
+  if (bus !== undefined) held.defer(onResume(bus, woke));
+  held.defer(async () => {
+    process.off('SIGHUP', hangUp);
+    stopSignals();
+    await Promise.all(watches.map((watch) => watch.close()));
+  });
+}
+
+/** Others need the machine's memory more than remembered names do. */
+function relieve({ cache }: LiveResolver, log: Log): void {
+  const before = cache.statistics().entries;
+  cache.relieve();
+  sweep();
+  const { entries } = cache.statistics();
+  if (entries < before)
+    log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');
+}
