@@ -181,18 +181,21 @@ export type ConfigValue<K extends (typeof CONFIG_KEYS)[number]['key']> = Extract
   { ok: true }
 >['value'];
 
-function oneOf<const T extends readonly string[]>(...words: T): (value: unknown) => Parsed<T[number]> {
+/** One of the words. */
+export function oneOf<const T extends readonly string[]>(...words: T): (value: unknown) => Parsed<T[number]> {
   return (value) => {
     const word = words.find((w) => w === value);
     return word === undefined ? refused(`none of ${words.map((w) => `"${w}"`).join(', ')}`) : parsed(word);
   };
 }
 
-function parseFlag(value: unknown): Parsed<boolean> {
+/** True or false. */
+export function parseFlag(value: unknown): Parsed<boolean> {
   return typeof value === 'boolean' ? parsed(value) : refused('neither true nor false');
 }
 
-function listOf<T>(
+/** A list of at most so many texts, each parsed. */
+export function listOf<T>(
   parse: (text: string) => Parsed<T>,
   most: number,
 ): (value: unknown) => Parsed<readonly T[]> {
@@ -220,7 +223,8 @@ function parseThreads(value: unknown): Parsed<number> {
 /** More than this only wait for each other at the socket. */
 const MOST_THREADS = 8;
 
-function parseSearch(text: string): Parsed<SearchEntry> {
+/** A search domain, or with `~` before it a domain that is routed alone. */
+export function parseSearch(text: string): Parsed<SearchEntry> {
   const routingOnly = text.startsWith('~');
   const name = routingOnly ? text.slice(1) : text;
   const domain = parseDomain(name === '' && routingOnly ? '.' : name);
@@ -234,7 +238,8 @@ function parseDuration(value: unknown): Parsed<number> {
   return ms <= 60_000 ? parsed(ms) : refused('more than 60 seconds');
 }
 
-function parsePriority(value: unknown): Parsed<number> {
+/** A priority as NetworkManager has them: any 32-bit number but 0. */
+export function parsePriority(value: unknown): Parsed<number> {
   const number = typeof value === 'bigint' ? Number(value) : value;
   if (
     typeof number !== 'number' ||

@@ -1,4 +1,6 @@
 import { CONFIG_KEYS, type ConfigKey, type ConfigValue } from './config-keys.ts';
+import type { Profile } from './profile-keys.ts';
+import { readProfile } from './read-profile.ts';
 import type { ConfigProblem } from './status.ts';
 import { ascii, compareText, editDistance } from './text.ts';
 
@@ -24,6 +26,8 @@ export interface Config {
   readonly fallback: ConfigValue<'dns.fallback'>;
   readonly networkmanager: ConfigValue<'networkmanager.enabled'>;
   readonly logLevel: ConfigValue<'log.level'>;
+  /** Rules per network, in the order in which they are tried. */
+  readonly profiles: readonly Profile[];
 }
 
 /** One configuration file, its TOML already read into plain values. */
@@ -53,6 +57,7 @@ export const DEFAULT_CONFIG: Config = {
   fallback: [],
   networkmanager: true,
   logLevel: 'info',
+  profiles: [],
 };
 
 const FIELD: Readonly<Record<string, keyof Config>> = {
@@ -83,8 +88,11 @@ export function readConfig(documents: readonly ConfigDocument[]): {
 } {
   const values: Partial<Record<keyof Config, unknown>> = {};
   const problems: ConfigProblem[] = [];
+  const profiles = new Map<string, Profile>();
   for (const document of documents) {
+    readProfiles(document, profiles, problems);
     for (const [key, value] of flatten(document.values)) {
+      if (key === 'profile') continue;
       const known: ConfigKey | undefined = CONFIG_KEYS.find((entry) => entry.key === key);
       const result = known?.parse(value);
       const field = FIELD[key];
@@ -95,7 +103,58 @@ export function readConfig(documents: readonly ConfigDocument[]): {
         );
     }
   }
-  return { config: { ...DEFAULT_CONFIG, ...values } as Config, problems: problems.slice(0, 64) };
+  const config = { ...DEFAULT_CONFIG, ...values, profiles: [...profiles.values()] } as Config;
+  return { config, problems: problems.slice(0, 64) };
+}
+
+/** More than this nobody writes by hand. */
+const MOST_PROFILES = 64;
+
+function readProfiles(
+  document: ConfigDocument,
+  profiles: Map<string, Profile>,
+  problems: ConfigProblem[],
+): void {
+  const tables = document.values['profile'] ?? [];
+  const { file } = document;
+  if (!Array.isArray(tables) || !tables.every(isTable) || tables.length > MOST_PROFILES) {
+    const got = Array.isArray(tables) ? `${tables.length} entries` : describe(tables);
+    const line = lineOf(document.text, 'profile');
+    const wanted = `at most ${MOST_PROFILES} tables, each [[profile]]`;
+    problems.push({ file, ...(line === undefined ? {} : { line }), key: 'profile', wanted, got });
+    return;
+  }
+  for (const [index, table] of tables.entries()) {
+    const { profile, problems: wrong } = readProfile(table);
+    if (profile !== undefined) profiles.set(profile.name, profile);
+    for (const { key, value, wanted, reason } of wrong) {
+      const line = lineInProfile(document.text, index, key);
+      const name = ascii(`profile[${index + 1}].${key}`, 60);
+      const got =
+        reason === undefined ? 'an unknown key' : `${describe(value)}${reason === '' ? '' : ` (${reason})`}`;
+      problems.push({ file, ...(line === undefined ? {} : { line }), key: name, wanted, got });
+    }
+  }
+}
+
+/** The line of a key in one of several `[[profile]]` tables, or of the table where the key stands nowhere by itself. */
+function lineInProfile(text: string, index: number, key: string): number | undefined {
+  let table = -1;
+  let start: number | undefined;
+  let below = '';
+  for (const [number, line] of text.split('\n').entries()) {
+    const header = /^\s*\[+\s*([^\]]*?)\s*\]/.exec(line)?.[1];
+    if (header === 'profile') {
+      table++;
+      below = '';
+      if (table === index) start = number + 1;
+    } else if (header?.startsWith('profile.')) below = `${header.slice('profile.'.length)}.`;
+    else if (header !== undefined) below = '\0';
+    const name = /^\s*([A-Za-z0-9_.-]+|"[^"]*")\s*=/.exec(line)?.[1]?.replaceAll('"', '');
+    if (table !== index || name === undefined) continue;
+    if (`${below}${name}` === key || key.startsWith(`${below}${name}.`)) return number + 1;
+  }
+  return start;
 }
 
 function problemOf(

@@ -50,7 +50,9 @@ function orderReason(entry: Entry, best: BestMetrics): string {
     : rank === 1 && entry.origin.interface !== undefined
       ? ', the best default route'
       : '';
-  return `Priority ${entry.origin.priority}${why}, ${from}.`;
+  const { profile } = entry.origin;
+  const by = profile === undefined ? '' : `, with profile "${profile}"`;
+  return `Priority ${entry.origin.priority}${why}, ${from}${by}.`;
 }
 
 type BestMetrics = Readonly<Record<4 | 6, number>>;

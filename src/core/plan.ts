@@ -1,4 +1,5 @@
 import type { Domain } from './domain.ts';
+import type { ProfileUse } from './profiles.ts';
 import type { ResolvOption } from './resolv-option.ts';
 import type { Server } from './server.ts';
 import type { Connection, Connectivity, Protocols, SourceName } from './snapshot.ts';
@@ -11,6 +12,8 @@ export interface Origin {
   readonly connection?: Connection;
   readonly vpn: boolean;
   readonly priority: number;
+  /** Name of the profile of the configuration that changed it. */
+  readonly profile?: string;
 }
 
 /** A value that was chosen, where it came from and the reason in one sentence. */
@@ -75,4 +78,6 @@ export interface Plan {
   readonly routes: readonly NameRoute[];
   /** What the plain file cannot express, one sentence each; empty when resolv.conf(5) says it all. */
   readonly inexpressible: readonly string[];
+  /** What became of each profile of the configuration, in its order. */
+  readonly profiles: readonly ProfileUse[];
 }

@@ -4,6 +4,7 @@ import { configurationEntry, type Entry, fallbackEntry, globalEntry, readEntries
 import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
 import { planLinks } from './plan-links.ts';
+import { applyProfiles } from './profiles.ts';
 import { withPushed } from './pushed-links.ts';
 import { formatOption, type ResolvOption } from './resolv-option.ts';
 import { claimRoutes } from './routes.ts';
@@ -22,13 +23,14 @@ const MAX_LEFT_OUT = 64;
 /**
  * The decision: from what the sources say and the configuration to what is written and routed.
  * NetworkManager's rules where it has them (facts: networkmanager.md 1.4 to 1.10), better where its users are hurt.
- * Pure: the same input in any order gives the same plan.
+ * `profileByHand` is the one that somebody chose. Pure: the same input in any order gives the same plan.
  */
-export function makePlan(snapshot: Snapshot, config: Config): Plan {
+export function makePlan(snapshot: Snapshot, config: Config, profileByHand?: string): Plan {
   const reading = readEntries(withPushed(snapshot));
   const dropped = [...reading.dropped];
+  const { entries, uses } = applyProfiles(reading.entries, config.profiles, profileByHand, dropped);
   const global = globalInForce(snapshot.networkmanager?.global, dropped);
-  const pool = withGlobalServers(reading.entries, global, config, dropped);
+  const pool = withGlobalServers(entries, global, config, dropped);
   const sorted = sortEntries(pool);
   const { inForce, unused } = chooseInForce(sorted, config);
   const chosen = [...inForce, ...fallbackIfNeeded(inForce, config)];
@@ -52,6 +54,7 @@ export function makePlan(snapshot: Snapshot, config: Config): Plan {
     links: planLinks(sorted, routes, unused),
     routes,
     inexpressible: inexpressible(sorted, upstream, routes),
+    profiles: uses,
   };
 }
 

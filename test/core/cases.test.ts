@@ -83,6 +83,9 @@ function describePlan(plan: Plan): string {
       (r) => `route ${r.kind} ${r.domain} to ${r.link}${r.exclusive ? ' alone' : ''}: ${r.reason}`,
     ),
     ...plan.inexpressible.map((text) => `not in a plain file: ${text}`),
+    ...plan.profiles.map(
+      (p) => `profile ${p.name} for ${p.links.length === 0 ? 'no link' : p.links.join(', ')}: ${p.reason}`,
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -54,6 +54,23 @@ describe('the configuration', () => {
     ['nonsense = 1', 1, 'nonsense', /a known key/, 'an unknown key'],
     ['[nonsense]\nx = 1', 1, 'nonsense', /a known key/, 'an unknown key'],
     ['[dns]\nsearch = ["a b"]', 2, 'dns.search', /list of domains/, /entry 1: a byte/],
+    ['[[profile]]\nservers = ["1.2.3.4"]', 1, 'profile[1].name', /a profile with a name/, /nothing/],
+    ['[[profile]]\nname = "a"', 2, 'profile[1].name', /changes something/, /"a"/],
+    ['profile = "a"', 1, 'profile', /each \[\[profile\]\]/, /"a"/],
+    [
+      '[[profile]]\nname = "a"\nnever-use = true\n[profile.when]\nsid = "x"\n',
+      5,
+      'profile[1].when.sid',
+      /when\.ssid/,
+      'an unknown key',
+    ],
+    [
+      '[[profile]]\nname = "a"\nnever-use = true\nwhen = { vpn = "yes" }\n',
+      4,
+      'profile[1].when.vpn',
+      /true \| false/,
+      /"yes"/,
+    ],
   ])(
     '%j is reported with its line, key, what was wanted and what was got',
     (text, line, key, wanted, got) => {

@@ -12,6 +12,7 @@ export const EMPTY_PLAN: Plan = {
   links: [],
   routes: [],
   inexpressible: [],
+  profiles: [],
 };
 
 /** A decision for tests that care about `cause` and `time` only; `render` of a test makes text of the cause. */

@@ -218,6 +218,7 @@ export const sampleStatus: Status = {
       },
     ],
     inexpressible: ['Names under corp.example should go to tun0 alone.'],
+    profiles: [],
   },
   files: [
     { path: '/run/dnskeeper/resolv.conf', state: 'written', bytes: 412 },

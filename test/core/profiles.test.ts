@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/core/config.ts';
+import type { Plan } from '../../src/core/plan.ts';
+import { makePlan } from '../../src/core/policy.ts';
+import { formatServer } from '../../src/core/server.ts';
+import type { LinkDns } from '../../src/core/snapshot.ts';
+import { readToml } from '../../src/system/toml.ts';
+import { link } from '../support/links.ts';
+
+const WIFI = link({ interface: 'wlan0', servers: ['192.0.2.1'], ssid: 'Café', gateway: '192.0.2.254' });
+const VPN = link({ interface: 'tun0', vpn: true, priority: 50, servers: ['10.9.0.1'], defaultRoute: false });
+
+function planOf(toml: string, links: readonly LinkDns[], byHand?: string): Plan {
+  const read = readToml(toml);
+  if (!('values' in read)) throw new Error(read.problem.message);
+  const { config, problems } = readConfig([{ file: 'config.toml', text: toml, values: read.values }]);
+  expect(problems).toEqual([]);
+  return makePlan({ networkmanager: { links } }, config, byHand);
+}
+
+const serversOf = (plan: Plan): readonly string[] => plan.upstream.map(({ value }) => formatServer(value));
+
+const TWO = `
+[[profile]]
+name = "café"
+when.ssid = "Café"
+servers = ["192.0.2.53"]
+[[profile]]
+name = "safe"
+when.ssid = "Elsewhere"
+servers = ["198.51.100.53"]
+`;
+
+describe('profiles', () => {
+  it('the first that fits a link holds for it, and others for other links', () => {
+    const plan = planOf(`${TWO}[[profile]]\nname = "rest"\npriority = 20\n`, [WIFI, VPN]);
+    expect(plan.profiles).toEqual([
+      { name: 'café', links: ['wlan0'], reason: 'when.ssid = "Café" fits.' },
+      { name: 'safe', links: [], reason: 'No link fulfils when.ssid = "Elsewhere".' },
+      { name: 'rest', links: ['tun0'], reason: 'It has no condition.' },
+    ]);
+    expect(plan.links.map(({ key, origin }) => [key, origin.profile])).toEqual([
+      ['tun0', 'rest'],
+      ['wlan0', 'café'],
+    ]);
+  });
+
+  it('one chosen by hand comes first, on the links with the default route where its conditions fit none', () => {
+    const plan = planOf(TWO, [WIFI, VPN], 'safe');
+    expect(serversOf(plan)).toEqual(['10.9.0.1', '198.51.100.53']);
+    expect(plan.profiles).toMatchObject([
+      { name: 'café', links: [], reason: 'wlan0 has profile "safe", which comes first.' },
+      { name: 'safe', links: ['wlan0'], reason: 'It was chosen by hand.' },
+    ]);
+  });
+
+  it('one chosen by hand that is not there any more changes nothing', () => {
+    expect(planOf(TWO, [WIFI], 'gone')).toEqual(planOf(TWO, [WIFI]));
+  });
+
+  it('a later file replaces a profile of the same name in its place', () => {
+    const document = (file: string, servers: readonly string[]) => ({
+      file,
+      text: '',
+      values: { profile: [{ name: 'a', servers }] },
+    });
+    const { config } = readConfig([document('1', ['192.0.2.1']), document('2', ['192.0.2.2'])]);
+    expect(config.profiles.map(({ servers }) => servers?.map(formatServer))).toEqual([['192.0.2.2']]);
+  });
+
+  it('what is wrong in the second is told with its line', () => {
+    const text = '[[profile]]\nname = "a"\npriority = 1\n\n[[profile]]\nname = "b"\nservers = ["x"]\n';
+    const read = readToml(text);
+    const values = 'values' in read ? read.values : {};
+    expect(readConfig([{ file: 'f', text, values }]).problems).toEqual([
+      {
+        file: 'f',
+        line: 7,
+        key: 'profile[2].servers',
+        wanted: 'list of servers',
+        got: '["x"] (entry 1: no IP address)',
+      },
+    ]);
+  });
+
+  it.each([
+    ['when.gateway = "192.0.2.*"', true],
+    ['when.gateway = "192.0.3.*"', false],
+    ['when.connection = "Home"', true],
+    ['when.connection = "00000000-*"', true],
+    ['when.type = "ethernet"', true],
+    ['when.type = "802-3-ethernet"', true],
+    ['when.type = "wifi"', false],
+    ['when.vpn = false', true],
+    ['when.default-route = false', false],
+    ['when.connectivity = ["portal", "full"]', true],
+    ['when = { ssid = "Caf?", interface = "eth*" }', false],
+  ])('%s: fits %j', (condition, fits) => {
+    const plan = planOf(`[[profile]]\nname = "x"\n${condition}\nservers = ["198.51.100.1"]\n`, [WIFI]);
+    expect(serversOf(plan)).toEqual([fits ? '198.51.100.1' : '192.0.2.1']);
+  });
+});
