@@ -5,6 +5,7 @@ import {
   fchmodSync,
   fchownSync,
   fsync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -71,6 +72,11 @@ export interface Files {
   overwrite(path: string, bytes: Uint8Array, durable?: boolean): Promise<void>;
   /** Put a symbolic link in the place of whatever file or link is there. */
   replaceWithLink(path: string, target: string): Promise<void>;
+  /**
+   * Give the file `existing` a further name (a hard link), in the place of whatever file or link is there. Both have to be
+   * on one mount. The file keeps its SELinux label, which is that of its first name.
+   */
+  replaceWithName(path: string, existing: string): Promise<void>;
   /** Make a folder with its parents; an existing one keeps its mode. */
   makeFolder(path: string, mode: number): Promise<void>;
   /** Remove a file or link; false when nothing was there. */
@@ -121,6 +127,11 @@ export function openFiles(libc: Libc | undefined, relabel: Relabel = async () =>
       await wanting(`flush ${dirname(path)}`, () => flushFolder(dirname(path)));
       await relabel(path);
     },
+    replaceWithName: (path, existing) =>
+      wanting(`make ${path} a name of ${existing}`, async () => {
+        await renameOver(path, (temporary) => linkSync(existing, temporary));
+        rmSync(temporaryNameOf(path), { force: true }); // rename(2) leaves it where both are one file already
+      }),
     makeFolder: (path, mode) => wanting(`make the folder ${path}`, () => makeFolder(path, mode)),
     remove: (path) => wanting(`remove ${path}`, () => remove(path)),
   };
@@ -137,6 +148,8 @@ const REMEDY: Readonly<Record<string, string>> = {
   ENOENT: 'make the folder it lies in',
   ENOTDIR: 'something on the way to it is no folder: remove that',
   EISDIR: 'a folder is in its place: remove it',
+  EXDEV:
+    'both have to lie on one mount: look at the unit (ReadWritePaths=, RuntimeDirectory=) and its drop-ins',
 };
 
 async function wanting<T>(what: string, act: () => Promise<T>): Promise<T> {

@@ -117,6 +117,35 @@ export function filesContract(name: string, files: Files): void {
       expect(readdirSync(folder)).toEqual(['file']);
     });
 
+    it('gives a file a further name, in the place of whatever is there, and leaves nothing beside it', async () => {
+      const folder = temporaryFolder();
+      const [one, two] = [join(folder, 'one'), join(folder, 'two')];
+      writeFileSync(one, text);
+      writeFileSync(join(folder, 'victim'), 'not to be touched');
+      symlinkSync('victim', two);
+      writeFileSync(join(folder, '.two.dnskeeper'), 'left by a killed run');
+      for (let round = 0; round < 2; round++) {
+        await files.replaceWithName(two, one);
+        expect(lstatSync(two).ino).toBe(lstatSync(one).ino);
+        expect(readdirSync(folder)).toEqual(['one', 'two', 'victim']);
+      }
+      expect((await files.look(two))?.version).toBe((await files.look(one))?.version);
+      expect(readFileSync(join(folder, 'victim'), 'utf8')).toBe('not to be touched');
+    });
+
+    it('gives no name to a file that is not there, and none in the place of a folder', async () => {
+      const folder = temporaryFolder('sub');
+      writeFileSync(join(folder, 'one'), text);
+      const missing = files.replaceWithName(join(folder, 'one'), join(folder, 'missing'));
+      await expect(missing).rejects.toMatchObject({ code: 'IO', cause: { code: 'ENOENT' } });
+      await expect(files.replaceWithName(join(folder, 'sub'), join(folder, 'one'))).rejects.toMatchObject({
+        code: 'IO',
+        cause: { code: 'EISDIR' },
+      });
+      expect(readdirSync(folder)).toEqual(['one', 'sub']);
+      expect(readFileSync(join(folder, 'one'))).toEqual(text);
+    });
+
     it('makes folders with their parents whatever the umask, and lets an existing one be', async () => {
       const folder = temporaryFolder();
       mkdirSync(join(folder, 'old'), { mode: 0o700 });

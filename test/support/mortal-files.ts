@@ -35,6 +35,7 @@ export function mortalFiles(real: Files, fatal: number, death: Death): Files & {
     replace: (path, bytes, options) => change(path, () => real.replace(path, bytes, options)),
     overwrite: (path, bytes, durable) => change(path, () => real.overwrite(path, bytes, durable)),
     replaceWithLink: (path, target) => change(path, () => real.replaceWithLink(path, target)),
+    replaceWithName: (path, existing) => change(path, () => real.replaceWithName(path, existing)),
     makeFolder: (path, mode) => change(path, () => real.makeFolder(path, mode)),
     remove: (path) => change(path, () => real.remove(path)),
     get dead() {

@@ -22,6 +22,10 @@ export function refusingFiles(real: Files, path: string, code: string): Files {
       refuse(at);
       await real.replaceWithLink(at, target);
     },
+    async replaceWithName(at, existing) {
+      refuse(at);
+      await real.replaceWithName(at, existing);
+    },
     async remove(at) {
       refuse(at);
       return real.remove(at);
