@@ -25,6 +25,10 @@ const packages = [
   'network-manager',
   'network-manager-openvpn',
   'openvpn',
+  'openvpn-systemd-resolved',
+  'openconnect',
+  'vpnc-scripts',
+  'ocserv',
   'wireguard-tools',
   'wireguard-go',
   'isc-dhcp-client',
@@ -45,6 +49,8 @@ const masked = [
   'fstrim.timer',
   'console-getty.service',
   'ldconfig.service',
+  'ocserv.service',
+  'ocserv.socket',
 ];
 
 /**
