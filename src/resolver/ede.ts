@@ -16,6 +16,13 @@ export const EDE = {
 /** A server that would ask us again what we ask it. */
 export class CircleError extends DnskeeperError {}
 
+/** A bound of our own was reached before anything was sent: it tells nothing of the server, and passes by itself. */
+export class NoRoomError extends DnskeeperError {
+  constructor(message: string) {
+    super('IO', message);
+  }
+}
+
 /**
  * What a client is told about servers that could not be asked: the reason at the bottom of the chain, because "no server
  * could be asked" says nothing that anybody could act on.
@@ -26,6 +33,7 @@ export function extendedErrorOf(error: unknown): { readonly code: number; readon
   if (reason === undefined) return { code: EDE.other, text: messageOf(error) };
   const text = reason.message;
   if (reason instanceof CircleError) return { code: EDE.other, text };
+  if (reason instanceof NoRoomError) return { code: EDE.notReady, text };
   const talked = reason instanceof EncryptionError || reason.code === 'PROTOCOL';
   return { code: talked ? EDE.networkError : EDE.noReachableAuthority, text };
 }

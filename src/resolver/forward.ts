@@ -182,7 +182,7 @@ function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopS
       .ask(
         link.key,
         link.servers,
-        (server, given) => upstream.ask(server, link, query, given),
+        (server, given, again) => upstream.ask(server, link, query, given, again),
         signal,
         enough,
       )

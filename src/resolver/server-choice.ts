@@ -3,6 +3,7 @@ import { formatServer, type Server } from '../core/server.ts';
 import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { Deadlines } from './deadlines.ts';
+import { NoRoomError } from './ede.ts';
 import { EncryptionError } from './encryption.ts';
 import type { ResponseFacts } from './message-read.ts';
 import { ServerHealth } from './server-health.ts';
@@ -12,8 +13,11 @@ import { RCODE } from './wire.ts';
 /** How the servers of one link are chosen: in the order given, or by how quickly they answered lately. */
 export type ChoicePolicy = 'strict' | 'fastest';
 
-/** Ask one server once; rejects when it does not answer in its own time. */
-export type Attempt = (server: Server, signal: StopSignal) => Promise<ResponseFacts>;
+/**
+ * Ask one server once; rejects when it does not answer in its own time, and with a NoRoomError when it was not asked at
+ * all. `again` tells that the query is on its way already, so that this copy is the first to go without.
+ */
+export type Attempt = (server: Server, signal: StopSignal, again: boolean) => Promise<ResponseFacts>;
 
 /** An answer and who gave it. */
 export interface Chosen {
@@ -154,6 +158,9 @@ class Race {
   #refusal: Chosen | undefined;
   #failure: unknown;
   #cancelNext: () => void = nothing;
+  /** Whose time runs now, and how long it is. */
+  #current: Entry | undefined;
+  #pauseMs = 0;
 
   readonly #deadlines: Deadlines;
 
@@ -199,13 +206,12 @@ class Race {
       const round = Math.floor(this.#launched / this.#order.length);
       const entry = this.#order[this.#launched++ % this.#order.length];
       if (entry === undefined || this.#out.has(entry)) continue;
-      this.#cancelNext = this.#clock.after(
-        Math.min(entry.health.patienceMs * 2 ** round, LONGEST_PAUSE_MS),
-        () => {
-          entry.health.late(this.#clock.elapsed());
-          this.#next();
-        },
-      );
+      this.#current = entry;
+      this.#pauseMs = Math.min(entry.health.patienceMs * 2 ** round, LONGEST_PAUSE_MS);
+      this.#cancelNext = this.#clock.after(this.#pauseMs, () => {
+        entry.health.late(this.#clock.elapsed());
+        this.#next();
+      });
       this.#launch(entry);
       return;
     }
@@ -214,9 +220,10 @@ class Race {
 
   #launch(entry: Entry): void {
     const started = this.#clock.elapsed();
+    const again = this.#open > 0;
     this.#open++;
     entry.health.asked();
-    this.#attempt(entry.server, this.#signal).then(
+    this.#attempt(entry.server, this.#signal, again).then(
       (response) => this.#heard(entry, response, started),
       (error: unknown) => this.#lost(entry, error),
     );
@@ -244,10 +251,21 @@ class Race {
     this.#open--;
     if (this.#signal.aborted) return;
     this.#failure = error;
+    if (error instanceof NoRoomError) {
+      this.#waitForRoom(entry);
+      return;
+    }
     entry.health.failed(this.#clock.elapsed(), error, this.#clock.now());
     // Silence is no word of the server: a later copy of the question may still be answered, if there is nothing to tell.
     if (!isSilence(error) || this.#refusal !== undefined) this.#drop(entry);
     else if (!this.#done && this.#open === 0) this.#next();
+  }
+
+  /** Nobody was asked, so nobody is late; copies on their way may still be answered, and the next try comes in its time. */
+  #waitForRoom(entry: Entry): void {
+    if (this.#done || this.#current !== entry) return;
+    this.#cancelNext();
+    this.#cancelNext = this.#clock.after(this.#pauseMs, () => this.#next());
   }
 
   /** It has had its say on this query; whoever comes next is asked at once. */

@@ -7,7 +7,8 @@ const FIRST_PATIENCE_MS = 150;
 const LEAST_PATIENCE_MS = 30;
 const MOST_PATIENCE_MS = 600;
 const FIRST_PROBE_MS = 1000;
-const LONGEST_PROBE_MS = 30_000;
+/** Short enough that a probe which is lost on its way does not keep people on the second server for a minute. */
+const LONGEST_PROBE_MS = 10_000;
 /** What is known of a server's quickness counts half after so long. */
 const HALF_LIFE_MS = 2 * 60_000;
 

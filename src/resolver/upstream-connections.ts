@@ -7,6 +7,7 @@ import {
   TLSSocket,
 } from 'node:tls';
 import { DnskeeperError } from '../core/errors.ts';
+import { NoRoomError } from './ede.ts';
 import { EncryptionError } from './encryption.ts';
 import type { Counters } from './statistics.ts';
 import type { StopSignal } from './stop.ts';
@@ -73,10 +74,7 @@ export class UpstreamConnections {
     if (this.#closed) throw new DnskeeperError('IO', 'the resolver is closing');
     if (this.#sockets.size >= MOST_CONNECTIONS && !this.#closeIdle()) {
       if (counters !== undefined) counters.bounds.connections++;
-      throw new DnskeeperError(
-        'IO',
-        `${MOST_CONNECTIONS} connections to servers are open, which is the most`,
-      );
+      throw new NoRoomError(`${MOST_CONNECTIONS} connections to servers are open, which is the most`);
     }
     const making: Kept = { made: this.#make(key, endpoint, kind) };
     this.#kept.set(key, making);

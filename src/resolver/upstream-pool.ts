@@ -5,6 +5,7 @@ import { DnskeeperError } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
 import { Deadlines } from './deadlines.ts';
+import { NoRoomError } from './ede.ts';
 import type { WatchedSockets } from './fast-path.ts';
 import { random16 } from './random.ts';
 import type { StopSignal } from './stop.ts';
@@ -142,7 +143,7 @@ export class UpstreamPool implements UpstreamDatagrams, WatchedSockets {
     const full = this.#sockets.size + this.#unwatched.length >= MOST_OPEN;
     if (held !== undefined && (held.length >= MOST_PER_SERVER || (full && held.length > 0)))
       return held[random16() % held.length] as PoolSocket;
-    if (full) throw new DnskeeperError('IO', `${MOST_OPEN} sockets are open, which is the most`);
+    if (full) throw new NoRoomError(`${MOST_OPEN} sockets are open, which is the most`);
     const socket = this.#open(endpoint, key);
     if (held === undefined) this.#servers.set(key, [socket]);
     else held.push(socket);

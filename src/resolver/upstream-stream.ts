@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { DnskeeperError } from '../core/errors.ts';
+import { NoRoomError } from './ede.ts';
 import { MessageReader } from './message-reader.ts';
 import { random16 } from './random.ts';
 import type { StopSignal } from './stop.ts';
@@ -110,9 +111,7 @@ export function upstreamStream(
         if (signal.aborted || !open)
           return reject(new DnskeeperError('IO', `the connection to ${name} is closed`));
         if (pending.size >= MOST_PENDING)
-          return reject(
-            new DnskeeperError('IO', `${MOST_PENDING} questions wait on the connection to ${name}`),
-          );
+          return reject(new NoRoomError(`${MOST_PENDING} questions wait on the connection to ${name}`));
         const id = freeId();
         question.writeUInt16BE(id, 0);
         const heardBefore = heard;

@@ -3,7 +3,7 @@ import type { Parsed } from '../core/parsed.ts';
 import { formatHost, formatServer, type Server } from '../core/server.ts';
 import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
-import { CircleError } from './ede.ts';
+import { CircleError, NoRoomError } from './ede.ts';
 import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } from './encryption.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import { type Asked, OwnQuestions } from './own-questions.ts';
@@ -41,6 +41,11 @@ export interface UpstreamNeeds {
 }
 
 const STREAM_MS = 4000;
+/**
+ * A server that falls silent under load gets several copies of every question that waits for it. They may fill half of
+ * the places, so that there always is one for a question that was not sent yet.
+ */
+const PART_FOR_COPIES = 1 / 2;
 /** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
 const LOOK_AGAIN_MS = 5000;
 const DEFAULT_TLS_PORT = 853;
@@ -53,6 +58,7 @@ interface Asking {
   readonly query: Query;
   readonly limits: Limits;
   readonly signal: StopSignal;
+  readonly again: boolean;
 }
 
 /** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
@@ -78,11 +84,20 @@ export class Upstream {
     this.#lookedAt = needs.clock.elapsed();
   }
 
-  /** Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes. */
-  async ask(server: Server, link: RouteLink, query: Query, signal: StopSignal): Promise<ResponseFacts> {
+  /**
+   * Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes, a NoRoomError among them;
+   * `again` as in `Attempt`.
+   */
+  async ask(
+    server: Server,
+    link: RouteLink,
+    query: Query,
+    signal: StopSignal,
+    again = false,
+  ): Promise<ResponseFacts> {
     if (this.#needs.isOwn(formatHost(server), server.port)) throw circle(server, 'is dnskeeper itself');
     this.#lookAtAddresses();
-    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal };
+    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal, again };
     const { limits } = asking;
     if (this.#limits.isCircle(limits)) throw circle(server, 'sends questions back to dnskeeper');
     const response = await this.#askOnce(asking, !this.#limits.holds(limits.noEdns));
@@ -168,12 +183,13 @@ export class Upstream {
   }
 
   async #askUdp(endpoint: Endpoint, asking: Asking, style: QuestionStyle): Promise<ResponseFacts | Doubt> {
-    const { server, link, query, limits, signal } = asking;
+    const { server, link, query, limits, signal, again } = asking;
     const { cookie } = style;
-    if (this.#sockets >= this.#datagrams.most) {
+    const most = again ? this.#datagrams.most * PART_FOR_COPIES : this.#datagrams.most;
+    if (this.#sockets >= most) {
       if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
       if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.elapsed());
-      throw new DnskeeperError('IO', `${this.#datagrams.most} questions are on their way, which is the most`);
+      throw new NoRoomError(`${most} questions are on their way, which is the most`);
     }
     const question = writeQuestion(query, style);
     const forget = this.#questions.note(question, query.name.length, { link: link.key, server });
@@ -221,7 +237,8 @@ export class Upstream {
     try {
       return await this.#askTls(asking, edns, false);
     } catch (error) {
-      if (signal.aborted) throw error;
+      // Our own want of room tells nothing of the server, and is no reason to ask it in the open.
+      if (signal.aborted || error instanceof NoRoomError) throw error;
       limits.noTls = this.#needs.clock.elapsed();
       return this.#askPlain(asking, edns);
     }

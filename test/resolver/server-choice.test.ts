@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DnskeeperError } from '../../src/core/errors.ts';
 import { parseServer, type Server } from '../../src/core/server.ts';
+import { NoRoomError } from '../../src/resolver/ede.ts';
 import { type ResponseFacts, readResponse } from '../../src/resolver/message-read.ts';
 import { type ChoicePolicy, ServerChoice } from '../../src/resolver/server-choice.ts';
 import { queryWire } from '../support/ask.ts';
@@ -39,6 +40,20 @@ describe('strict', () => {
     clock.advance(1000);
     await ask(); // carries the probe
     expect((await ask()).server).toBe(first);
+  });
+
+  // Waited 45 seconds in vain once: the pauses grew to 30 seconds, and one probe came to nothing.
+  it('is back with the first half a minute after it has recovered, though a probe is lost', async () => {
+    const script: Script = { [text(first)]: 'dead', [text(second)]: { after: 2 } };
+    const { ask, clock } = choosing(script);
+    for (let second_ = 0; second_ < 60; second_++) {
+      await ask();
+      clock.advance(1000);
+    }
+    script[text(first)] = { after: 2, lose: 1 };
+    const recovered = clock.now();
+    while ((await ask()).server !== first && clock.now() - recovered < 120_000) clock.advance(1000);
+    expect(clock.now() - recovered).toBeLessThanOrEqual(30_000);
   });
 
   it('a dead server gets ever fewer probes', async () => {
@@ -117,6 +132,52 @@ describe('strict', () => {
     const { ask, asked } = choosing({ [text(first)]: { after: 5, lose: 1 } }, [first]);
     expect((await ask()).response.rcode).toBe(NOERROR);
     expect(asked).toEqual([first, first]);
+  });
+});
+
+describe('without room for another question', () => {
+  const links = [{ key: 'eth0', servers: [first] }];
+
+  // A server that was silent for a second under load: copies took all places, and the rest was told SERVFAIL.
+  it('a copy that finds none costs nothing: the question that is on its way is still answered', async () => {
+    const { choice, asked, clock, attempt } = choosing({ [text(first)]: { after: 700 } });
+    const answer = choice.ask(
+      'eth0',
+      [first],
+      (server, _signal, again) => (again ? Promise.reject(new NoRoomError('full')) : attempt(server)),
+      forever,
+    );
+    await passing(clock, 700);
+    expect((await answer).response.rcode).toBe(NOERROR);
+    expect(asked).toEqual([first]);
+  });
+
+  it('it is asked as soon as there is some, and nobody is held to be late', async () => {
+    const { choice, asked, clock, attempt } = choosing({ [text(first)]: { after: 1 } });
+    let room = false;
+    const answer = choice.ask(
+      'eth0',
+      [first],
+      (server) => (room ? attempt(server) : Promise.reject(new NoRoomError('full'))),
+      forever,
+    );
+    await passing(clock, 1000);
+    expect(asked).toEqual([]);
+    expect(choice.report(links)).toMatchObject([{ state: 'new', failures: 0 }]);
+    room = true;
+    await passing(clock, 1500);
+    expect((await answer).response.rcode).toBe(NOERROR);
+    expect(choice.report(links)).toMatchObject([{ state: 'good', failures: 0 }]);
+  });
+
+  it('it fails in its time when there never is any, and the server is not blamed', async () => {
+    const { choice, clock } = choosing({});
+    const answer = choice.ask('eth0', [first], () => Promise.reject(new NoRoomError('full')), forever);
+    const failed = expect(answer).rejects.toMatchObject({ code: 'DEADLINE', cause: { message: 'full' } });
+    await passing(clock, 4500);
+    await failed;
+    expect(clock.waiting).toBe(0);
+    expect(choice.report(links)).toMatchObject([{ state: 'new', failures: 0 }]);
   });
 });
 
@@ -229,6 +290,13 @@ function choosing(
     return done;
   };
   return { ask, asked, clock, choice, attempt };
+}
+
+async function passing(clock: { advance(ms: number): void }, total: number): Promise<void> {
+  for (let ms = 0; ms <= total; ms++) {
+    clock.advance(1);
+    for (let turn = 0; turn < 4; turn++) await Promise.resolve();
+  }
 }
 
 const text = (server: Server): string => server.address.bytes.join('.');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseServer } from '../../src/core/server.ts';
+import { NoRoomError } from '../../src/resolver/ede.ts';
 import { readResponse } from '../../src/resolver/message-read.ts';
 import { upstreamStream } from '../../src/resolver/upstream-stream.ts';
 import { queryWire } from '../support/ask.ts';
@@ -83,6 +84,19 @@ describe('one kept connection', () => {
     stop.abort();
     expect((await Promise.all(asked)).filter((text) => text === over).length).toBe(4);
     expect(server.connections).toBe(1);
+  });
+
+  it('that is full is no reason to ask in the open where TLS is only hoped for', async () => {
+    const server = await tlsServer(() => undefined);
+    const { ask } = upstreamOf({ ...trusting(), tlsPort: server.tlsPort }, 'opportunistic');
+    const target = must(parseServer('127.0.0.1'));
+    const stop = new AbortController();
+    const asked = Array.from({ length: 260 }, () => ask(target, NAME, stop.signal).catch(() => {}));
+    await until(() => server.asked.length === 256, 'it is full');
+    await expect(ask(target, NAME)).rejects.toBeInstanceOf(NoRoomError);
+    stop.abort();
+    await Promise.all(asked);
+    expect(new Set(server.asked.map(({ transport }) => transport))).toEqual(new Set(['tls']));
   });
 
   it('is asked how long it may stay, and closed by us when the server wants it closed (RFC 7828)', async () => {

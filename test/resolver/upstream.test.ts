@@ -1,7 +1,10 @@
 import { createSocket } from 'node:dgram';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { NoRoomError } from '../../src/resolver/ede.ts';
+import type { RouteLink } from '../../src/resolver/routing.ts';
 import type { UpstreamNeeds } from '../../src/resolver/upstream.ts';
 import type { UpstreamDatagrams } from '../../src/resolver/upstream-udp.ts';
+import { queryOf } from '../support/ask.ts';
 import { certificateFor } from '../support/certificate.ts';
 import { type AskedQuestion, addressAnswer, answerTo, scriptedServer } from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
@@ -151,6 +154,34 @@ describe('over UDP', () => {
     await until(() => ended.length === 3, 'there was room');
     ended[2]?.();
     await expect(again).rejects.toThrow('over');
+  });
+
+  it('copies of questions that are on their way get half of the places', async () => {
+    const server = await scriptedServer(() => undefined);
+    let asked = 0;
+    const datagrams: UpstreamDatagrams = {
+      most: 4,
+      ask: () => {
+        asked++;
+        return new Promise(() => {});
+      },
+      renew: () => {},
+    };
+    const { upstream } = upstreamOf({ datagrams });
+    const target = plain(server);
+    const link: RouteLink = {
+      ...{ key: 'eth0', interface: 'eth0', servers: [target], dnsOverTls: 'default', network: '' },
+    };
+    const ask = (again: boolean) => {
+      const answer = upstream.ask(target, link, queryOf('www.example.com'), AbortSignal.timeout(8000), again);
+      answer.catch(() => {});
+      return answer;
+    };
+    for (const again of [false, true]) void ask(again);
+    await expect(ask(true)).rejects.toBeInstanceOf(NoRoomError);
+    for (const again of [false, false]) void ask(again);
+    await expect(ask(false)).rejects.toBeInstanceOf(NoRoomError);
+    expect(asked).toBe(4);
   });
 
   it('our own address is refused as a circle', async () => {
