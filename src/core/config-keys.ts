@@ -1,4 +1,6 @@
+import { recordTypeNumber } from './dns-parameters.ts';
 import { type Domain, parseDomain } from './domain.ts';
+import { parseListenPlace } from './listen-place.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption } from './resolv-option.ts';
 import { parseServer } from './server.ts';
@@ -103,6 +105,58 @@ export const CONFIG_KEYS = [
     parse: listOf((text) => parseServer(text), 8),
   },
   {
+    key: 'resolver.stub',
+    type: '"yes" | "no" | "udp" | "tcp"',
+    default: '"yes"',
+    why: 'Whether the resolver listens on 127.0.0.53 and 127.0.0.54 at all, or over one of UDP and TCP alone.',
+    detail: 'Where no UDP is served there, resolv.conf never names it. No other address is meant by this.',
+    parse: oneOf('yes', 'no', 'udp', 'tcp'),
+  },
+  {
+    key: 'resolver.listen-also',
+    type: 'list of addresses: "IP", "IP:port", "udp:IP:port" or "tcp:IP:port", at most 8',
+    default: '[]',
+    why: 'Further addresses where the resolver listens, for containers and virtual machines; resolv.conf never names them.',
+    detail:
+      'Everybody who reaches such an address may ask. One that the machine does not have yet is waited for; one that cannot be had is told by `dnsctl status` and tried again.',
+    parse: listOf(parseListenPlace, 8),
+  },
+  {
+    key: 'resolver.cache',
+    type: '"yes" | "no" | "no-negative"',
+    default: '"yes"',
+    why: 'Whether answers are remembered; with no-negative not that a name or a record does not exist.',
+    parse: oneOf('yes', 'no', 'no-negative'),
+  },
+  {
+    key: 'resolver.cache-from-localhost',
+    type: 'true | false',
+    default: 'true',
+    why: 'Whether answers of a server on this machine are remembered, though it could remember them itself.',
+    parse: parseFlag,
+  },
+  {
+    key: 'resolver.stale',
+    type: 'a time such as "0s", "90min" or "1d", at most "7d"',
+    default: '"1d"',
+    why: 'How long answers that have expired are kept in case no server answers; "0s" for not at all.',
+    parse: (value: unknown): Parsed<number> => parseDuration(value, 7 * 86_400_000, '7 days'),
+  },
+  {
+    key: 'resolver.hosts',
+    type: 'true | false',
+    default: 'true',
+    why: 'Whether names in /etc/hosts are answered from there.',
+    parse: parseFlag,
+  },
+  {
+    key: 'resolver.refuse-record-types',
+    type: 'list of record types: "AAAA", "HTTPS", "TYPE65", at most 64',
+    default: '[]',
+    why: 'Types of records that nobody is asked for: every question for them is refused.',
+    parse: listOf(parseRecordType, 64),
+  },
+  {
     key: 'policy.vpn',
     type: '"prefer" | "exclusive"',
     default: '"prefer"',
@@ -115,7 +169,7 @@ export const CONFIG_KEYS = [
     type: 'a time such as "500ms" or "2s", at most "60s"',
     default: '"2s"',
     why: 'How long the last good servers stay in the file while a profile switch leaves none.',
-    parse: parseDuration,
+    parse: (value: unknown): Parsed<number> => parseDuration(value, 60_000, '60 seconds'),
   },
   {
     key: 'dns.servers',
@@ -231,11 +285,28 @@ export function parseSearch(text: string): Parsed<SearchEntry> {
   return domain.ok ? parsed({ domain: domain.value, routingOnly }) : domain;
 }
 
-function parseDuration(value: unknown): Parsed<number> {
-  const match = typeof value === 'string' ? /^([0-9]{1,6})(ms|s)$/.exec(value) : null;
-  if (!match) return refused('no time with its unit (ms or s)');
-  const ms = Number(match[1]) * (match[2] === 's' ? 1000 : 1);
-  return ms <= 60_000 ? parsed(ms) : refused('more than 60 seconds');
+/** A time with its unit, in milliseconds, up to a bound that `mostText` names. */
+function parseDuration(value: unknown, most: number, mostText: string): Parsed<number> {
+  const match = typeof value === 'string' ? /^([0-9]{1,9})(ms|s|min|h|d)$/.exec(value) : null;
+  const unit = UNIT_MS[match?.[2] ?? ''];
+  if (!match || unit === undefined) return refused('no time with its unit (ms, s, min, h or d)');
+  const ms = Number(match[1]) * unit;
+  return ms <= most ? parsed(ms) : refused(`more than ${mostText}`);
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A type that a question may have and that nobody needs for the rest to work. */
+export function parseRecordType(text: string): Parsed<number> {
+  const type = recordTypeNumber(text);
+  if (type === undefined) return refused('no record type');
+  return type === 0 || type === 41 ? refused('a type that no question has') : parsed(type);
 }
 
 /** A priority as NetworkManager has them: any 32-bit number but 0. */

@@ -16,6 +16,14 @@ export interface Config {
   readonly singleLabels: ConfigValue<'resolver.single-labels'>;
   readonly threads: ConfigValue<'resolver.threads'>;
   readonly listen: ConfigValue<'resolver.listen'>;
+  readonly stub: ConfigValue<'resolver.stub'>;
+  readonly listenAlso: ConfigValue<'resolver.listen-also'>;
+  readonly cache: ConfigValue<'resolver.cache'>;
+  readonly cacheFromLocalhost: ConfigValue<'resolver.cache-from-localhost'>;
+  /** Milliseconds. */
+  readonly staleMs: ConfigValue<'resolver.stale'>;
+  readonly hosts: ConfigValue<'resolver.hosts'>;
+  readonly refuseRecordTypes: ConfigValue<'resolver.refuse-record-types'>;
   readonly vpn: ConfigValue<'policy.vpn'>;
   /** Milliseconds that the last good servers stay over a gap. */
   readonly graceMs: ConfigValue<'policy.grace'>;
@@ -48,6 +56,13 @@ export const DEFAULT_CONFIG: Config = {
   singleLabels: false,
   threads: 1,
   listen: [],
+  stub: 'yes',
+  listenAlso: [],
+  cache: 'yes',
+  cacheFromLocalhost: true,
+  staleMs: 86_400_000,
+  hosts: true,
+  refuseRecordTypes: [],
   vpn: 'prefer',
   graceMs: 2000,
   servers: [],
@@ -70,6 +85,13 @@ const FIELD: Readonly<Record<string, keyof Config>> = {
   'resolver.single-labels': 'singleLabels',
   'resolver.threads': 'threads',
   'resolver.listen': 'listen',
+  'resolver.stub': 'stub',
+  'resolver.listen-also': 'listenAlso',
+  'resolver.cache': 'cache',
+  'resolver.cache-from-localhost': 'cacheFromLocalhost',
+  'resolver.stale': 'staleMs',
+  'resolver.hosts': 'hosts',
+  'resolver.refuse-record-types': 'refuseRecordTypes',
   'policy.vpn': 'vpn',
   'policy.grace': 'graceMs',
   'dns.servers': 'servers',

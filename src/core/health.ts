@@ -52,8 +52,13 @@ function linkFindings(link: LinkStatus): Finding[] {
   return [{ severity: 'warning', id: `link-${link.state}`, text: link.reason, mend: 'dnsctl doctor' }];
 }
 
-function resolverFindings({ state, reason, servers, portal }: ResolverStatus): Finding[] {
-  const findings: Finding[] = [];
+function resolverFindings({ state, reason, servers, portal, unbound = [] }: ResolverStatus): Finding[] {
+  const findings: Finding[] = unbound.map((text) => ({
+    severity: 'warning',
+    id: 'resolver-extra-unbound',
+    text: `${text}; it is tried again with growing pauses.`,
+    mend: 'ss -lnp',
+  }));
   if (state === 'failed')
     findings.push({
       severity: 'warning',

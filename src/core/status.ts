@@ -139,6 +139,8 @@ export interface ResolverStatus {
   readonly servers: readonly ServerReport[];
   /** Absent while there is none. */
   readonly portal?: PortalReport;
+  /** Why it does not listen on some of the further addresses that it is to; absent while it does. */
+  readonly unbound?: readonly string[];
   /** What is remembered; absent while it answers nobody. */
   readonly memory?: MemoryStatus;
   readonly queries: number;

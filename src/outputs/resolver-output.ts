@@ -84,6 +84,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   /** Hosts that a file has named in this run. */
   const named = new Set<string>();
   const unnamedListeners = new Set<() => void>();
+  /** Why further addresses cannot be listened on. */
+  let unbound: readonly string[] = [];
   let state: ResolverStatus['state'] = 'off';
   let reason = 'dnskeeperd has just started.';
   /** Links whose encrypted servers a captive portal keeps us from. */
@@ -152,23 +154,45 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     const gone = open.filter((place) => !at.some((each) => isSame(each, place.at)));
     open = open.filter((place) => !gone.includes(place));
     try {
-      for (const each of at)
+      for (const each of at.filter((place) => place.extra !== true))
         if (!open.some((place) => isSame(each, place.at))) await addPatiently(each, gone);
-      attempt = 0;
-      if (at.length === 0) tell('off', whyNone);
+      await addExtra(at, gone);
+      if (unbound.length === 0) attempt = 0;
+      else retry();
+      if (open.length === 0) tell('off', whyNone);
       else tell('bound', `It answers on ${addresses().join(', ')}.`);
     } catch (error) {
       gone.push(...open);
       open = [];
-      attempt++;
       tell(
         'failed',
         `The local resolver cannot listen: ${messageOf(error)}; it is tried again with growing pauses.`,
       );
-      cancelRetry = clock.after(retryPause(attempt), () => void enqueue(settle));
+      retry();
     }
     for (const place of gone) void close(place);
     if (state === 'bound') sockets.closeRest();
+  }
+
+  function retry(): void {
+    attempt++;
+    cancelRetry = clock.after(retryPause(attempt), () => void enqueue(settle));
+  }
+
+  /** One that cannot be had is no reason to be without the others. */
+  async function addExtra(at: readonly ListenAt[], gone: readonly Place[]): Promise<void> {
+    const failures: string[] = [];
+    for (const each of at.filter((place) => place.extra === true)) {
+      if (open.some((place) => isSame(each, place.at))) continue;
+      try {
+        await add(each, gone);
+      } catch (error) {
+        failures.push(messageOf(error));
+      }
+    }
+    for (const text of failures)
+      if (!unbound.includes(text)) log.warn({}, `The local resolver listens there not: ${text}`);
+    unbound = failures;
   }
 
   /** Right after systemd-resolved has left, its addresses are tried for until it has really let go of them. */
@@ -243,7 +267,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   ];
 
   function status(): ResolverStatus {
-    const host = open.find(({ at }) => at.port === 53 && at.service === 'full')?.at.host;
+    const host = open.find(({ at }) => isNameable(at))?.at.host;
     const usable = state === 'bound' && !leaving && host !== undefined;
     const unnameable = state === 'bound' && !leaving && host === undefined;
     return {
@@ -251,12 +275,13 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       reason: leaving
         ? 'dnskeeperd ends.'
         : unnameable
-          ? `${reason} A resolv.conf can name none of these, because it cannot say a port.`
+          ? `${reason} A resolv.conf can name none of these: it takes port 53 and UDP, at an address of our own.`
           : reason,
       addresses: addresses(),
       ...(usable ? { nameserver: host } : {}),
       servers: resolver.servers(),
       ...(portal.links.length > 0 ? { portal } : {}),
+      ...(unbound.length > 0 ? { unbound } : {}),
       ...reception.traffic,
     };
   }
@@ -334,4 +359,12 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
 
 const isSamePlace = (a: ListenAt, b: ListenAt): boolean => a.host === b.host && a.port === b.port;
 
-const isSame = (a: ListenAt, b: ListenAt): boolean => isSamePlace(a, b) && a.service === b.service;
+const isSame = (a: ListenAt, b: ListenAt): boolean =>
+  isSamePlace(a, b) &&
+  a.service === b.service &&
+  a.transport === b.transport &&
+  (a.extra ?? false) === (b.extra ?? false);
+
+/** libc asks over UDP first, on port 53. */
+const isNameable = ({ port, service, transport, extra }: ListenAt): boolean =>
+  port === 53 && service === 'full' && transport !== 'tcp' && extra !== true;

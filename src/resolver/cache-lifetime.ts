@@ -13,6 +13,16 @@ export interface CacheLimits {
   readonly stale: number;
 }
 
+/** What is remembered at all; what is left out is as without any policy. */
+export interface CachePolicy {
+  /** `no-negative`: answers with data alone. */
+  readonly cache?: 'yes' | 'no' | 'no-negative';
+  /** Whether a server on this machine is one whose answers are kept. */
+  readonly cacheFromLocalhost?: boolean;
+  /** Milliseconds instead of `CacheLimits.stale`. */
+  readonly staleMs?: number;
+}
+
 /** How long it is kept when nobody says otherwise. */
 export const LIMITS: CacheLimits = { positive: 86_400, negative: 900, failure: 5, stale: 86_400 };
 
@@ -26,12 +36,23 @@ export const staleOption = (kind: ResponseFacts['kind']): EdnsOption => ({
 const OWN_FAILURE_SECONDS = 1;
 
 /** For how many seconds an answer may be given again; 0 for not at all. */
-export function lifetimeOf(facts: ResponseFacts, answer: Answer, limits: CacheLimits): number {
+export function lifetimeOf(
+  facts: ResponseFacts,
+  answer: Answer,
+  limits: CacheLimits,
+  policy: CachePolicy = {},
+): number {
+  if (policy.cache === 'no' || (policy.cache === 'no-negative' && facts.kind !== 'positive')) return 0;
+  if (policy.cacheFromLocalhost === false && isFromLocalhost(answer)) return 0;
   if (answer.origin.kind !== 'upstream')
     return facts.rcode === RCODE.SERVFAIL ? Math.min(limits.failure, OWN_FAILURE_SECONDS) : 0;
   if (facts.kind === 'failure') return limits.failure;
   return Math.min(facts.ttl ?? 0, facts.kind === 'positive' ? limits.positive : limits.negative);
 }
+
+/** By the server's text, which begins with its address or with the scheme before that. */
+const isFromLocalhost = ({ origin }: Answer): boolean =>
+  origin.kind === 'upstream' && /^(?:dns\+[a-z]+:\/\/)?\[?(?:127\.|::1(?![0-9a-f:]))/.test(origin.server);
 
 /**
  * Whether an expired answer may be given when no server answers. That something was not there is believed no longer than
@@ -41,8 +62,10 @@ export function isStale(
   entry: { readonly kind: ResponseFacts['kind']; readonly expiresAt: number },
   now: number,
   limits: CacheLimits,
+  policy: CachePolicy = {},
 ): boolean {
   if (entry.kind === 'failure') return false;
-  const seconds = entry.kind === 'positive' ? limits.stale : Math.min(limits.stale, limits.negative);
+  const stale = policy.staleMs === undefined ? limits.stale : policy.staleMs / 1000;
+  const seconds = entry.kind === 'positive' ? stale : Math.min(stale, limits.negative);
   return now < entry.expiresAt + seconds * 1000;
 }

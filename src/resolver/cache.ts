@@ -5,7 +5,14 @@ import type { RememberedLookup } from '../core/lookup.ts';
 import type { Clock } from '../system/clock.ts';
 import { NO_SLOT } from './cache-index.ts';
 import { nameInKey, numbers, sharedForm, storeKey, typeInKey } from './cache-key.ts';
-import { type CacheLimits, isStale, LIMITS, lifetimeOf, staleOption } from './cache-lifetime.ts';
+import {
+  type CacheLimits,
+  type CachePolicy,
+  isStale,
+  LIMITS,
+  lifetimeOf,
+  staleOption,
+} from './cache-lifetime.ts';
 import { entryReport, type RememberedAnswer, rememberedLookup } from './cache-report.ts';
 import { type CacheBounds, cacheStore, type StoredFacts } from './cache-store.ts';
 import {
@@ -52,6 +59,8 @@ export interface CacheOptions {
   readonly routeKeyOf: (query: Query) => string;
   readonly bounds?: CacheBounds;
   readonly limits?: Partial<CacheLimits>;
+  /** What is to be remembered at all, asked for every answer; everything where left out. */
+  readonly policy?: () => CachePolicy;
   /** Our name as a server (RFC 5001). */
   readonly nsid?: Buffer;
   /** An answer was remembered. */
@@ -136,7 +145,7 @@ export function makeCache(options: CacheOptions): Cache {
   }
 
   function remember(key: Buffer, facts: ResponseFacts, answer: Answer, route: number): void {
-    const seconds = lifetimeOf(facts, answer, limits);
+    const seconds = lifetimeOf(facts, answer, limits, options.policy?.());
     const packed = seconds > 0 ? pack(facts, seconds, limits.positive) : undefined;
     if (packed === undefined) return;
     const old = store.find(key);
@@ -255,7 +264,7 @@ export function makeCache(options: CacheOptions): Cache {
       // A clock that was set back makes ages meaningless.
       if (now >= entry.storedAt) {
         if (now < entry.expiresAt) return fresh(next, query, shared, key, entry);
-        if (isStale(entry, now, limits)) return staleOr(next, query, shared, key, entry);
+        if (isStale(entry, now, limits, options.policy?.())) return staleOr(next, query, shared, key, entry);
       }
       store.delete(slot);
     }

@@ -124,12 +124,13 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
 
   /** One socket for each worker. */
   function bindAll(at: ListenAt): readonly number[] {
+    const freeBind = at.extra === true;
     const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port };
-    if (threads === 1) return [sockets.take(place) ?? bind(place)];
+    if (threads === 1) return [sockets.take(place) ?? bind(place, freeBind)];
     const shared: SocketPlace = { ...place, reusePort: true };
     const fds: number[] = [];
     try {
-      while (fds.length < threads) fds.push(sockets.take(shared) ?? bind(shared));
+      while (fds.length < threads) fds.push(sockets.take(shared) ?? bind(shared, freeBind));
     } catch (error) {
       for (const fd of fds.splice(0)) closeSync(fd);
       // A socket unit's may stand in the way, which cannot be shared: then one worker has it alone.
@@ -140,7 +141,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
     return fds;
   }
 
-  function bind(place: SocketPlace): number {
+  function bind(place: SocketPlace, freeBind: boolean): number {
     const address = parseAddress(place.host);
     if (!address.ok || place.port === 0)
       throw new DnskeeperError('USAGE', `wanted an address and a port, got ${place.host} port ${place.port}`);
@@ -148,6 +149,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
       reuseAddress: mayBeShared(place.port),
       reusePort: place.reusePort ?? false,
       receiveBytes: RECEIVE_BYTES,
+      freeBind,
     });
     sockets.keep(place, fd);
     return fd;

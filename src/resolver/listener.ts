@@ -12,6 +12,10 @@ export interface ListenAt {
   readonly host: string;
   readonly port: number;
   readonly service: Query['service'];
+  /** What alone is served; both where left out. */
+  readonly transport?: Query['transport'];
+  /** For others than this machine: no file names it, and it may be an address that the machine does not have yet. */
+  readonly extra?: boolean;
 }
 
 /** Something that takes queries on one address; the fast path's worker is another one than the sockets of Node. */

@@ -22,11 +22,11 @@ export interface LocalFacts {
 
 /** Answers what is never asked over the network: this machine's own names, and queries that are refused whoever asks. */
 export const localNames =
-  (facts: () => LocalFacts, nsid?: Buffer): Stage =>
+  (facts: () => LocalFacts, nsid?: Buffer, refuses: (type: number) => boolean = () => false): Stage =>
   (next) =>
   (query, signal) => {
     const name = nsid === undefined ? {} : { nsid };
-    const refusal = refusalOf(query);
+    const refusal = refusalOf(query, refuses);
     if (refusal !== undefined)
       return Promise.resolve({
         wire: responseTo(query, { ...refusal, ...name }),
@@ -47,7 +47,7 @@ const REFUSED_TYPES: ReadonlySet<number> = new Set([
 
 const CLASS_ANY = 255;
 
-function refusalOf(query: Query): NewResponse | undefined {
+function refusalOf(query: Query, refuses: (type: number) => boolean): NewResponse | undefined {
   const refused = (text: string): NewResponse => ({
     rcode: RCODE.REFUSED,
     ede: { code: EDE.prohibited, text },
@@ -56,6 +56,7 @@ function refusalOf(query: Query): NewResponse | undefined {
     return { rcode: RCODE.NOTIMP, ede: { code: EDE.notSupported, text: 'only the class IN' } };
   if (!query.recursionDesired) return refused('recursion has to be desired');
   if (REFUSED_TYPES.has(query.type)) return refused('a type that is not served');
+  if (refuses(query.type)) return refused('a type that the configuration refuses');
   if (query.name.length === 1 && (query.type === TYPE.A || query.type === TYPE.AAAA))
     return refused('the root has no addresses');
   return undefined;

@@ -10,8 +10,10 @@ import type { Libc } from '../system/libc.ts';
 import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import { type Cache, makeCache } from './cache.ts';
+import type { CachePolicy } from './cache-lifetime.ts';
 import { coalesce } from './coalesce.ts';
 import { type FastUdp, fastUdp } from './fast-path-listener.ts';
+import { NO_HOSTS } from './hosts.ts';
 import { watchHosts } from './hosts-watch.ts';
 import { type ListenAt, type Listener, Reception } from './listener.ts';
 import { listenBoth } from './listener-both.ts';
@@ -37,7 +39,7 @@ export interface LiveNeeds {
   readonly libc: Libc | undefined;
   /** Where sockets wait that an earlier process had. */
   readonly sockets?: SocketStore;
-  readonly settings: () => ResolverSettings;
+  readonly settings: () => ResolverSettings & CachePolicy;
   /** How many workers the fast path has, asked once when it starts; one where left out. */
   readonly threads?: () => number;
   /** Whether our own sockets stand at an address. */
@@ -66,6 +68,7 @@ export interface LiveResolver {
 export function openResolver(needs: LiveNeeds): LiveResolver {
   const { clock, log, libc, settings, isOwn, sockets = NO_STORE } = needs;
   let fast: FastUdp | undefined;
+  let policy: string | undefined;
   const counters = new Counters();
   const names = watchedNames(clock);
   const since = clock.now();
@@ -78,6 +81,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     ...named,
     ...(needs.onRemembered === undefined ? {} : { onRemembered: needs.onRemembered }),
     routeKeyOf: (query) => resolver.routeKeyOf(query),
+    policy: () => settings(),
     onRepeated: (...answer) => fast?.path?.put(...answer),
   });
   const cache = forgettingToo(kept, () => fast?.path?.invalidate());
@@ -87,7 +91,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     isOwn,
     local: (plan) => machineFacts(plan, needs.hostName ?? hostname),
     ownAddresses: () => new Set(allAddresses()),
-    hosts: () => hosts.current,
+    hosts: () => (settings().hosts === false ? NO_HOSTS : hosts.current),
     ...named,
     cache: cache.stage,
     coalesce: coalesce({ routeKeyOf: (query) => resolver.routeKeyOf(query) }),
@@ -101,9 +105,18 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     ...made,
     apply(plan) {
       made.apply(plan);
+      forgetIfPolicyChanged();
       fast?.path?.invalidate();
     },
   };
+  /** What was kept under other rules may be what is not to be kept now. */
+  function forgetIfPolicyChanged(): void {
+    const { cache: mode, cacheFromLocalhost, staleMs } = settings();
+    const now = JSON.stringify([mode, cacheFromLocalhost, staleMs]);
+    if (policy !== undefined && now !== policy) cache.flush();
+    policy = now;
+  }
+
   const watchers = new Set<Heard>();
   const toAll: Heard = (...given) => {
     names.heard?.(...given);
@@ -173,14 +186,14 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
 }
 
 /** The listening socket that waits for us there, or a new one, which is kept from now on. */
-function tcpSocket(libc: Libc, sockets: SocketStore, { host, port }: ListenAt): number {
+function tcpSocket(libc: Libc, sockets: SocketStore, { host, port, extra }: ListenAt): number {
   const place: SocketPlace = { kind: 'tcp', host, port };
   const waiting = sockets.take(place);
   if (waiting !== undefined) return waiting;
   const address = parseAddress(host);
   if (!address.ok) throw new DnskeeperError('USAGE', `wanted an IP address to listen on, got ${host}`);
   try {
-    const fd = libc.sockets.listenTcp(address.value, port);
+    const fd = libc.sockets.listenTcp(address.value, port, { freeBind: extra === true });
     sockets.keep(place, fd);
     return fd;
   } catch (error) {

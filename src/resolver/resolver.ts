@@ -25,6 +25,10 @@ export interface ResolverSettings {
   readonly portal: PortalPolicy;
   /** Whether single labels are asked for of servers that claim no such domain. */
   readonly singleLabels: boolean;
+  /** Whether the hosts file counts; it does where left out. */
+  readonly hosts?: boolean;
+  /** Types of records that every question for is refused; none where left out. */
+  readonly refuseRecordTypes?: readonly number[];
 }
 
 /** What a resolver is made of. */
@@ -93,7 +97,8 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   let plan: Plan | undefined;
   let links: ReadonlyMap<string, string> = new Map();
   let facts = needs.local(plan);
-  const local = localNames(() => facts, needs.nsid);
+  const refuses = (type: number): boolean => needs.settings().refuseRecordTypes?.includes(type) ?? false;
+  const local = localNames(() => facts, needs.nsid, refuses);
   const hosts = hostsFile(needs.hosts, needs.nsid);
   const stages = { local, hosts, circles: circles((query) => upstream.cameBack(query)), coalesce, forward };
   const routeKeyOf = (query: Query): string => {

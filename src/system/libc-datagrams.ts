@@ -38,6 +38,8 @@ export interface BindOptions {
   readonly receiveBytes?: number;
   /** Take packets of one link alone (`lo` for a stub). */
   readonly device?: string;
+  /** The machine need not have the address yet (ip(7), IP_FREEBIND). */
+  readonly freeBind?: boolean;
 }
 
 /** struct sockaddr_in6, the larger of the two. */
@@ -51,6 +53,10 @@ export function socketAddress({ family, bytes }: Address, port: number): Buffer 
   address.set(bytes, family === 4 ? 4 : 8);
   return address;
 }
+
+/** The option that lets a socket have an address which the machine does not have, by level and name. */
+export const freeBindOption = ({ family }: Address): readonly [level: number, name: number] =>
+  family === 4 ? [IPPROTO_IP, IP_FREEBIND] : [IPPROTO_IPV6, IPV6_FREEBIND];
 
 /** Bind the calls. `library` is koffi's, which only system/libc.ts may import. */
 export function bindDatagrams(
@@ -89,7 +95,8 @@ export function bindDatagrams(
       if (fd < 0) throw failed('open an event descriptor');
       return fd;
     },
-    bindUdp(address, port, { reusePort = false, reuseAddress = false, receiveBytes, device } = {}) {
+    bindUdp(address, port, options = {}) {
+      const { reusePort = false, reuseAddress = false, freeBind = false, receiveBytes, device } = options;
       const family = address.family === 4 ? AF_INET : AF_INET6;
       const fd = socket(family, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, 0);
       if (fd < 0) throw failed('open a UDP socket');
@@ -101,6 +108,7 @@ export function bindDatagrams(
         (!reuseAddress || set(SOL_SOCKET, SO_REUSEADDR, ON) === 0) &&
         (receiveBytes === undefined || set(SOL_SOCKET, SO_RCVBUF, number(receiveBytes)) === 0) &&
         (!reusePort || set(SOL_SOCKET, SO_REUSEPORT, ON) === 0) &&
+        (!freeBind || set(...freeBindOption(address), ON) === 0) &&
         (device === undefined || set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${device}\0`)) === 0) &&
         bind(fd, where, where.length) === 0;
       if (done) return fd;
@@ -139,7 +147,10 @@ const SO_REUSEADDR = 2;
 const SO_RCVBUF = 8;
 const SO_REUSEPORT = 15;
 const SO_BINDTODEVICE = 25;
+const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
+const IP_FREEBIND = 15;
+const IPV6_FREEBIND = 78;
 const IPV6_V6ONLY = 26;
 
 function number(value: number): Buffer {

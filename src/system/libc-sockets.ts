@@ -1,5 +1,5 @@
 import { type Address, formatAddress } from '../core/address.ts';
-import { socketAddress } from './libc-datagrams.ts';
+import { freeBindOption, socketAddress } from './libc-datagrams.ts';
 
 /** What an Internet socket is, asked of the kernel. */
 export interface SocketFacts {
@@ -13,12 +13,18 @@ export interface SocketFacts {
   readonly reusePort: boolean;
 }
 
+/** How a TCP socket listens. */
+export interface ListenOptions {
+  /** The machine need not have the address yet (ip(7), IP_FREEBIND). */
+  readonly freeBind?: boolean;
+}
+
 /** Listening sockets by their descriptors: calls of the C library that Node lacks. */
 export interface SocketCalls {
   /** What a descriptor is; undefined for what is no UDP or TCP socket over IP. */
   describe(fd: number): SocketFacts | undefined;
   /** A TCP socket that listens on an address; throws a DnskeeperError when it cannot be had. */
-  listenTcp(address: Address, port: number): number;
+  listenTcp(address: Address, port: number, options?: ListenOptions): number;
   /** Keep a descriptor from programs that this one starts. */
   closeOnExec(fd: number): void;
   /** Send one datagram to a socket address, with descriptors beside it (unix(7), SCM_RIGHTS); false when it was not sent. */
@@ -65,7 +71,7 @@ export function bindSockets(
         reusePort: option(fd, SO_REUSEPORT) === 1,
       };
     },
-    listenTcp(address, port) {
+    listenTcp(address, port, { freeBind = false } = {}) {
       const family = address.family === 4 ? AF_INET : AF_INET6;
       const fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
       if (fd < 0) throw failed('open a TCP socket');
@@ -73,6 +79,7 @@ export function bindSockets(
       const done =
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, ON, ON.length) === 0 &&
         (family === AF_INET || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ON, ON.length) === 0) &&
+        (!freeBind || setsockopt(fd, ...freeBindOption(address), ON, ON.length) === 0) &&
         bind(fd, where, where.length) === 0 &&
         listen(fd, BACKLOG) === 0;
       if (done) return fd;

@@ -1,9 +1,7 @@
 import { parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
-import { formatHost } from '../core/server.ts';
 import { type EtcResolvConf, etcResolvConf } from '../outputs/etc-resolv-conf.ts';
 import { type ResolverOutput, resolverOutput } from '../outputs/resolver-output.ts';
-import type { ListenAt } from '../resolver/listener.ts';
 import { type LiveResolver, openResolver } from '../resolver/open.ts';
 import { ConfigFiles } from '../sources/config-file.ts';
 import { followHostName, type HostName } from '../sources/host-name.ts';
@@ -26,6 +24,7 @@ import type { Paths } from '../system/paths.ts';
 import { runningWriters } from '../system/processes.ts';
 import { sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
+import { placesToListen } from './places.ts';
 
 /** Options of the command line by their long names. */
 export type Options = Readonly<Record<string, string>>;
@@ -117,7 +116,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
   const resolver: ResolverOutput = resolverOutput({
     resolver: live.resolver,
     reception: live.reception,
-    places: () => placesToListen(paths, options, settings()),
+    places: () => placesToListen(paths, 'replay' in options, settings()),
     sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
     listen: (at) => live.listen(at),
     expectQuestions: () => live.expectQuestions(),
@@ -175,22 +174,3 @@ async function refuseForeign(folder: string, files: Files): Promise<void> {
   );
 }
 
-/** Where the resolver listens: its standard places, or what the configuration says instead. */
-function placesToListen(
-  { mode, root }: Paths,
-  options: Options,
-  { listen }: ConfigFiles['current']['config'],
-): { readonly at: readonly ListenAt[]; readonly whyNone: string } {
-  const at = (host: string, port: number, service: ListenAt['service']): ListenAt => ({
-    host,
-    port,
-    service,
-  });
-  if (listen.length > 0)
-    return { at: listen.map((one) => at(formatHost(one), one.port, 'full')), whyNone: '' };
-  const none = (whyNone: string) => ({ at: [], whyNone });
-  if ('replay' in options) return none('A recording is replayed, so the resolver does not listen.');
-  if (mode === 'user') return { at: [at('127.0.0.53', 5300, 'full')], whyNone: '' };
-  if (root !== '') return none('Below a root folder the resolver listens only where resolver.listen says.');
-  return { at: [at('127.0.0.53', 53, 'full'), at('127.0.0.54', 53, 'proxy')], whyNone: '' };
-}

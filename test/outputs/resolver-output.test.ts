@@ -102,6 +102,36 @@ describe('the sockets of the resolver', () => {
     ]);
   });
 
+  it.each<[string, Partial<ListenAt>]>([
+    ['serves TCP alone', { transport: 'tcp' }],
+    ['is there for others', { extra: true }],
+  ])('no file names an address that %s', async (_, what) => {
+    const { output, bound, places } = standing();
+    places.at = [{ ...FULL, ...what }];
+    await bound();
+    expect(output.status()).toMatchObject({ state: 'bound', addresses: ['127.0.0.53:53'] });
+    expect(output.status().nameserver).toBeUndefined();
+    expect(output.isOwn('127.0.0.53', 53), 'who names it as a server would go round in a circle').toBe(true);
+  });
+
+  it('for others that cannot be had cost nothing but themselves, are told, and are tried again', async () => {
+    const { output, events, clock, bound, places } = standing();
+    places.at = [FULL, { host: '192.0.2.1', port: 53, service: 'full', extra: true }];
+    places.refused = '192.0.2.1';
+    await bound();
+    expect(output.status()).toMatchObject({
+      state: 'bound',
+      nameserver: '127.0.0.53',
+      addresses: ['127.0.0.53:53'],
+      unbound: ['EADDRINUSE'],
+    });
+    places.refused = '';
+    clock.advance(60_000);
+    await until(() => events.includes('open 192.0.2.1'), 'it is tried again');
+    await until(() => output.status().unbound === undefined, 'it is told no more');
+    expect(output.status().addresses).toEqual(['127.0.0.53:53', '192.0.2.1:53']);
+  });
+
   it('close first where the same address is to serve something else', async () => {
     const { events, bound, plan, places } = standing();
     await bound();

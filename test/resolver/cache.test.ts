@@ -70,6 +70,36 @@ describe('the cache', () => {
     expect(cache.statistics()).toMatchObject({ hits: 1, misses: 1, entries: 1 });
   });
 
+  it.each([
+    ['yes', [1, 1, 1]],
+    ['no-negative', [1, 2, 2]],
+    ['no', [2, 2, 2]],
+  ] as const)(
+    'with resolver.cache = "%s" asks so often for data, for no data, and after a failure',
+    async (mode, wanted) => {
+      const counts: number[] = [];
+      for (const answer of [addresses(60, 1), negative(RCODE.NXDOMAIN, 60, 60), failing(RCODE.SERVFAIL)]) {
+        const { servers, ask } = underTest({ policy: () => ({ cache: mode }) });
+        servers.answerAlways(answer);
+        await ask();
+        await ask();
+        counts.push(servers.asked.length);
+      }
+      expect(counts).toEqual(wanted);
+    },
+  );
+
+  it('keeps what has expired for as long as resolver.stale says', async () => {
+    const { servers, ask, clock } = underTest({ policy: () => ({ staleMs: 5000 }) });
+    servers.answerAlways(addresses(60, 1));
+    await ask();
+    servers.answerAlways(failing(RCODE.SERVFAIL));
+    clock.advance(64_000);
+    expect(await ask()).toMatchObject({ origin: { kind: 'cache', stale: true } });
+    clock.advance(2000);
+    expect(await ask()).toMatchObject({ origin: { kind: 'upstream' } });
+  });
+
   it('asks anew when the time is over', async () => {
     const { servers, ask, clock } = underTest({ limits: { stale: 0 } });
     servers.answerAlways(addresses(60, 1));

@@ -37,6 +37,27 @@ describe('UDP and TCP on one address', () => {
     expect(overTcp?.length).toBeGreaterThan(bytes);
   });
 
+  it.each([
+    ['udp', 'tcp'],
+    ['tcp', 'udp'],
+  ] as const)('an address that is to serve %s alone serves no %s', async (transport, other) => {
+    const { port, listeners } = await listening(sized, transport);
+    expect(listeners).toHaveLength(1);
+    const ask = {
+      udp: askOverUdp,
+      tcp: async (...query: Parameters<typeof askOverTcp>) => (await askOverTcp(...query))[0],
+    };
+    expect(
+      readAnswer((await ask[transport](HOST, port, queryWire('1.example', 'TXT'))) ?? Buffer.alloc(0)).rcode,
+    ).toBe('NOERROR');
+    // The other one is free for whoever wants it.
+    const free = await listenBoth(
+      { host: HOST, port, service: 'full', transport: other },
+      new Reception(sized, recordingLog()),
+    );
+    await Promise.all(free.map((listener) => listener.close()));
+  });
+
   it('several questions on one connection are answered as they are ready, each with its id', async () => {
     const slowFirst: Answerer = async (query, signal) => {
       if (query.domain === '1.example') await new Promise((resolve) => setImmediate(resolve));
@@ -167,14 +188,22 @@ describe('bounds', () => {
 
 async function listening(
   answer: Answerer,
-): Promise<{ readonly port: number; readonly reception: Reception }> {
+  transport?: 'udp' | 'tcp',
+): Promise<{
+  readonly port: number;
+  readonly reception: Reception;
+  readonly listeners: readonly Listener[];
+}> {
   const reception = new Reception(answer, recordingLog());
-  const listeners = await listenBoth({ host: HOST, port: 0, service: 'full' }, reception);
+  const listeners = await listenBoth(
+    { host: HOST, port: 0, service: 'full', ...(transport === undefined ? {} : { transport }) },
+    reception,
+  );
   onTestFinished(async () => {
     reception.close();
     await Promise.all(listeners.map((listener) => listener.close()));
   });
-  return { port: listeners[0]?.at.port ?? 0, reception };
+  return { port: listeners[0]?.at.port ?? 0, reception, listeners };
 }
 
 function set(wire: Buffer, at: number, value: number): Buffer {

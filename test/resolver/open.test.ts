@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { DEFAULT_CONFIG } from '../../src/core/config.ts';
+import { type Config, DEFAULT_CONFIG } from '../../src/core/config.ts';
 import type { Domain } from '../../src/core/domain.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
@@ -19,17 +19,23 @@ import { until } from '../support/until.ts';
 
 /** A resolver on a port of the loopback, with the C library or without. */
 async function open(withLibc: boolean, ...links: readonly LinkDns[]) {
+  const settings: { current: Config } = { current: DEFAULT_CONFIG };
   const hostsFile = join(temporaryFolder('etc'), 'hosts');
   const live = openResolver({
     hostsFile,
     clock: systemClock,
     log: silentLog,
     libc: withLibc ? loadLibc() : undefined,
-    settings: () => DEFAULT_CONFIG,
+    settings: () => settings.current,
     isOwn: () => false,
   });
   const plan = (said: readonly LinkDns[]): void =>
     live.resolver.apply(makePlan(snapshotOf(said), DEFAULT_CONFIG));
+  /** As a reload does, which has the plan applied again. */
+  const set = (changed: Partial<Config>): void => {
+    settings.current = { ...settings.current, ...changed };
+    plan(links);
+  };
   plan(links);
   const listeners = await live.listen({ host: '127.0.0.1', port: 0, service: 'full' });
   const port = listeners[0]?.at.port ?? 0;
@@ -39,7 +45,7 @@ async function open(withLibc: boolean, ...links: readonly LinkDns[]) {
   });
   const ask = async (name: string): Promise<readonly string[]> =>
     readAnswer(await askOverUdp('127.0.0.1', port, queryWire(name))).answers;
-  return { live, plan, ask, hostsFile, port };
+  return { live, plan, set, ask, hostsFile, port };
 }
 
 const saying = (address: string): Promise<ScriptedServer> =>
@@ -56,6 +62,43 @@ describe.each([
     for (let i = 0; i < 5; i++) expect(await ask('www.example.com')).toEqual(['www.example.com A 192.0.2.7']);
     expect(server.asked).toHaveLength(1);
     await until(() => live.reception.traffic.queries === 5, 'all are counted');
+  });
+
+  it('forgets and remembers nothing from when resolver.cache is "no"', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, set } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    for (let i = 0; i < 3; i++) await ask('www.example.com');
+    set({ cache: 'no' });
+    for (let i = 0; i < 3; i++) expect(await ask('www.example.com')).toEqual(['www.example.com A 192.0.2.7']);
+    expect(server.asked).toHaveLength(4);
+  });
+
+  it('remembers no answer of a server on this machine when resolver.cache-from-localhost is false', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, set } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    set({ cacheFromLocalhost: false });
+    for (let i = 0; i < 3; i++) await ask('www.example.com');
+    expect(server.asked).toHaveLength(3);
+  });
+
+  it('refuses the types of resolver.refuse-record-types, also those it knew before', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, set } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    for (let i = 0; i < 3; i++) expect(await ask('www.example.com')).not.toEqual([]);
+    set({ refuseRecordTypes: [1] });
+    for (let i = 0; i < 3; i++) expect(await ask('www.example.com')).toEqual([]);
+    expect(server.asked).toHaveLength(1);
+  });
+
+  it('asks servers for names of the hosts file when resolver.hosts is false', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, set, hostsFile } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    await writeFile(hostsFile, '192.0.2.99 www.example.com\n');
+    await until(async () => (await ask('www.example.com'))[0]?.endsWith('.99') === true, 'it is read');
+    set({ hosts: false });
+    expect(await ask('www.example.com')).toEqual(['www.example.com A 192.0.2.7']);
+    set({ hosts: true });
+    expect(await ask('www.example.com')).toEqual(['www.example.com A 192.0.2.99']);
   });
 
   it('tells its answers to who watches, and shows with their records what it remembers', async () => {

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseAddress } from '../../src/core/address.ts';
 import { type Libc, loadLibc } from '../../src/system/libc.ts';
 import { takeLock } from '../../src/system/lock.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -11,6 +12,7 @@ import { temporaryFolder } from '../support/folder.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { noImmutable, run, unless } from '../support/root-only.ts';
+import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
 
 /** koffi is a dependency of ours, so here it must load. */
@@ -273,4 +275,17 @@ describe('the notifier', () => {
     serviceNotifier({ NOTIFY_SOCKET: '/x' }, undefined, log).ready();
     expect(log.lines).toEqual([expect.objectContaining({ text: expect.stringMatching(/koffi is missing/) })]);
   });
+});
+
+it.each(['192.0.2.1', '2001:db8::1'])('a socket may have %s, which the machine does not have yet', (text) => {
+  const address = must(parseAddress(text));
+  expect(() => libc.sockets.listenTcp(address, 5399)).toThrow(/listen on TCP port 5399/);
+  expect(() => libc.datagrams.bindUdp(address, 5399)).toThrow(/bind a UDP socket to port 5399/);
+  for (const fd of [
+    libc.sockets.listenTcp(address, 5399, { freeBind: true }),
+    libc.datagrams.bindUdp(address, 5399, { freeBind: true }),
+  ]) {
+    expect(libc.sockets.describe(fd)).toMatchObject({ host: text, port: 5399 });
+    closeSync(fd);
+  }
 });
