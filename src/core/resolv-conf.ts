@@ -10,6 +10,12 @@ const TIME_LINE = '# Changed: ';
 /** First line of every file of ours. */
 const OWN_FIRST_LINE = '# Written by dnskeeper; changes made here are replaced.';
 
+/**
+ * Tailscale and NetBird look for systemd-resolved's name in the first comments, and then use its interface, which we
+ * serve. Our files have it in every mode, because they are also found under systemd-resolved's names.
+ */
+const RESOLVED_LINE = '# Clients of systemd-resolved are served as well while it does not run.';
+
 const MAX_COMMENTS = 16;
 
 /**
@@ -34,6 +40,7 @@ export function renderUpstreamConf(plan: Plan, time: number): string {
 /**
  * The resolv.conf(5) that lists our resolver alone. EDNS lets long answers through without TCP; AD is believed because
  * the resolver passes on only what is to be believed. What else the options say stays: they are about libc, not servers.
+ * Without a search line glibc would search the domain of the host name, though the plan has decided about that.
  */
 export function renderStubConf(plan: Plan, time: number, nameserver: string): string {
   const others = plan.options
@@ -41,7 +48,7 @@ export function renderStubConf(plan: Plan, time: number, nameserver: string): st
     .filter((option) => !/^(edns0|trust-ad|rotate|use-vc)$/.test(option));
   const lines = [
     ...header(plan, time),
-    ...(plan.search.length > 0 ? [searchLine(plan)] : []),
+    plan.search.length > 0 ? searchLine(plan) : NO_SEARCH,
     `nameserver ${nameserver}`,
     `options ${['edns0', 'trust-ad', ...others].join(' ')}`,
     '# The real servers: upstream.conf in this folder; which one is asked for a name: dnsctl explain NAME',
@@ -67,6 +74,8 @@ export function lineReasons(
       line: searchLine(plan),
       reason: joinReasons(plan.search.map((c) => `${c.value}: ${c.reason}`)),
     });
+  } else if (stub !== undefined) {
+    lines.push({ line: NO_SEARCH, reason: 'No search domain is in force, nor is that of the host name.' });
   }
   if (stub !== undefined) return [...lines, { line: `nameserver ${stub.nameserver}`, reason: stub.reason }];
   for (const choice of plan.nameservers) lines.push({ line: nameserverLine(choice), reason: choice.reason });
@@ -85,6 +94,7 @@ function header(plan: Plan, time: number): string[] {
   const more = names.length > 8 ? ` and ${names.length - 8} more` : '';
   return [
     OWN_FIRST_LINE,
+    RESOLVED_LINE,
     names.length === 0 ? '# No connection names a server now.' : `# Servers from: ${shown.join(', ')}${more}`,
     `${TIME_LINE}${new Date(time).toISOString().replace(/\.\d+Z$/, 'Z')}`,
     '# Why each line is here: dnsctl status    To opt out: dnsctl release',
@@ -128,6 +138,9 @@ function text(
   ];
   return `${lines.join('\n')}\n`;
 }
+
+/** What systemd-resolved writes too: the root, which adds nothing to a name. */
+const NO_SEARCH = 'search .';
 
 const searchLine = (plan: Plan): string => `search ${plan.search.map((choice) => choice.value).join(' ')}`;
 

@@ -4,6 +4,7 @@ import type { FileStatus } from '../core/status.ts';
 import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 import type { Decision, Output } from './output.ts';
+import type { ResolvedFiles } from './resolved-files.ts';
 
 /** The two files as text. */
 export interface RenderedFiles {
@@ -23,13 +24,15 @@ const MOST_BYTES = 256 * 1024;
 
 /**
  * Keep Paths.resolvConf and Paths.upstreamConf. The disk is compared at every apply, not our memory of it, so that a
- * deleted, edited or half-forgotten file (SIGKILL) is put right; `written` hears of resolv.conf's changes.
+ * deleted, edited or half-forgotten file (SIGKILL) is put right; `written` hears of resolv.conf's changes. `names` are
+ * the further names of both, which follow at once.
  */
 export function resolvConfFile(
   paths: Paths,
   files: Files,
   render: (decision: Decision) => RenderedFiles,
   written: (before: string, after: string) => void = () => {},
+  names: Pick<ResolvedFiles, 'follow'> = { follow: async () => {} },
 ): ResolvConfFile {
   const status = new Map<string, FileStatus>(
     [paths.upstreamConf, paths.resolvConf].map((path) => [path, { path, state: 'pending', bytes: 0 }]),
@@ -60,6 +63,7 @@ export function resolvConfFile(
       await files.makeFolder(paths.runtime, 0o755);
       await keep(paths.upstreamConf, text.upstreamConf, () => {});
       await keep(paths.resolvConf, text.resolvConf, (before) => written(before, text.resolvConf));
+      await names.follow();
       applied = await present(files, paths.resolvConf);
     },
     // The files stay: they name real servers, which answer without us.
@@ -69,10 +73,12 @@ export function resolvConfFile(
   };
 }
 
-/** The text of a file that is as we write it (plain, 0644, bounded); anything else counts as absent and is replaced. */
+/** The text of a file that is as we write it (plain, ours, 0644, bounded); anything else counts as absent and is replaced. */
 async function present(files: Files, path: string): Promise<string | undefined> {
   const facts = await files.look(path);
   if (facts === undefined || facts.kind !== 'file' || facts.bytes > MOST_BYTES) return undefined;
-  if (facts.mode !== 0o644 && !(await files.isMountPoint(path))) return undefined;
+  // With the folder of systemd-resolved, systemd gives its user whatever is in there, our inode under its further name too.
+  const own = facts.mode === 0o644 && facts.uid === process.geteuid?.();
+  if (!own && !(await files.isMountPoint(path))) return undefined;
   return (await files.read(path, MOST_BYTES))?.toString('utf8');
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { ResolvedPresence } from '../core/takeover.ts';
+import { writerOfText } from '../core/writer.ts';
 import type { Bus } from '../system/bus.ts';
 import type { Log } from '../system/log.ts';
 import { acceptsConnections } from '../system/unix-socket.ts';
@@ -40,7 +41,8 @@ export async function resolvedHasServers(root: string, log: Log, deadlineMs: num
   const file = `${root}/run/systemd/resolve/resolv.conf`;
   const look = async (): Promise<void> => {
     const text = await readFile(file, 'utf8').catch(() => '');
-    if (/^nameserver /m.test(text)) resolve();
+    // Before it has written its list for the first time, ours may still be there.
+    if (/^nameserver /m.test(text) && writerOfText(text).program !== 'dnskeeper') resolve();
   };
   const watch = watchFile(file, () => void look(), log);
   const timer = setTimeout(resolve, deadlineMs);

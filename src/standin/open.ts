@@ -16,12 +16,13 @@ import { serveVarlink } from '../system/varlink.ts';
 import type { Peer, ServiceInfo, VarlinkLimits } from '../system/varlink-interface.ts';
 import type { LogControl, StandinGround, Statistics } from './ground.ts';
 import { linkStates } from './link-states.ts';
-import { type Standin, standin } from './standin.ts';
+import { type Standin, type StandinNeeds, standin } from './standin.ts';
 
 /** What a stand-in on the machine itself needs from the rest of the daemon. */
 export interface OpenStandinNeeds {
   /** systemd-resolved's folder: `/run/systemd/resolve`. */
   readonly folder: string;
+  readonly resolvedFiles: StandinNeeds['resolvedFiles'];
   readonly bus: ServiceBus;
   readonly files: Files;
   readonly pushed: PushedLinks;
@@ -77,6 +78,7 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
     clock,
     log,
     machineId,
+    resolvedFiles: needs.resolvedFiles,
     linkStates: linkStates({
       folder: `${needs.folder}/netif`,
       files: needs.files,

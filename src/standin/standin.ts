@@ -40,6 +40,8 @@ export interface StandinNeeds {
   ) => Promise<{ close(): Promise<void> }>;
   /** What is set on links, beyond our own life. */
   readonly linkStates: LinkStates;
+  /** resolv.conf(5) files under systemd-resolved's names: made, or left to it. Neither rejects. */
+  readonly resolvedFiles: { begin(): Promise<void>; giveWay(): Promise<void> };
   readonly machineId: () => string | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -106,6 +108,7 @@ export function standin(needs: StandinNeeds): Standin {
     taken = own;
     for (const [name, each] of interfaces) sockets.push(await needs.serve(name, [each]));
     await needs.linkStates.begin();
+    await needs.resolvedFiles.begin();
     own.told = properties(ground);
     own.free = bus.own(RESOLVE1, {}, onName);
   }
@@ -117,6 +120,8 @@ export function standin(needs: StandinNeeds): Standin {
     await old.free();
     // Whoever stands here next reads them when it starts.
     await needs.linkStates.end();
+    // Where it is we that end, who reads them goes on reading.
+    if (!closed) await needs.resolvedFiles.giveWay();
     old.objects.close();
     await Promise.all(old.sockets.map((socket) => socket.close()));
   }
@@ -139,6 +144,8 @@ export function standin(needs: StandinNeeds): Standin {
       enqueue(async () => {
         presence = told;
         if (told === 'running') endGiveWay();
+        // A run of ours that was killed may have left some.
+        if (told === 'running' && taken === undefined) await needs.resolvedFiles.giveWay();
         await settle();
       }),
     giveWay: () =>

@@ -8,6 +8,8 @@ export interface Paths {
   readonly runtime: string;
   readonly resolvConf: string;
   readonly upstreamConf: string;
+  /** Folder of systemd-resolved, which is ours while we stand in for it. */
+  readonly resolvedFolder: string;
   readonly socket: string;
   readonly lock: string;
   /** /etc/resolv.conf; in user mode it is only looked at. */
@@ -36,6 +38,7 @@ export function systemPaths(root: string): Paths {
     ...runtimePaths(at('/run/dnskeeper')),
     etcResolvConf: at('/etc/resolv.conf'),
     hosts: at('/etc/hosts'),
+    resolvedFolder: at('/run/systemd/resolve'),
     linkText: root === '' ? '/run/dnskeeper/resolv.conf' : '../run/dnskeeper/resolv.conf',
     original: at('/var/lib/dnskeeper/original'),
     released: at('/var/lib/dnskeeper/released'),

@@ -24,8 +24,21 @@ const HOLD_FIRST_MS = 2000;
 
 /** Start the loop of learning, deciding and applying on real sources and outputs. */
 export async function startOn(ground: Ground): Promise<Daemon> {
-  const { paths, options, files, link, live, resolver, sockets, configuration, clock, log, bus, held } =
-    ground;
+  const {
+    paths,
+    options,
+    files,
+    link,
+    resolvedFiles,
+    live,
+    resolver,
+    sockets,
+    configuration,
+    clock,
+    log,
+    bus,
+    held,
+  } = ground;
   const record =
     options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
@@ -33,7 +46,7 @@ export async function startOn(ground: Ground): Promise<Daemon> {
   return startDaemon(
     {
       sources: bus === undefined ? [] : liveSources(bus, ground),
-      files: (written) => resolvConfFile(paths, files, render, written),
+      files: (written) => resolvConfFile(paths, files, render, written, resolvedFiles),
       link,
       resolver: {
         ...resolver,
@@ -82,12 +95,14 @@ function machineFindings({
   libc,
   live,
   standin,
+  resolvedFiles,
   resolve1,
 }: Ground): readonly Finding[] {
   const problems = new Set([
     labelProblem(),
     live.problem,
     standin.current?.problem,
+    resolvedFiles.problem,
     ...watches.map((watch) => watch.problem),
   ]);
   const findings: Finding[] = [];

@@ -1,6 +1,7 @@
 import { parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import { type EtcResolvConf, etcResolvConf } from '../outputs/etc-resolv-conf.ts';
+import { type ResolvedFiles, resolvedFiles } from '../outputs/resolved-files.ts';
 import { type ResolverOutput, resolverOutput } from '../outputs/resolver-output.ts';
 import { type LiveResolver, openResolver } from '../resolver/open.ts';
 import { ConfigFiles } from '../sources/config-file.ts';
@@ -51,6 +52,8 @@ export interface Ground {
   /** Who stands in for systemd-resolved, once it is there. */
   readonly standin: { current: Standin | undefined };
   readonly link: EtcResolvConf;
+  /** Our files under systemd-resolved's names. */
+  readonly resolvedFiles: ResolvedFiles;
   readonly live: LiveResolver;
   readonly resolver: ResolverOutput;
   readonly watches: Watch[];
@@ -86,6 +89,13 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     takeover: () => configuration.current.config.takeover,
     runningWriters: () => (paths.root === '' ? runningWriters('/proc') : Promise.resolve([])),
   });
+  const furtherNames = resolvedFiles({
+    paths,
+    files,
+    clock: systemClock,
+    log: log.child('resolved-files'),
+  });
+  held.defer(() => furtherNames.close());
   const labelProblem = (): string | undefined => labels.problem;
   const settings = (): ConfigFiles['current']['config'] => configuration.current.config;
   const notifier = serviceNotifier(process.env, libc, log);
@@ -142,6 +152,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     resolve1,
     standin: { current: undefined },
     link,
+    resolvedFiles: furtherNames,
     watches: [],
     labelProblem,
     held,

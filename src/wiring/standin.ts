@@ -13,7 +13,7 @@ import type { Ground } from './ground.ts';
 
 /** Be there for systemd-resolved's clients while it is not; `followOutside` tells when. */
 export function standInForResolved(ground: Ground, daemon: Daemon): void {
-  const { resolve1, live, configuration, libc, log, paths, files, held } = ground;
+  const { resolve1, live, configuration, libc, log, paths, files, resolvedFiles, held } = ground;
   if (resolve1 === undefined) return;
   const { bus, pushed } = resolve1;
   const links = kernelLinks(paths.root);
@@ -25,7 +25,15 @@ export function standInForResolved(ground: Ground, daemon: Daemon): void {
     for (const watcher of watchers) watcher(query);
   };
   const made = openStandin({
-    folder: `${paths.root}/run/systemd/resolve`,
+    folder: paths.resolvedFolder,
+    resolvedFiles: {
+      begin: () => resolvedFiles.begin(),
+      async giveWay() {
+        await resolvedFiles.giveWay();
+        // systemd may have given them to systemd-resolved's user. Not waited for: who gives way must not wait for a write.
+        void daemon.checkFile();
+      },
+    },
     bus,
     files,
     pushed,

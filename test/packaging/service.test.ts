@@ -32,12 +32,17 @@ describe('dnskeeper.service', () => {
 
   test.each([
     ['comes before sysinit.target, where cloud images need the network', /^DefaultDependencies=no$/m],
-    ['keeps its files over restarts and stops', /^RuntimeDirectoryPreserve=yes$/m],
+    // Regression: as mounts of their own they could not hold names of one file (hard links).
+    ['has one mount for its own folder and that of systemd-resolved', /^ReadWritePaths=\/etc \/run$/m],
     ['never gives up', /^Restart=always$[\s\S]*^RestartSec=/m],
     ['is ready when the first file is written', /^Type=notify$/m],
     ['comes before NetworkManager', /^Before=.*\bNetworkManager\.service\b/m],
   ])('%s', (_, line) => {
     expect(text).toMatch(line);
+  });
+
+  test('has no folder that systemd takes away when it stops, or mounts apart from /run', () => {
+    expect(directives('RuntimeDirectory')).toEqual([]);
   });
 
   test('keeps its sockets with systemd over restarts', () => {

@@ -23,6 +23,8 @@ interface World {
   readonly sockets: Set<string>;
   /** When settings of links were taken up and left behind. */
   readonly states: string[];
+  /** When the files under systemd-resolved's names were made and left to it. */
+  readonly files: string[];
   readonly owners: (string | undefined)[];
 }
 
@@ -37,6 +39,7 @@ function world(refuse: () => boolean = () => false): World {
   const clock = manualClock();
   const sockets = new Set<string>();
   const states: string[] = [];
+  const files: string[] = [];
   const ground = standinGround();
   const serve: StandinNeeds['serve'] = async (socket) => {
     if (refuse()) throw new Error(`${socket} cannot be made`);
@@ -59,6 +62,10 @@ function world(refuse: () => boolean = () => false): World {
       begin: async () => void states.push('begin'),
       end: async () => void states.push('end'),
     },
+    resolvedFiles: {
+      begin: async () => void files.push('begin'),
+      giveWay: async () => void files.push('give way'),
+    },
     machineId: () => undefined,
     clock,
     log: silentLog,
@@ -67,7 +74,7 @@ function world(refuse: () => boolean = () => false): World {
   const client = open();
   const owners: (string | undefined)[] = [];
   client.onOwner(NAME, (owner) => owners.push(owner));
-  return { daemon, stand, client, ground, clock, sockets, states, owners };
+  return { daemon, stand, client, ground, clock, sockets, states, files, owners };
 }
 
 const both = ['io.systemd.Resolve', 'io.systemd.Resolve.Monitor'];
@@ -109,6 +116,29 @@ test('it gives way before systemd-resolved asks for the name, which that then ge
   await real.release(NAME);
   await stand.resolved('absent');
   await until(() => owners.at(-1) !== undefined && owners.at(-1) !== real.uniqueName, 'it is ours again');
+});
+
+test('its files are there before its name is, and gone before systemd-resolved may start', async () => {
+  const { stand, files, owners } = world();
+  await until(() => owners.length === 1, 'the bus answered');
+  await stand.resolved('absent');
+  expect([files, owners.at(-1)]).toEqual([['begin'], undefined]);
+  await until(() => owners.at(-1) !== undefined, 'the name is owned');
+  await stand.giveWay();
+  expect(files).toEqual(['begin', 'give way']);
+});
+
+test('what a killed run has left of its files goes when systemd-resolved is found running', async () => {
+  const { stand, files } = world();
+  await stand.resolved('running');
+  expect(files).toEqual(['give way']);
+});
+
+test('when it ends itself, whoever reads its files goes on', async () => {
+  const { stand, files } = world();
+  await stand.resolved('absent');
+  await stand.close();
+  expect(files).toEqual(['begin']);
 });
 
 test('a systemd-resolved that does not come is not waited for for ever', async () => {
