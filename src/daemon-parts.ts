@@ -1,6 +1,7 @@
 import type { DaemonControl, Outcome } from './control/daemon-control.ts';
 import type { Config } from './core/config.ts';
 import type { Domain } from './core/domain.ts';
+import type { ProfileChoice } from './core/profile-choice.ts';
 import type { QueryReport } from './core/query-report.ts';
 import type { ResolverView } from './core/resolver-view.ts';
 import type { SourceEvent } from './core/snapshot.ts';
@@ -30,6 +31,10 @@ export interface Configuration {
   readonly current: LoadedConfig;
   /** Read again; what is bad leaves `config` as it was. */
   reload(): Promise<LoadedConfig>;
+  /** Put a file in force as if it were a local drop-in, or with undefined end that. What is bad changes nothing. */
+  try(tried: { readonly name: string; readonly text: string } | undefined): Promise<LoadedConfig>;
+  /** Make the file that is tried a local drop-in; its path, or undefined where none is tried. */
+  keepTried(): Promise<string | undefined>;
 }
 
 /** The files under /run as the daemon looks at them. */
@@ -80,6 +85,11 @@ export interface DaemonParts {
   readonly findings: () => readonly Finding[];
   /** Resident memory of this process in bytes. */
   readonly residentBytes: () => number;
+  /** The profile that was chosen by hand, kept over a restart. */
+  readonly profileChoice: {
+    readonly first: ProfileChoice | undefined;
+    save(choice: ProfileChoice | undefined): void;
+  };
   /** Every event that a source tells, before it is folded in; --record writes them down. */
   readonly onEvent?: (event: SourceEvent) => void;
 }

@@ -22,6 +22,7 @@ import { hitRate } from './core/statistics.ts';
 import type { Change, ResolverStatus, Status } from './core/status.ts';
 import type { Daemon, DaemonParts, NameService, PublishedFiles } from './daemon-parts.ts';
 import type { Decision, Output } from './outputs/output.ts';
+import { Overrides } from './overrides.ts';
 
 const HISTORY = 64;
 const SILENT: ReadonlySet<SourceHealth['state']> = new Set(['absent', 'gone', 'failed']);
@@ -47,6 +48,7 @@ interface Pending {
 class Loop implements Daemon {
   readonly #parts: DaemonParts;
   readonly #files: PublishedFiles;
+  readonly #overrides: Overrides;
   readonly #ready = Promise.withResolvers<void>();
   readonly #spoken = Promise.withResolvers<void>();
   readonly #stop = new AbortController();
@@ -81,6 +83,13 @@ class Loop implements Daemon {
     this.#started = parts.clock.now();
     this.#planTime = this.#started;
     this.#plan = makePlan({}, parts.configuration.current.config);
+    const { clock, configuration, profileChoice } = parts;
+    this.#overrides = new Overrides({
+      clock,
+      configuration,
+      profileChoice,
+      changed: (cause) => this.#redecide(cause),
+    });
     this.#holding = holdFirst > 0;
     for (const source of parts.sources)
       this.#health.set(source.name, { state: 'starting', detail: 'It has not spoken yet.' });
@@ -152,6 +161,7 @@ class Loop implements Daemon {
       plan: this.#plan,
       files: fileStatus,
       sources,
+      ...this.#overrides.told,
       ...(holdingGap && this.#graceUntil !== undefined ? { graceUntil: this.#graceUntil } : {}),
       ...(last === undefined
         ? {}
@@ -194,12 +204,22 @@ class Loop implements Daemon {
     const changed = JSON.stringify(loaded) !== before;
     const fields = { files: files.length, problems: problems.length, changed, cause };
     this.#parts.log[changed ? 'info' : 'debug'](fields, 'The configuration was read.');
-    this.#force = true; // a setting may change what is applied though the plan stays
-    this.#wake(cause, 'configuration');
-    this.#publish();
+    void this.#redecide(cause);
     return first === undefined
       ? { ok: true, text: `Read ${files.length} configuration file(s).` }
       : { ok: false, text: `${describeProblem(first)} The last good configuration stays in force.` };
+  }
+
+  useProfile(name: string | undefined, forMs: number | undefined): Promise<Outcome> {
+    return this.#steer('profile', () => this.#overrides.useProfile(name, forMs));
+  }
+
+  tryConfiguration(name: string, text: string, forMs: number): Promise<Outcome> {
+    return this.#steer('try', () => this.#overrides.tryConfiguration(name, text, forMs));
+  }
+
+  endTrial(how: 'keep' | 'go back'): Promise<Outcome> {
+    return this.#steer(how, () => this.#overrides.endTrial(how));
   }
 
   takeover(): Promise<Outcome> {
@@ -257,6 +277,7 @@ class Loop implements Daemon {
   async close(next: 'nobody' | 'another process' = 'nobody'): Promise<void> {
     this.#stop.abort();
     this.#cancelTimer();
+    this.#overrides.close();
     await this.idle();
     await Promise.all(this.#parts.sources.map((source) => source.close()));
     await this.#leaveFiles(next);
@@ -326,7 +347,12 @@ class Loop implements Daemon {
 
   /** A restart may fall into the gap of a profile switch: then what the file says is the last good. */
   #anyServers(): boolean {
-    return makePlan(this.#snapshot, this.#parts.configuration.current.config).upstream.length > 0;
+    return this.#planOfNow().upstream.length > 0;
+  }
+
+  #planOfNow(): Plan {
+    const { config } = this.#parts.configuration.current;
+    return makePlan(this.#snapshot, config, this.#overrides.profile?.name);
   }
 
   #endHold(cause: string, source: Change['source'] = 'dnskeeper'): void {
@@ -334,6 +360,14 @@ class Loop implements Daemon {
     this.#cancelTimer();
     this.#wake(cause, source);
     if (this.#allSpoke()) this.#spoken.resolve();
+  }
+
+  /** A setting may change what is applied though the plan stays. */
+  async #redecide(cause: string): Promise<void> {
+    this.#force = true;
+    this.#wake(cause, 'configuration');
+    this.#publish();
+    await this.idle();
   }
 
   async #steer(cause: string, act: () => Promise<Outcome>): Promise<Outcome> {
@@ -388,7 +422,7 @@ class Loop implements Daemon {
   #decide(): string {
     const now = this.#parts.clock.now();
     const { config } = this.#parts.configuration.current;
-    const next = makePlan(this.#snapshot, config);
+    const next = this.#planOfNow();
     this.#counters.plans++;
     const last = this.#planText === '' ? undefined : this.#plan;
     const held = holdOverGap(last, next, this.#gapSince, now, config.graceMs);

@@ -15,6 +15,9 @@ import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { openScreen } from './system/screen.ts';
 import { terminalOf } from './system/terminal.ts';
 
+/** The daemon takes no larger file either. */
+const MOST_TRIED_BYTES = 256 * 1024;
+
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -59,6 +62,17 @@ function contextOf(
     options: parsed.options,
     print: (text) => void process.stdout.write(text),
     now: () => Date.now(),
+    async readText(path) {
+      const { openFiles } = await import('./system/files.ts');
+      const bytes = await openFiles(undefined).read(path, MOST_TRIED_BYTES);
+      if (bytes !== undefined) return bytes.toString('utf8');
+      throw new DnskeeperError('IO', `wanted a file at ${path}, got nothing there`);
+    },
+    async confirm(question, forMs) {
+      const { askForKey } = await import('./system/ask.ts');
+      const { systemClock } = await import('./system/clock.ts');
+      return askForKey(process.stdin, process.stdout, systemClock, question, forMs);
+    },
     async replaceFile(path, text) {
       const { openFiles } = await import('./system/files.ts');
       await openFiles(undefined).replace(path, Buffer.from(text));

@@ -419,7 +419,10 @@ function start({ holdFirst = 0 } = {}): {
         return loaded;
       },
       reload: async () => loaded,
+      try: async () => loaded,
+      keepTried: async () => undefined,
     },
+    profileChoice: { first: undefined, save: () => {} },
     clock,
     log: recordingLog(),
     about: { version: '0', pid: 1, mode: 'system', root: '' },

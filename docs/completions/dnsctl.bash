@@ -8,9 +8,10 @@ _dnsctl() {
     --output) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --name) COMPREPLY=($(compgen -A hostname -- "$word")); return ;;
     --lines|-n|--lines|-n) return ;;
+    --for|--for) return ;;
   esac
   for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$each" in status|explain|query|flush|cache|statistics|metrics|top|history|monitor|reload|takeover|release|give-way|stand-in|doctor) command="$each"; break ;; esac
+    case "$each" in status|explain|query|flush|cache|statistics|metrics|top|history|monitor|profile|try|reload|takeover|release|give-way|stand-in|doctor) command="$each"; break ;; esac
   done
   case "$command" in
     status) COMPREPLY=($(compgen -W '--json --watch -w --root --user --help -h --version' -- "$word")) ;;
@@ -23,13 +24,15 @@ _dnsctl() {
     top) COMPREPLY=($(compgen -W '--json --once --hide-names --root --user --help -h --version' -- "$word")) ;;
     history) COMPREPLY=($(compgen -W '--json --lines -n --root --user --help -h --version' -- "$word")) ;;
     monitor) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
+    profile) COMPREPLY=($(compgen -W 'list show use auto --json --for --root --user --help -h --version' -- "$word")) ;;
+    try) COMPREPLY=($(compgen -f -W '--for --keep --back --root --user --help -h --version' -- "$word")) ;;
     reload) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     takeover) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     release) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     give-way) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     stand-in) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     doctor) COMPREPLY=($(compgen -W '--json --no-probe --root --user --help -h --version' -- "$word")) ;;
-    *) COMPREPLY=($(compgen -W 'status explain query flush cache statistics metrics top history monitor reload takeover release give-way stand-in doctor --root --user --help -h --version' -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W 'status explain query flush cache statistics metrics top history monitor profile try reload takeover release give-way stand-in doctor --root --user --help -h --version' -- "$word")) ;;
   esac
 }
 

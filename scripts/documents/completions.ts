@@ -39,6 +39,7 @@ export function bashCompletion(program: ProgramEntry): string {
       ? []
       : [`    ${withValue('NAME')}) COMPREPLY=($(compgen -A hostname -- "$word")); return ;;`]),
     ...(withValue('COUNT') === '' ? [] : [`    ${withValue('COUNT')}) return ;;`]),
+    ...(withValue('TIME') === '' ? [] : [`    ${withValue('TIME')}) return ;;`]),
   ];
   const names = commands.map(({ name }) => name).join(' ');
   return [
@@ -62,8 +63,8 @@ export function bashCompletion(program: ProgramEntry): string {
         ]),
     '  case "$command" in',
     ...commands.map(
-      ({ name }) =>
-        `    ${name}) COMPREPLY=($(compgen -W '${namesOf(optionsOf(program, name))}' -- "$word")) ;;`,
+      ({ name, arguments: args = [] }) =>
+        `    ${name}) COMPREPLY=($(compgen ${args.some((each) => each.name === 'FILE') ? '-f ' : ''}-W '${[...args.flatMap(({ choices = [] }) => choices), namesOf(optionsOf(program, name))].join(' ')}' -- "$word")) ;;`,
     ),
     `    *) COMPREPLY=($(compgen -W '${[names, namesOf(optionsOf(program))].join(' ').trim()}' -- "$word")) ;;`,
     '  esac',
@@ -120,8 +121,8 @@ export function zshCompletion(program: ProgramEntry): string {
       '          _arguments \\',
       ...options.flatMap((option) => argument(option, '            ')),
       ...args.map(
-        ({ name, text, optional }, i) =>
-          `            '${i + 1}:${optional === true ? ':' : ''}${zshText(text)}:${name === 'NAME' ? '_hosts' : ' '}' \\`,
+        ({ name, text, optional, choices }, i) =>
+          `            '${i + 1}:${optional === true ? ':' : ''}${zshText(text)}:${choices === undefined ? (name === 'NAME' ? '_hosts' : ' ') : `(${choices.join(' ')})`}' \\`,
       ),
       "            '--help[Print this help]' ;;",
     ]),

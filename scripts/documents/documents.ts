@@ -1,5 +1,6 @@
 import { DNSCTL, DNSKEEPERD } from '../../src/control/command-table.ts';
 import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
+import { PROFILE_KEYS } from '../../src/core/profile-keys.ts';
 import { bashCompletion, fishCompletion, zshCompletion } from './completions.ts';
 import { exampleConfiguration } from './example-configuration.ts';
 import { configurationPage, programPage } from './man-page.ts';
@@ -12,6 +13,6 @@ export const documents = (): readonly { readonly path: string; readonly text: st
     { path: `docs/completions/_${program.name}`, text: zshCompletion(program) },
     { path: `docs/completions/${program.name}.fish`, text: fishCompletion(program) },
   ]),
-  { path: 'docs/man/dnskeeper.toml.5', text: configurationPage(CONFIG_KEYS) },
+  { path: 'docs/man/dnskeeper.toml.5', text: configurationPage(CONFIG_KEYS, PROFILE_KEYS) },
   { path: 'examples/dnskeeper.toml', text: exampleConfiguration(CONFIG_KEYS) },
 ];

@@ -15,5 +15,6 @@ export function exampleConfiguration(keys: readonly Omit<ConfigKey, 'parse'>[]):
     }
     lines.push(`# ${why}`, `# ${type}`, `#${key.slice(dot + 1)} = ${value}`);
   }
+  lines.push('', '# Rules per network, [[profile]], are in profiles.toml beside this file.');
   return `${lines.join('\n')}\n`;
 }

@@ -1,4 +1,5 @@
 import type { ConfigKey } from '../../src/core/config-keys.ts';
+import type { ProfileKey } from '../../src/core/profile-keys.ts';
 import type { ArgumentEntry, ExitEntry, OptionEntry, ProgramEntry } from '../../src/core/program.ts';
 import { VERSION } from '../../src/core/version.ts';
 
@@ -43,8 +44,11 @@ export function programPage(program: ProgramEntry): string {
   ]);
 }
 
-/** dnskeeper.toml(5), from the table of configuration keys. */
-export function configurationPage(keys: readonly Omit<ConfigKey, 'parse'>[]): string {
+/** dnskeeper.toml(5), from the tables of configuration keys and of what a profile takes. */
+export function configurationPage(
+  keys: readonly Omit<ConfigKey, 'parse'>[],
+  profileKeys: readonly Omit<ProfileKey, 'parse'>[],
+): string {
   return page('dnskeeper.toml', 5, 'configuration of dnskeeperd', [
     ...heading('SYNOPSIS'),
     ...paragraphs([
@@ -66,6 +70,12 @@ export function configurationPage(keys: readonly Omit<ConfigKey, 'parse'>[]): st
         `Takes: ${key.type}. Default: ${key.default}.`,
       ]),
     ),
+    ...heading('PROFILES'),
+    ...paragraphs([
+      'A [[profile]] is a rule for networks: when all its conditions hold for a link, its settings change what that link brings. The first profile that fits a link holds for it; one without conditions fits every link. Servers of the table dns belong to no link and are not changed. dnsctl profile list tells what became of each, and why.',
+      'A later file adds profiles after those of earlier files, or replaces one of the same name in its place. Of a list in when.KEY any entry may fit; upper and lower case differ.',
+    ]),
+    ...profileKeys.flatMap((key) => tagged(bold(key.key), [key.why, `Takes: ${key.type}.`])),
     ...seeAlso(['dnskeeperd(8)', 'dnsctl(1)', 'resolv.conf(5)', 'NetworkManager.conf(5)']),
   ]);
 }

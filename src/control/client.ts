@@ -36,6 +36,10 @@ export interface ControlClient {
   watch(): AsyncIterable<StatusReport>;
   monitor(): AsyncIterable<MonitorReply>;
   change(command: ChangeCommand): Promise<Outcome>;
+  /** Have a profile hold before the others; without a name they are automatic again. */
+  useProfile(name: string | undefined, forMs: number | undefined): Promise<Outcome>;
+  tryConfiguration(name: string, text: string, forMs: number): Promise<Outcome>;
+  endTrial(how: 'keep' | 'go back'): Promise<Outcome>;
 }
 
 const READ_MS = 5000;
@@ -82,19 +86,35 @@ export function controlClient(path: string, signal: AbortSignal): ControlClient 
       }
     },
     async flush(name) {
-      const reply = await call('Flush', { name });
-      return { ok: reply['ok'] === true, text: String(reply['text']) };
+      return outcomeOf(await call('Flush', { name }));
     },
     async *watch() {
       for await (const reply of stream('GetStatus')) yield field<StatusReport>(reply, 'status');
     },
     monitor: () => stream('Monitor') as AsyncIterable<MonitorReply>,
     async change(command) {
-      const reply = await call(METHODS[command], {}, CHANGE_MS);
-      return { ok: reply['ok'] === true, text: String(reply['text']) };
+      return outcomeOf(await call(METHODS[command], {}, CHANGE_MS));
+    },
+    async useProfile(name, forMs) {
+      const parameters = {
+        ...(name === undefined ? {} : { name }),
+        ...(forMs === undefined ? {} : { milliseconds: forMs }),
+      };
+      return outcomeOf(await call('UseProfile', parameters, CHANGE_MS));
+    },
+    async tryConfiguration(name, text, forMs) {
+      return outcomeOf(await call('Try', { name, text, milliseconds: forMs }, CHANGE_MS));
+    },
+    async endTrial(how) {
+      return outcomeOf(await call('EndTrial', { keep: how === 'keep' }, CHANGE_MS));
     },
   };
 }
+
+const outcomeOf = (reply: VarlinkParameters): Outcome => ({
+  ok: reply['ok'] === true,
+  text: String(reply['text']),
+});
 
 /**
  * One field of a reply. The daemon is trusted to send what it describes: the socket lies in a folder that only root

@@ -18,6 +18,10 @@ export interface CommandContext {
   /** Write to standard output. */
   print(text: string): void;
   now(): number;
+  /** A file's text, bounded; rejects with a DnskeeperError. */
+  readText(path: string): Promise<string>;
+  /** Ask at the terminal; undefined where there is none to ask at. */
+  confirm(question: string, forMs: number): Promise<'yes' | 'no' | 'too late' | undefined>;
   /** Write a file so that nobody ever reads half of it. */
   replaceFile(path: string, text: string): Promise<void>;
   /** The whole terminal, until the screen is closed; undefined where standard input or output is none. */

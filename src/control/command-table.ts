@@ -152,6 +152,40 @@ export const DNSCTL: ProgramEntry = {
       options: [{ name: '--json', text: 'Print one JSON object per line' }],
     },
     {
+      name: 'profile',
+      text: 'Show the profiles of the configuration and what became of each, or choose one by hand',
+      detail: [
+        'Profiles are rules per network, see dnskeeper.toml(5). "list" shows each with the links that it holds for and why, or why for none; "show NAME" shows one with its servers.',
+        '"use NAME" (root) has one come before the others: on the links that fulfil its conditions, or where there are none on those with the default route. It stays, also over a restart of the daemon, until "auto", a reboot, or the time of --for is over.',
+      ],
+      arguments: [
+        {
+          name: 'ACTION',
+          text: 'What to do; list unless given',
+          optional: true,
+          choices: ['list', 'show', 'use', 'auto'],
+        },
+        { name: 'NAME', text: 'The name of a profile, for show and use', optional: true },
+      ],
+      options: [
+        JSON_OPTION,
+        { name: '--for', value: 'TIME', text: 'With use: only for so long, such as 90s, 10m, 1h or 2d' },
+      ],
+    },
+    {
+      name: 'try',
+      text: 'Put a configuration in force for a while, and go back unless it is kept (root)',
+      detail: [
+        'FILE counts as if it lay in /etc/dnskeeper/conf.d, in place of a file of the same name there. At a terminal dnsctl asks whether to keep it; otherwise --keep from anywhere keeps it. Who is locked out needs to do nothing: when the time is over, all is as before.',
+      ],
+      arguments: [{ name: 'FILE', text: 'A file such as those in /etc/dnskeeper/conf.d', optional: true }],
+      options: [
+        { name: '--for', value: 'TIME', text: 'How long it is in force unless it is kept; 60s unless given' },
+        { name: '--keep', text: 'Write what is tried to /etc/dnskeeper/conf.d' },
+        { name: '--back', text: 'Go back at once' },
+      ],
+    },
+    {
       name: 'reload',
       text: 'Read the configuration again (root)',
       detail: [

@@ -30,6 +30,10 @@ export const COMMANDS: Readonly<Record<string, RunCommand>> = {
   top: async (context) => (await import('./command-top.ts')).showTop(context),
   history: showHistory,
   monitor: showMonitor,
+  profile: async (context) =>
+    (await import('./commands-profile.ts')).profileCommand(context, (outcome) => tell(context, outcome)),
+  try: async (context) =>
+    (await import('./commands-profile.ts')).tryCommand(context, (outcome) => tell(context, outcome)),
   reload: (context) => change(context, 'reload'),
   takeover: (context) => change(context, 'takeover'),
   release: async (context) => {

@@ -12,6 +12,12 @@ export interface DaemonControl {
   onStatus(listener: (status: Status) => void): () => void;
   /** Called on every change of the files until the returned function is called. */
   onChange(listener: (change: Change) => void): () => void;
+  /** Have a profile hold before the others, for a while or until the next choice; undefined: choose automatically again. */
+  useProfile(name: string | undefined, forMs: number | undefined): Promise<Outcome>;
+  /** Put a configuration in force as a drop-in of this name; it goes again after that time unless it is kept. */
+  tryConfiguration(name: string, text: string, forMs: number): Promise<Outcome>;
+  /** Keep what is tried as a file, or go back to what was before. */
+  endTrial(how: 'keep' | 'go back'): Promise<Outcome>;
   /** Read the configuration again; a bad one leaves the last good one in force and says so in the outcome. */
   reload(): Promise<Outcome>;
   /** Put our link in place (again), also after a fight or a release. */
@@ -29,6 +35,9 @@ export interface DaemonControl {
   /** systemd-resolved is about to stop: name no address of its before it goes. */
   standIn(): Promise<Outcome>;
 }
+
+/** Names that a configuration may be tried under: those of drop-ins. */
+export const TRIED_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.toml$/;
 
 /** How a command ended: one sentence, and whether it did what was asked. */
 export interface Outcome {

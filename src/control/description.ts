@@ -22,13 +22,15 @@ type Connection (
 # Where a value came from.
 # source: networkmanager, configuration, host, networkd, records or pushed-links
 # priority: Lower comes first; negative keeps everything else out.
+# profile: The profile of the configuration that changed it.
 type Origin (
   source: string,
   interface: ?string,
   ifindex: ?int,
   connection: ?Connection,
   vpn: bool,
-  priority: int
+  priority: int,
+  profile: ?string
 )
 
 # A value that was chosen, and why.
@@ -89,7 +91,8 @@ type Plan (
   leftOutMore: int,
   links: []Link,
   routes: []NameRoute,
-  inexpressible: []string
+  inexpressible: []string,
+  profiles: [](name: string, links: []string, reason: string)
 )
 
 # Who is in charge of /etc/resolv.conf.
@@ -189,6 +192,8 @@ type Status (
   files: []FileStatus,
   sources: []SourceStatus,
   graceUntil: ?int,
+  profileByHand: ?(name: string, until: ?int),
+  trial: ?(name: string, until: int),
   lastChange: ?(time: int, cause: string, tookMs: float),
   counters: (events: int, plans: int, writes: int, failures: int),
   runtime: (bytes: int, residentBytes: int),
@@ -340,6 +345,16 @@ method Top() -> (statistics: Statistics, names: ?Names)
 
 # Forget remembered answers for a name and what is below it; "." is everything. Root only.
 method Flush(name: string) -> (ok: bool, text: string)
+
+# Have a profile hold before the others, for so many milliseconds or until the next choice; without a name profiles are
+# automatic again. Root only.
+method UseProfile(name: ?string, milliseconds: ?int) -> (ok: bool, text: string)
+
+# Put a configuration in force as a local drop-in of this name; after so many milliseconds it goes again. Root only.
+method Try(name: string, text: string, milliseconds: int) -> (ok: bool, text: string)
+
+# Keep the configuration that is tried as a file, or with false go back to what was before. Root only.
+method EndTrial(keep: bool) -> (ok: bool, text: string)
 
 # Read the configuration again. A bad one leaves the last good one in force. Root only.
 method Reload() -> (ok: bool, text: string)

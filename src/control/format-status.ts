@@ -13,6 +13,7 @@ export function formatStatus(report: StatusReport, now: number, terminal: Termin
   headline(page, report, problemsOf(report));
   servers(page, report);
   resolver(page, report);
+  profiles(page, report, now);
   listed(page, 'Search domains', report.plan.search);
   listed(page, 'Options', report.plan.options);
   lost(page, report);
@@ -126,6 +127,26 @@ function trafficText({ queries, inFlight, malformed, overBound }: StatusReport['
 
 const memoryText = ({ answers, bytes, hitRate }: MemoryStatus): string =>
   `${countText(answers, 'remembered answer')} in ${sizeText(bytes)}${hitRate === undefined ? '' : `; ${percentText(hitRate)} of queries needed no server`}`;
+
+function profiles(page: Page, { plan, profileByHand, trial }: StatusReport, now: number): void {
+  const inForce = plan.profiles.filter(({ links }) => links.length > 0);
+  if (inForce.length + (profileByHand === undefined && trial === undefined ? 0 : 1) === 0) return;
+  page.heading('Profiles');
+  page.rows(
+    inForce.map(({ name, links, reason }) => ({ label: name, text: `on ${links.join(', ')}: ${reason}` })),
+  );
+  const left = (until: number): string => `for another ${durationText(Math.max(0, until - now))}`;
+  if (profileByHand !== undefined) {
+    const { name, until } = profileByHand;
+    const end = until === undefined ? 'until "dnsctl profile auto"' : left(until);
+    page.text(`"${name}" was chosen by hand, ${end}.`, { indent: 2, style: 'notice' });
+  }
+  if (trial !== undefined)
+    page.text(`${trial.name} is tried ${left(trial.until)}; "dnsctl try --keep" keeps it.`, {
+      indent: 2,
+      style: 'notice',
+    });
+}
 
 function listed(page: Page, title: string, choices: readonly Choice<string>[]): void {
   if (choices.length === 0) return;

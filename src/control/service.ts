@@ -2,12 +2,13 @@ import { type Domain, parseDomain, ROOT } from '../core/domain.ts';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import { explain } from '../core/explain.ts';
 import type { NamesWatch } from '../core/names-report.ts';
+import { LONGEST_CHOICE_MS } from '../core/profile-choice.ts';
 import type { ResolverView } from '../core/resolver-view.ts';
 import { type Clock, systemClock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
 import type { Peer, VarlinkInterface } from '../system/varlink-interface.ts';
-import type { DaemonControl, Outcome } from './daemon-control.ts';
+import { type DaemonControl, type Outcome, TRIED_NAME } from './daemon-control.ts';
 import { CONTROL_DESCRIPTION, CONTROL_INTERFACE } from './description.ts';
 import { reportOf } from './report.ts';
 
@@ -102,6 +103,33 @@ export function controlInterface({
           return { ...(await outcomeOf(() => control.flush(name === ROOT ? undefined : name))) };
         },
       },
+      UseProfile: {
+        takes: { name: 'string?', milliseconds: 'int?' },
+        answer: async ({ parameters, peer }) => {
+          permit(peer, ownUid);
+          const forMs = parameters['milliseconds'] == null ? undefined : spanOf(parameters['milliseconds']);
+          const name = parameters['name'] == null ? undefined : String(parameters['name']);
+          return { ...(await outcomeOf(() => control.useProfile(name, forMs))) };
+        },
+      },
+      Try: {
+        takes: { name: 'string', text: 'string', milliseconds: 'int' },
+        answer: async ({ parameters, peer }) => {
+          permit(peer, ownUid);
+          const name = fileNameOf(parameters['name']);
+          const forMs = spanOf(parameters['milliseconds']);
+          const text = String(parameters['text']);
+          return { ...(await outcomeOf(() => control.tryConfiguration(name, text, forMs))) };
+        },
+      },
+      EndTrial: {
+        takes: { keep: 'bool' },
+        answer: async ({ parameters, peer }) => {
+          permit(peer, ownUid);
+          const how = parameters['keep'] === true ? 'keep' : 'go back';
+          return { ...(await outcomeOf(() => control.endTrial(how))) };
+        },
+      },
       Reload: changing('reload', () => control.reload()),
       Takeover: changing('takeover', () => control.takeover()),
       Release: changing('release', () => control.release()),
@@ -147,6 +175,17 @@ async function explanation(name: Domain, control: DaemonControl): Promise<Varlin
 function nameOf(value: unknown): Domain {
   const name = parseDomain(String(value));
   if (name.ok) return name.value;
+  throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'name' });
+}
+
+function spanOf(value: unknown): number {
+  if (typeof value === 'number' && value >= 1000 && value <= LONGEST_CHOICE_MS) return value;
+  throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'milliseconds' });
+}
+
+/** It becomes the name of a file, so nothing that leads out of a folder. */
+function fileNameOf(value: unknown): string {
+  if (typeof value === 'string' && TRIED_NAME.test(value)) return value;
   throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'name' });
 }
 

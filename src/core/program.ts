@@ -4,7 +4,7 @@ export interface OptionEntry {
   readonly name: `--${string}`;
   readonly short?: `-${string}`;
   /** Placeholder of its value; without one it is a switch. */
-  readonly value?: 'DIR' | 'FILE' | 'LEVEL' | 'COUNT' | 'NAME';
+  readonly value?: 'DIR' | 'FILE' | 'LEVEL' | 'COUNT' | 'NAME' | 'TIME';
   /** The only values it takes. */
   readonly choices?: readonly string[];
   /** Another option that it makes no sense without. */
@@ -17,6 +17,8 @@ export interface ArgumentEntry {
   readonly name: string;
   readonly text: string;
   readonly optional?: boolean;
+  /** The only words it takes. */
+  readonly choices?: readonly string[];
 }
 
 /** One exit code and when it is used. */

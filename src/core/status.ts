@@ -1,4 +1,5 @@
 import type { Plan } from './plan.ts';
+import type { ProfileChoice } from './profile-choice.ts';
 import type { SourceHealth, SourceName } from './snapshot.ts';
 
 /**
@@ -165,6 +166,10 @@ export interface Status {
   readonly plan: Plan;
   readonly files: readonly FileStatus[];
   readonly sources: readonly ({ readonly name: SourceName } & SourceHealth)[];
+  /** The profile that somebody chose by hand. */
+  readonly profileByHand?: ProfileChoice;
+  /** A configuration that is tried out, and when it ends unless it is kept. */
+  readonly trial?: { readonly name: string; readonly until: number };
   /** Holding the last good servers over a gap, until then. */
   readonly graceUntil?: number;
   readonly lastChange?: { readonly time: number; readonly cause: string; readonly tookMs: number };

@@ -18,17 +18,33 @@ export interface Loaded {
   readonly problems: readonly ConfigProblem[];
 }
 
+/** A local drop-in that is tried out before it is one. */
+export interface TriedFile {
+  /** Name within the folder of local drop-ins. */
+  readonly name: string;
+  readonly text: string;
+}
+
 /** Read vendor drop-ins, the file and local drop-ins, later ones over earlier ones (dnskeeper.toml(5)). */
-export async function loadConfig(paths: Paths, files: Pick<Files, 'read'>): Promise<Loaded> {
+export async function loadConfig(
+  paths: Paths,
+  files: Pick<Files, 'read'>,
+  tried?: TriedFile,
+): Promise<Loaded> {
   const problems: ConfigProblem[] = [];
+  const trial = tried === undefined ? undefined : join(paths.localConfigFolder, tried.name);
+  const local = await dropIns(paths.localConfigFolder, problems);
   const names = [
     ...(await dropIns(paths.vendorConfigFolder, problems)),
     paths.configFile,
-    ...(await dropIns(paths.localConfigFolder, problems)),
+    ...(trial === undefined || local.includes(trial) ? local : [...local, trial].sort(compareText)),
   ];
   const documents: ConfigDocument[] = [];
   for (const name of names) {
-    const read = await readDocument(name, files);
+    const read =
+      name === trial && tried !== undefined
+        ? parseDocument(name, tried.text)
+        : await readDocument(name, files);
     if (read === undefined) continue;
     if ('values' in read) documents.push(read);
     else problems.push(read);
@@ -44,17 +60,21 @@ export async function loadConfig(paths: Paths, files: Pick<Files, 'read'>): Prom
 /** The configuration in force: a bad set of files is told about and changes nothing. */
 export class ConfigFiles {
   readonly #paths: Paths;
-  readonly #files: Pick<Files, 'read'>;
+  readonly #files: Pick<Files, 'read' | 'replace' | 'makeFolder'>;
   #current: Loaded;
+  #tried: TriedFile | undefined;
 
-  private constructor(paths: Paths, files: Pick<Files, 'read'>, current: Loaded) {
+  private constructor(paths: Paths, files: Pick<Files, 'read' | 'replace' | 'makeFolder'>, current: Loaded) {
     this.#paths = paths;
     this.#files = files;
     this.#current = current;
   }
 
   /** Read the files for the first time; with problems the defaults are in force, for then there is no last good one. */
-  static async open(paths: Paths, files: Pick<Files, 'read'>): Promise<ConfigFiles> {
+  static async open(
+    paths: Paths,
+    files: Pick<Files, 'read' | 'replace' | 'makeFolder'>,
+  ): Promise<ConfigFiles> {
     const loaded = await loadConfig(paths, files);
     return new ConfigFiles(
       paths,
@@ -68,9 +88,29 @@ export class ConfigFiles {
   }
 
   async reload(): Promise<Loaded> {
-    const loaded = await loadConfig(this.#paths, this.#files);
+    const loaded = await loadConfig(this.#paths, this.#files, this.#tried);
     this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config: this.#current.config };
     return this.#current;
+  }
+
+  async try(tried: TriedFile | undefined): Promise<Loaded> {
+    const before = this.#tried;
+    const loaded = await loadConfig(this.#paths, this.#files, tried);
+    if (loaded.problems.length > 0 && tried !== undefined) return loaded;
+    this.#tried = tried;
+    if (before === undefined && tried === undefined) return this.#current;
+    return this.reload();
+  }
+
+  async keepTried(): Promise<string | undefined> {
+    const tried = this.#tried;
+    if (tried === undefined) return undefined;
+    const file = join(this.#paths.localConfigFolder, tried.name);
+    await this.#files.makeFolder(this.#paths.localConfigFolder, 0o755);
+    await this.#files.replace(file, Buffer.from(tried.text), { durable: true });
+    this.#tried = undefined;
+    await this.reload();
+    return file;
   }
 }
 
@@ -97,7 +137,10 @@ async function readDocument(
     return { file, wanted: `a readable file of at most ${MAX_BYTES} bytes`, got: messageOf(error) };
   }
   if (bytes === undefined) return undefined;
-  const text = bytes.toString('utf8');
+  return parseDocument(file, bytes.toString('utf8'));
+}
+
+function parseDocument(file: string, text: string): ConfigDocument | ConfigProblem {
   const toml = readToml(text);
   return 'values' in toml
     ? { file, text, values: toml.values }

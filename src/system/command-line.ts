@@ -97,8 +97,10 @@ function buildProgram(program: ProgramEntry, run: Run): Command {
       .helpOption('-h, --help', 'Print this help')
       .allowExcessArguments(false);
     if (entry.exits !== undefined) command.addHelpText('after', `\n${exitText(entry.exits)}`);
-    for (const { name, text, optional } of entry.arguments ?? [])
-      command.addArgument(new Argument(optional === true ? `[${name}]` : `<${name}>`, text));
+    for (const { name, text, optional, choices } of entry.arguments ?? []) {
+      const each = new Argument(optional === true ? `[${name}]` : `<${name}>`, text);
+      command.addArgument(choices === undefined ? each : each.choices([...choices]));
+    }
     addOptions(command, entry.options ?? []);
     const names = (entry.arguments ?? []).map((each) => each.name);
     command.action(() => {

@@ -12,6 +12,8 @@ export interface Paths {
   readonly resolvedFolder: string;
   readonly socket: string;
   readonly lock: string;
+  /** The profile that somebody chose by hand. */
+  readonly profileChoice: string;
   /** /etc/resolv.conf; in user mode it is only looked at. */
   readonly etcResolvConf: string;
   /** Text that our symlink carries: absolute on a live system, relative under a root so that it holds inside and outside. */
@@ -69,12 +71,13 @@ function configPaths(
 
 function runtimePaths(
   runtime: string,
-): Pick<Paths, 'runtime' | 'resolvConf' | 'upstreamConf' | 'socket' | 'lock'> {
+): Pick<Paths, 'runtime' | 'resolvConf' | 'upstreamConf' | 'socket' | 'lock' | 'profileChoice'> {
   return {
     runtime,
     resolvConf: join(runtime, 'resolv.conf'),
     upstreamConf: join(runtime, 'upstream.conf'),
     socket: join(runtime, 'io.dnskeeper'),
     lock: join(runtime, 'lock'),
+    profileChoice: join(runtime, 'profile.json'),
   };
 }

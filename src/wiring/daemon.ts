@@ -1,10 +1,12 @@
+import { messageOf } from '../core/errors.ts';
 import { pushedFindings } from '../core/findings-pushed.ts';
+import { formatProfileChoice, parseProfileChoice } from '../core/profile-choice.ts';
 import { formatRecordedEvent } from '../core/recording.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from '../core/resolv-conf.ts';
 import type { Finding } from '../core/status.ts';
 import { VERSION } from '../core/version.ts';
 import { startDaemon } from '../daemon.ts';
-import type { Daemon } from '../daemon-parts.ts';
+import type { Daemon, DaemonParts } from '../daemon-parts.ts';
 import type { Decision } from '../outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from '../outputs/resolv-conf-file.ts';
 import { hostSource } from '../sources/host.ts';
@@ -62,6 +64,7 @@ export async function startOn(ground: Ground): Promise<Daemon> {
       log: log.child('daemon'),
       about: { version: VERSION, pid: process.pid, mode: paths.mode, root: paths.root },
       findings: () => machineFindings(ground),
+      profileChoice: await keptProfileChoice(ground),
       residentBytes: () => process.memoryUsage.rss(),
       onEvent: (event) => record?.append(formatRecordedEvent(event, clock.now())),
     },
@@ -69,13 +72,36 @@ export async function startOn(ground: Ground): Promise<Daemon> {
   );
 }
 
+/** The profile chosen by hand outlives a restart of the daemon, not of the machine. */
+async function keptProfileChoice({ paths, files, log }: Ground): Promise<DaemonParts['profileChoice']> {
+  const text = (await files.read(paths.profileChoice, MOST_CHOICE_BYTES).catch(() => undefined))?.toString();
+  let queue: Promise<unknown> = Promise.resolve();
+  return {
+    first: text === undefined ? undefined : parseProfileChoice(text, systemClock.now()),
+    save(choice) {
+      const write = (): Promise<unknown> =>
+        choice === undefined
+          ? files.remove(paths.profileChoice)
+          : files.replace(paths.profileChoice, Buffer.from(formatProfileChoice(choice)));
+      queue = queue
+        .then(write)
+        .catch((error: unknown) => log.warn({}, `The chosen profile is not kept: ${messageOf(error)}`));
+    },
+  };
+}
+
+const MOST_CHOICE_BYTES = 1024;
+
 function render({ plan, time, nameserver }: Decision): RenderedFiles {
   const resolvConf =
     nameserver === undefined ? renderResolvConf(plan, time) : renderStubConf(plan, time, nameserver);
   return { resolvConf, upstreamConf: renderUpstreamConf(plan, time) };
 }
 
-function liveSources(bus: Bus, { hostName, configuration, log, resolve1 }: Ground): readonly Source[] {
+function liveSources(
+  bus: Bus,
+  { hostName, records, configuration, log, resolve1 }: Ground,
+): readonly Source[] {
   const networkmanager = networkManagerSource(bus, {
     ifindexOf,
     log: log.child('networkmanager'),
@@ -83,6 +109,7 @@ function liveSources(bus: Bus, { hostName, configuration, log, resolve1 }: Groun
   });
   return [
     hostSource(hostName),
+    records,
     ...(configuration.current.config.networkmanager ? [networkmanager] : []),
     ...(resolve1 === undefined ? [] : [resolve1.pushed]),
   ];
@@ -97,6 +124,7 @@ function machineFindings({
   standin,
   resolvedFiles,
   resolve1,
+  records,
 }: Ground): readonly Finding[] {
   const problems = new Set([
     labelProblem(),
@@ -114,5 +142,5 @@ function machineFindings({
       'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
     findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
   }
-  return [...findings, ...pushedFindings(resolve1?.pushed.all() ?? [])];
+  return [...findings, ...pushedFindings(resolve1?.pushed.all() ?? []), ...records.findings()];
 }

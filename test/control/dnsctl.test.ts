@@ -276,6 +276,74 @@ describe('dnsctl', () => {
     expect(control.asked).toEqual([method, method]);
   });
 
+  test.each([
+    [['profile', 'use', 'home'], 'profile home undefined'],
+    [['profile', 'use', 'home', '--for', '1h'], 'profile home 3600000'],
+    [['profile', 'auto'], 'profile undefined undefined'],
+    [['try', '--keep'], 'keep'],
+    [['try', '--back'], 'go back'],
+  ])('%j asks the daemon', async (argv, asked) => {
+    await serve();
+    expect(await dnsctl(...argv)).toEqual({ code: 0, out: 'Done.\n', err: '' });
+    expect(control.asked).toEqual([asked]);
+  });
+
+  test.each([
+    [['profile', 'use'], /wanted the name of a profile/],
+    [['profile', 'forget'], /ACTION/],
+    [['profile', 'list', '--for', '1h'], /--for with use alone/],
+    [['profile', 'use', 'home', '--for', '8d'], /at most 7d, got 8d/],
+    [['profile', 'use', 'home', '--for', '1.5h'], /wanted a time/],
+    [['profile', 'show', 'nothing'], /wanted a profile of the configuration, got "nothing"/],
+    [['try'], /wanted a FILE/],
+    [['try', 'x.toml', '--keep'], /no FILE with --keep/],
+    [['try', '/etc/passwd'], /ends in \.toml/],
+  ])('%j is refused with what was wanted', async (argv, wanted) => {
+    await serve();
+    const { code, err } = await dnsctl(...argv);
+    expect([code, err]).toEqual([2, expect.stringMatching(wanted)]);
+    expect(control.asked).toEqual([]);
+  });
+
+  test('try sends the file and says how to keep it where nobody can be asked', async () => {
+    await serve();
+    const file = join(root, '50-work.toml');
+    await writeFile(file, '[log]\nlevel = "debug"\n');
+    const { code, out } = await dnsctl('try', file, '--for', '90s');
+    expect(code).toBe(0);
+    expect(out).toBe('Done.\ndnsctl try --keep keeps it, dnsctl try --back goes back at once.\n');
+    expect(control.asked).toEqual(['try 50-work.toml 22 90000']);
+    expect(await dnsctl('try', join(root, 'missing.toml'))).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('missing.toml'),
+    });
+  });
+
+  test('profile list tells what became of each, and show one with its servers', async () => {
+    await serve();
+    const profiles = [
+      { name: 'home', links: ['wlan0'], reason: 'when.ssid = "Home" fits.' },
+      { name: 'work', links: [], reason: 'No link fulfils when.vpn = true.' },
+    ];
+    control.publish({
+      ...sampleStatus,
+      plan: { ...sampleStatus.plan, profiles },
+      profileByHand: { name: 'home' },
+    });
+    expect((await dnsctl('profile')).out).toBe(
+      'home  in force on wlan0: when.ssid = "Home" fits.\nwork  not in force: No link fulfils when.vpn = true.\n' +
+        '"home" was chosen by hand, until "dnsctl profile auto".\n',
+    );
+    const { out } = await dnsctl('profile', 'show', 'home');
+    expect(out).toContain('wlan0');
+    expect(out).not.toContain('work');
+    expect(JSON.parse((await dnsctl('profile', 'list', '--json')).out)).toEqual({
+      profiles,
+      profileByHand: { name: 'home' },
+    });
+    expect((await dnsctl('status')).out).toContain('home  on wlan0: when.ssid = "Home" fits.');
+  });
+
   test('changing without root is refused, and says what to do', async () => {
     await serve();
     uid = 1000;
@@ -295,6 +363,8 @@ describe('dnsctl', () => {
     ['monitor'],
     ['reload'],
     ['takeover'],
+    ['profile'],
+    ['profile', 'auto'],
   ])('%s exits 3 without a daemon', async (...argv) => {
     expect(await dnsctl(...argv)).toMatchObject({
       code: 3,

@@ -213,7 +213,10 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
       configuration: {
         current: { config, files: [], problems: [] },
         reload: async () => ({ config, files: [], problems: [] }),
+        try: async () => ({ config, files: [], problems: [] }),
+        keepTried: async () => undefined,
       },
+      profileChoice: { first: undefined, save: () => {} },
       clock,
       log,
       about: { version: '0', pid: 1, mode: 'system', root: '' },
