@@ -134,6 +134,15 @@ describe('removal', () => {
     ]);
   });
 
+  test('takes our files under systemd-resolved’s names with it, and nobody else’s', () => {
+    const root = machine({ before: { link: '../run/systemd/resolve/resolv.conf' }, release: 'leaves' });
+    const folder = join(root, 'run/systemd/resolve');
+    writeFileSync(join(folder, 'resolv.conf'), REAL);
+    run(root, 'prerm', 'remove');
+    expect(readdirSync(folder)).toEqual(['stub-resolv.conf']);
+    expect(resolvConf(root)).toEqual({ link: '../run/systemd/resolve/resolv.conf' });
+  });
+
   test.each(['upgrade', 'failed-upgrade', 'deconfigure'])('touches nothing on %s', (action) => {
     const root = machine({ before: OURS, release: 'fails' });
     expect(run(root, 'prerm', action)).toMatchObject({ status: 0, output: '' });
