@@ -21,15 +21,20 @@ export const SETTERS: Readonly<Record<SetterName, Setter>> = {
   DNSEx: { action: 'set-dns-servers', read: (value) => ({ servers: readServers(value) }) },
   Domains: { action: 'set-domains', read: (value) => ({ domains: readDomains(value) }) },
   DefaultRoute: { action: 'set-default-route', read: (value) => ({ defaultRoute: value === true }) },
-  LLMNR: { action: 'set-llmnr', read: (value) => ({ llmnr: readKnob(value, RESOLVE, 'yes') }) },
-  MulticastDNS: { action: 'set-mdns', read: (value) => ({ mdns: readKnob(value, RESOLVE, 'yes') }) },
+  LLMNR: { action: 'set-llmnr', read: (value) => ({ llmnr: readKnob(value, RESOLVE, 'yes', 'LLMNR') }) },
+  MulticastDNS: {
+    action: 'set-mdns',
+    read: (value) => ({ mdns: readKnob(value, RESOLVE, 'yes', 'MulticastDNS') }),
+  },
   DNSOverTLS: {
     action: 'set-dns-over-tls',
-    read: (value) => ({ dnsOverTls: readKnob(value, ['yes', 'no', 'opportunistic'], 'default') }),
+    read: (value) => ({
+      dnsOverTls: readKnob(value, ['yes', 'no', 'opportunistic'], 'default', 'DNSOverTLS'),
+    }),
   },
   DNSSEC: {
     action: 'set-dnssec',
-    read: (value) => ({ dnssec: readKnob(value, ['yes', 'no', 'allow-downgrade'], 'default') }),
+    read: (value) => ({ dnssec: readKnob(value, ['yes', 'no', 'allow-downgrade'], 'default', 'DNSSEC') }),
   },
   DNSSECNegativeTrustAnchors: {
     action: 'set-dnssec-negative-trust-anchors',
@@ -93,13 +98,13 @@ function readDomains(value: BusValue): readonly PushedDomain[] {
 
 function readAnchors(value: BusValue): readonly Domain[] {
   const names = bounded(value, MOST_ANCHORS) as readonly string[];
-  return [...new Set(names.map((name) => domainFrom(name, 'negative trust anchor domain')))];
+  return [...new Set(names.map((name) => domainFrom(name, 'negative trust anchor domain:')))];
 }
 
-function readKnob(value: BusValue, words: readonly Knob[], empty: Knob): Knob {
+function readKnob(value: BusValue, words: readonly Knob[], empty: Knob, what: string): Knob {
   if (value === '') return empty;
   const knob = words.find((word) => word === value);
-  if (knob === undefined) throw invalid(`Invalid value, wanted one of: ${words.join(', ')}`);
+  if (knob === undefined) throw invalid(`Invalid ${what} setting: ${String(value).slice(0, 64)}`);
   return knob;
 }
 
@@ -107,7 +112,7 @@ function domainFrom(name: string, what: string): Domain {
   try {
     return readName(name, what);
   } catch {
-    throw invalid(`Invalid ${what} '${name.slice(0, 255)}'`);
+    throw invalid(`Invalid ${what} ${name.slice(0, 255)}`);
   }
 }
 

@@ -6,6 +6,7 @@ import { RESOLVE1 } from './resolve1-tables.ts';
 /** Everything that can come of a lookup but an answer. */
 export type LookupProblem =
   | LookupFailure
+  | 'no-source'
   | 'no-such-record'
   | 'alias-loop'
   | 'type-refused'
@@ -35,6 +36,7 @@ export class LookupError extends Error {
 /** The names of both transports for each problem. */
 const NAMES: Readonly<Record<LookupProblem, readonly [bus: string, varlink: string]>> = {
   'no-servers': [`${RESOLVE1}.NoNameServers`, 'NoNameServers'],
+  'no-source': [`${RESOLVE1}.NoSource`, 'NoSource'],
   timeout: ['org.freedesktop.DBus.Error.Timeout', 'QueryTimedOut'],
   'attempts-exhausted': ['org.freedesktop.DBus.Error.Timeout', 'MaxAttemptsReached'],
   'network-down': [`${RESOLVE1}.NetworkDown`, 'NetworkDown'],
@@ -80,7 +82,7 @@ export function rcodeError(rcode: number, query: string, extended: ExtendedError
   const text =
     rcode === NXDOMAIN
       ? `Name '${query}' not found${said}`
-      : `Could not resolve '${query}', server or network returned error ${rcodeName(rcode)}${said}`;
+      : `Could not resolve '${query}', server or network returned error: ${rcodeName(rcode)}${said}`;
   return new LookupError({ rcode }, query, text, extended);
 }
 

@@ -5,6 +5,7 @@ import {
   type Lookup,
   type LookupAnswer,
   LookupFailed,
+  type LookupFailure,
   type LookupOptions,
   type LookupRecord,
 } from '../core/lookup.ts';
@@ -45,7 +46,8 @@ export async function resolveHostname(
 ): Promise<HostnameResult> {
   const literal = parseAddress(question.name);
   if (literal.ok) return literalResult(literal.value, question);
-  const name = readName(question.name, 'name');
+  if (question.name === '' || question.name === '.') throw noSuchRecord('.');
+  const name = asWritten(question.name, readName(question.name, 'name', 'hostname'));
   const types = [A, AAAA].filter(
     (type) => question.family === undefined || question.family === familyOf(type),
   );
@@ -53,10 +55,10 @@ export async function resolveHostname(
   let failure: unknown;
   for (const { candidate, network } of candidatesOf(name, absolute, context.search)) {
     try {
-      return await addressesOf(context, { ...question, name: candidate }, types, network);
+      return await addressesOf(context, { ...question, name: candidate, shown: name }, types, network);
     } catch (error) {
-      // What the name itself says when asked for in earnest comes last and stands.
-      failure = error;
+      // That nobody is asked for the name as it is says nothing against what the search has found.
+      if (failure === undefined || !isUnasked(error)) failure = error;
       if (context.signal.aborted) break;
     }
   }
@@ -68,10 +70,9 @@ export async function resolveAddress(
   context: LookupContext,
   question: { readonly ifindex: number; readonly address: Address; readonly flags: number },
 ): Promise<{ readonly names: readonly { ifindex: number; name: string }[]; readonly flags: number }> {
-  const text = formatAddress(question.address);
-  const found = await ask(context, reverseName(question.address), PTR, { ...question, shown: text });
+  const found = await ask(context, reverseName(question.address), PTR, question);
   const names = found.records.flatMap(({ value }) => (value.kind === 'name' ? [value.name] : []));
-  if (names.length === 0) throw noSuchRecord(text);
+  if (names.length === 0) throw noSuchRecord(formatAddress(question.address));
   return {
     names: [...new Set(names)].map((name) => ({ ifindex: found.answer.ifindex, name })),
     flags: flagsOf([found.answer]),
@@ -93,10 +94,12 @@ export async function resolveRecord(
   readonly ifindex: number;
   readonly flags: number;
 }> {
-  const name = question.name === '.' ? '.' : readName(question.name, 'name');
+  const isRoot = question.name === '.' || question.name === '';
+  const name = isRoot ? '.' : asWritten(question.name, readName(question.name, 'name'));
   refuseType(question.type, question.name);
+  if (isRoot && (question.type === A || question.type === AAAA)) throw noSuchRecord('.', 'Name ');
   const { records, answer } = await ask(context, name, question.type, question);
-  if (records.length === 0) throw noSuchRecord(question.name);
+  if (records.length === 0) throw noSuchRecord(name, 'Name ');
   return { records, ifindex: answer.ifindex, flags: flagsOf([answer]) };
 }
 
@@ -108,17 +111,19 @@ const ANY = 255;
 const IN = 1;
 const MOST_ALIASES = 16;
 
-/** Parse a name from a caller; other scripts become A-labels. `parameter` is what is blamed. */
-export function readName(text: string, parameter: string): Domain {
+/** Parse a name from a caller; other scripts become A-labels. `parameter` is what is blamed, `what` how it is called. */
+export function readName(text: string, parameter: string, what = 'name'): Domain {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all that is not ASCII
   const plain = /^[\x00-\x7f]*$/.test(text) ? text : domainToASCII(text);
   const name = parseDomain(plain);
   if (name.ok) return name.value;
-  throw new LookupError(
-    'invalid-argument',
-    parameter,
-    `Invalid name '${text.slice(0, 255)}': ${name.reason}.`,
-  );
+  throw new LookupError('invalid-argument', parameter, `Invalid ${what} '${text.slice(0, 255)}'`);
+}
+
+/** A name that was read, in the letters of who asks: they are shown again, and no server minds. */
+export function asWritten(text: string, name: Domain): string {
+  const bare = text.replace(/\.$/, '');
+  return bare.toLowerCase() === name ? bare : name;
 }
 
 /** One question, its aliases followed within the answer: the records of the type that are left at the end. */
@@ -142,13 +147,15 @@ export async function ask(
 }> {
   const { ifindex, flags, shown = name } = options;
   const question = { name, type, class: options.class ?? IN };
+  if (question.class !== IN && question.class !== ANY) throw failureOf('no-servers', flags, shown);
   const answer = await lookup(question, {
     ...optionsOf(flags, signal),
     ifindex,
-    ...(options.network === false ? { network: false } : {}),
+    ...(options.network === false ? { network: false, cache: false } : {}),
   }).catch((error: unknown) => {
-    throw failureOf(error, shown);
+    throw error instanceof LookupFailed ? failureOf(error.failure, flags, shown) : error;
   });
+  if (nobodyAsked(answer, flags)) throw failureOf('no-servers', flags, shown);
   if (answer.rcode !== 0) throw rcodeError(answer.rcode, shown, answer.error);
   const canonical = type === CNAME || type === ANY ? name : followAliases(answer.records, name, flags, shown);
   const records = answer.records.filter(
@@ -159,10 +166,21 @@ export async function ask(
 
 const optionsOf = (flags: number, signal: AbortSignal): Omit<LookupOptions, 'ifindex'> => ({
   local: (flags & FLAG.noSynthesize) === 0,
-  cache: (flags & FLAG.noCache) === 0,
-  network: (flags & FLAG.noNetwork) === 0,
+  cache: (flags & FLAG.noCache) === 0 && (flags & FLAG.dns) !== 0,
+  // Over the network no other protocol is spoken.
+  network: (flags & FLAG.noNetwork) === 0 && (flags & FLAG.dns) !== 0,
+  validate: (flags & FLAG.noValidate) === 0,
+  stale: (flags & FLAG.noStale) === 0,
+  singleLabels: (flags & FLAG.relaxSingleLabel) !== 0,
   signal,
 });
+
+/** A name that no server is asked for is none that does not exist: somebody else may know it. */
+const nobodyAsked = ({ rcode, from, error }: LookupAnswer, flags: number): boolean =>
+  rcode === NXDOMAIN && from === 'local' && (error?.code === FILTERED || (flags & FLAG.noSynthesize) !== 0);
+
+/** RFC 8914. */
+const FILTERED = 17;
 
 function followAliases(records: readonly LookupRecord[], name: string, flags: number, shown: string): string {
   let current = name;
@@ -186,7 +204,7 @@ const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowe
  * wants no search gets it as it is.
  */
 function candidatesOf(
-  name: Domain,
+  name: string,
   absolute: boolean,
   search: readonly Domain[],
 ): readonly { readonly candidate: string; readonly network: boolean }[] {
@@ -200,11 +218,16 @@ function candidatesOf(
 
 async function addressesOf(
   context: LookupContext,
-  question: { readonly ifindex: number; readonly name: string; readonly flags: number },
+  question: {
+    readonly ifindex: number;
+    readonly name: string;
+    readonly shown: string;
+    readonly flags: number;
+  },
   types: readonly number[],
   network: boolean,
 ): Promise<HostnameResult> {
-  const { name } = question;
+  const { name, shown } = question;
   const outcomes = await Promise.allSettled(
     types.map((type) => ask(context, name, type, { ...question, network })),
   );
@@ -212,7 +235,7 @@ async function addressesOf(
   const withAddresses = found.filter(({ records }) => records.length > 0);
   if (withAddresses.length === 0) {
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    throw failed === undefined ? noSuchRecord(name) : failed.reason;
+    throw failed === undefined ? noSuchRecord(shown) : failed.reason;
   }
   return {
     addresses: withAddresses.flatMap(({ records, answer }) =>
@@ -231,7 +254,12 @@ function literalResult(
   address: Address,
   question: { readonly ifindex: number; readonly name: string; readonly family: 4 | 6 | undefined },
 ): HostnameResult {
-  if (question.family !== undefined && question.family !== address.family) throw noSuchRecord(question.name);
+  if (question.family !== undefined && question.family !== address.family)
+    throw new LookupError(
+      'no-such-record',
+      question.name,
+      'The specified address is not of the requested family.',
+    );
   return {
     addresses: [{ ifindex: question.ifindex, family: address.family, bytes: Uint8Array.from(address.bytes) }],
     canonical: formatAddress(address),
@@ -252,10 +280,19 @@ export function flagsOf(answers: readonly LookupAnswer[]): number {
 /** Types that no question may have, and those that nobody should ask for any more. */
 function refuseType(type: number, name: string): void {
   if (INVALID.has(type) || type > 0xffff)
-    throw new LookupError('type-invalid', name, `Record type ${type} may not be used in a query.`);
+    throw new LookupError(
+      'type-invalid',
+      name,
+      `Specified resource record type ${type} may not be used in a query.`,
+    );
   if (type === 251 || type === 252)
-    throw new LookupError('zone-transfer', name, 'Zone transfers are not permitted by this interface.');
-  if (OBSOLETE.has(type)) throw new LookupError('type-obsolete', name, `Record type ${type} is obsolete.`);
+    throw new LookupError(
+      'zone-transfer',
+      name,
+      'Zone transfers not permitted via this programming interface.',
+    );
+  if (OBSOLETE.has(type))
+    throw new LookupError('type-obsolete', name, `Specified DNS resource record type ${type} is obsolete.`);
 }
 
 /** None, OPT, RRSIG, TKEY, TSIG. */
@@ -275,23 +312,29 @@ function reverseName({ family, bytes }: Address): string {
 
 const familyOf = (type: number): 4 | 6 => (type === A ? 4 : 6);
 
-const noSuchRecord = (name: string): LookupError =>
-  new LookupError('no-such-record', name, `'${name}' does not have any RR of the requested type`);
+/** `what` stands before the name, as systemd-resolved has it for records. */
+const noSuchRecord = (name: string, what = ''): LookupError =>
+  new LookupError('no-such-record', name, `${what}'${name}' does not have any RR of the requested type`);
 
-const FAILURE_TEXTS = {
+const FAILURE_TEXTS: Readonly<Record<LookupFailure | 'no-source', string>> = {
   'no-servers': 'No appropriate name servers or networks for name found',
   timeout: 'Query timed out',
   'attempts-exhausted': 'All attempts to contact name servers or networks failed',
   'network-down': 'Network is down',
   'invalid-reply': 'Received invalid reply',
   aborted: 'Query aborted',
-} as const;
+  'no-source': 'All suitable resolution sources turned off',
+};
 
-function failureOf(error: unknown, name: string): unknown {
-  return error instanceof LookupFailed
-    ? new LookupError(error.failure, name, FAILURE_TEXTS[error.failure])
-    : error;
+/** Nobody to ask means something else to who has forbidden to ask. */
+function failureOf(failure: LookupFailure, flags: number, name: string): LookupError {
+  const forbidden = failure === 'no-servers' && (flags & FLAG.noNetwork) !== 0 && (flags & FLAG.dns) !== 0;
+  const problem = forbidden ? 'no-source' : failure;
+  return new LookupError(problem, name, FAILURE_TEXTS[problem]);
 }
+
+const isUnasked = (error: unknown): boolean =>
+  error instanceof LookupError && (error.problem === 'no-servers' || error.problem === 'no-source');
 
 /** Whether a lookup failed only because the name does not exist, or has nothing of what was asked. */
 export const isAbsence = (error: unknown): boolean =>

@@ -60,13 +60,14 @@ export function lookupMethods(
         type: String(type),
         domain: String(domain),
       });
+      // Here a host whose addresses nobody wants to know is taken for its own name.
       const rows = found.services.map(({ priority, weight, port, host, addresses, canonical }) => [
         priority,
         weight,
         port,
         host,
         addresses.map(addressRow),
-        canonical,
+        canonical || host,
       ]);
       const { canonical } = found;
       return [rows, found.texts, canonical.name, canonical.type, canonical.domain, BigInt(found.flags)];

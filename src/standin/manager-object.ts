@@ -120,8 +120,12 @@ const SERVICES: Readonly<Record<string, Method>> = {
     throw new BusError('org.freedesktop.DBus.Error.NotSupported', 'Support for MulticastDNS is disabled');
   },
   UnregisterService: ([path]) => {
-    const id = String(path).split('/').at(-1) ?? '';
-    throw new BusError(`${RESOLVE1}.NoSuchDnssdService`, `DNS-SD service '${id}' not known`);
+    const id = /^\/org\/freedesktop\/resolve1\/dnssd\/([^/]+)$/.exec(String(path))?.[1];
+    const text =
+      id === undefined
+        ? `DNS-SD service with object path '${path}' does not exist`
+        : `DNS-SD service '${id}' not known`;
+    throw new BusError(`${RESOLVE1}.NoSuchDnssdService`, text);
   },
   GetDelegate: ([id]) => {
     throw new BusError(`${RESOLVE1}.NoSuchDelegate`, `Delegate '${String(id).slice(0, 255)}' not known`);

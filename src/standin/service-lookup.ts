@@ -2,6 +2,7 @@ import { FLAG } from './flags.ts';
 import { LookupError } from './lookup-errors.ts';
 import {
   ask,
+  asWritten,
   type FoundAddress,
   flagsOf,
   isAbsence,
@@ -119,13 +120,13 @@ async function textsOf(
 function joinName({ name, type, domain }: ServiceName): string {
   const below = readName(domain, 'domain');
   if (type === '') {
-    if (name !== '') throw invalid('type', 'A service with a name wants a type.');
-    return below;
+    if (name !== '') throw invalid('type', 'Service name cannot be specified without service type.');
+    return asWritten(domain, below);
   }
-  if (!SERVICE_TYPE.test(type)) throw invalid('type', `Invalid SRV service type '${type.slice(0, 64)}'.`);
+  if (!SERVICE_TYPE.test(type)) throw invalid('type', `Invalid SRV service type '${type.slice(0, 64)}'`);
   if (name === '') return `${type}.${below}`;
   const bytes = Buffer.from(name, 'utf8');
-  if (bytes.length > 63) throw invalid('name', `Invalid SRV service name of ${bytes.length} bytes.`);
+  if (bytes.length > 63) throw invalid('name', `Invalid service name '${name.slice(0, 255)}'`);
   return `${escapeLabel(bytes)}.${type}.${below}`;
 }
 

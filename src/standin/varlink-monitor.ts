@@ -114,18 +114,24 @@ function queryRow({ question, outcome }: FinishedQuery): Row {
   };
 }
 
-/** Answers by link, as systemd-resolved keeps a cache for each. */
+/** Answers by link, as systemd-resolved keeps a cache for each; the link that came last comes first. */
 function cacheRows(ground: MonitorGround): readonly Row[] {
   const byLink = Map.groupBy(ground.remembered(), ({ ifindex }) => ifindex);
-  return [...byLink].map(([ifindex, entries]) => {
-    const name = ground.links.byIndex(ifindex)?.name;
-    return {
-      protocol: 'dns',
-      ...linkField(ifindex),
-      ...(name === undefined ? {} : { ifname: name }),
-      cache: entries.map((entry) => cacheEntryRow(entry, ground.sinceBootMs())),
-    };
+  const row = (ifindex: number, ifname: string | undefined, dnsOverTLS: string): Row => ({
+    protocol: 'dns',
+    ...linkField(ifindex),
+    ...(ifname === undefined ? {} : { ifname }),
+    cache: (byLink.get(ifindex) ?? []).map((entry) => cacheEntryRow(entry, ground.sinceBootMs())),
+    dnssec: NOT_SPOKEN,
+    dnsOverTLS,
   });
+  const links = ground.links.all().map((link) => viewLink(ground, link));
+  const asked = links.filter(({ ifindex, servers }) => servers.length > 0 || byLink.has(ifindex));
+  const global = viewGlobal(ground);
+  return [
+    ...asked.toReversed().map(({ ifindex, name, dnsOverTls }) => row(ifindex, name, dnsOverTls)),
+    ...(global.servers.length > 0 || byLink.has(0) ? [row(0, undefined, global.dnsOverTls)] : []),
+  ];
 }
 
 function cacheEntryRow({ question, rcode, records, remainingMs }: RememberedLookup, bootMs: number): Row {

@@ -2,7 +2,7 @@ import type { VarlinkParameters } from '../system/varlink-frames.ts';
 import type { VarlinkInterface, VarlinkMethod } from '../system/varlink-interface.ts';
 import { configurationRows } from './configuration-rows.ts';
 import type { StandinGround } from './ground.ts';
-import { varlinkErrorOf } from './lookup-errors.ts';
+import { LookupError, varlinkErrorOf } from './lookup-errors.ts';
 import { type LookupContext, resolveAddress, resolveHostname, resolveRecord } from './lookups.ts';
 import { addressFrom, readFamily, readLimits } from './manager-lookups.ts';
 import { resolveService } from './service-lookup.ts';
@@ -43,9 +43,12 @@ export function resolveInterface(ground: StandinGround): VarlinkInterface {
       ResolveAddress: lookup(
         { ifindex: 'int?', family: 'int', address: 'bytes', flags: 'int?' },
         async ({ ifindex, family, address, flags }, context) => {
+          const bytes = Uint8Array.from(address as readonly number[]);
+          if (bytes.length !== 4 && bytes.length !== 16)
+            throw new LookupError('invalid-argument', 'address', 'An address has 4 or 16 bytes.');
           const found = await resolveAddress(context, {
             ...readLimits(ifindex ?? 0, flags ?? 0, 'address'),
-            address: addressFrom(Number(family), Uint8Array.from(address as readonly number[])),
+            address: addressFrom(Number(family), bytes),
           });
           const names = found.names.map((each) => ({ ...linkField(each.ifindex), name: each.name }));
           return { names, flags: found.flags };

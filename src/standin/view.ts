@@ -1,7 +1,7 @@
 import { type Address, formatAddress } from '../core/address.ts';
 import type { Config } from '../core/config.ts';
 import type { PlanLink } from '../core/plan.ts';
-import type { PushedDomain, PushedLink, PushedServer } from '../core/pushed-links.ts';
+import type { PushedDomain, PushedLink, PushedServer, PushedSettings } from '../core/pushed-links.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { Knob } from '../core/snapshot.ts';
 import { isInForce, type Status } from '../core/status.ts';
@@ -61,19 +61,22 @@ export const NOT_SPOKEN = 'no';
 /** One link. */
 export function viewLink(ground: ViewGround, link: KernelLink): LinkView {
   const status = ground.status();
-  const planned = plannedFor(status, link);
+  const inPlan = plannedFor(status, link);
+  // What was pushed is shown from the call on that sets it or takes it back, not from the next plan on.
+  const planned = inPlan.filter(({ origin }) => origin.source !== 'pushed-links');
   const settings = ground.pushed.get(link.ifindex)?.settings ?? {};
   const servers =
     settings.servers?.map((server) => pushedServer(server, link.ifindex)) ??
     planned.flatMap((each) => each.servers.map(({ value }) => plannedServer(value, link.ifindex)));
+  const domains = settings.domains ?? planned.flatMap(domainsOf);
   const knob = settings.dnsOverTls ?? planned.find(({ dnsOverTls }) => dnsOverTls !== 'default')?.dnsOverTls;
   return {
     ifindex: link.ifindex,
     name: link.name,
     servers,
-    current: currentOf(servers, planned, status),
-    domains: settings.domains ?? planned.flatMap(domainsOf),
-    defaultRoute: settings.defaultRoute ?? planned.some(({ defaultRoute }) => defaultRoute),
+    current: currentOf(servers, inPlan, status),
+    domains,
+    defaultRoute: settings.defaultRoute ?? takesAll(settings, servers, domains, planned),
     dnsOverTls: effective(knob, ground),
     negativeTrustAnchors: settings.negativeTrustAnchors ?? [],
   };
@@ -122,26 +125,45 @@ const plannedServer = ({ address, port, protocol, name }: Server, ifindex: numbe
   name: name ?? '',
 });
 
+/** Without a word on it, a link with servers takes all names unless it names routing domains. */
+function takesAll(
+  settings: PushedSettings,
+  servers: readonly ServerView[],
+  domains: readonly PushedDomain[],
+  planned: readonly PlanLink[],
+): boolean {
+  if (settings.servers === undefined && settings.domains === undefined)
+    return planned.some(({ defaultRoute }) => defaultRoute);
+  return servers.length > 0 && !domains.some(({ routingOnly }) => routingOnly);
+}
+
 const domainsOf = ({ searches, routing }: PlanLink): readonly PushedDomain[] => [
   ...searches.map((domain) => ({ domain, routingOnly: false })),
   ...routing.map((domain) => ({ domain, routingOnly: true })),
 ];
 
-/** The first server that answers; before any was asked, the first. */
+/** The first server that answers, or else the first that was asked; none before that. */
 function currentOf(
   servers: readonly ServerView[],
   planned: readonly PlanLink[],
   status: Status,
 ): ServerView | undefined {
-  const good = new Set(
-    status.resolver.servers
-      .filter(({ state }) => state === 'good')
-      .map((report) => `${report.link} ${report.server}`),
+  const states = new Map(
+    status.resolver.servers.map(({ link, server, state }) => [`${link} ${server}`, state]),
   );
-  const values = planned.flatMap((link) => link.servers.map(({ value }) => ({ link, value })));
-  const answering = values.find(({ link, value }) => good.has(`${link.key} ${formatServer(value)}`));
-  const address = answering && formatAddress(answering.value.address);
-  return servers.find((server) => formatAddress(server.address) === address) ?? servers[0];
+  const inState = (wanted: 'good' | 'late'): ReadonlySet<string> =>
+    new Set(
+      planned.flatMap(({ key, servers: entries }) =>
+        entries
+          .filter(({ value }) => states.get(`${key} ${formatServer(value)}`) === wanted)
+          .map(({ value }) => formatAddress(value.address)),
+      ),
+    );
+  const [good, late] = [inState('good'), inState('late')];
+  return (
+    servers.find(({ address }) => good.has(formatAddress(address))) ??
+    servers.find(({ address }) => late.has(formatAddress(address)))
+  );
 }
 
 const effective = (knob: Knob | undefined, ground: ViewGround): string =>

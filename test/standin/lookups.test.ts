@@ -21,7 +21,7 @@ test.each<[string, number, readonly unknown[]]>([
 ])('a host is found in %s', async (_, family, addresses) => {
   const ground = standinGround({ zone: both });
   const answer = await callMethod(ground, 'ResolveHostname', [0, 'Host.Example.', family, 0n]);
-  expect(answer).toEqual([addresses, 'host.example', BigInt(FLAG.dns | FLAG.fromNetwork)]);
+  expect(answer).toEqual([addresses, 'Host.Example', BigInt(FLAG.dns | FLAG.fromNetwork)]);
   expect(ground.questions).toHaveLength(addresses.length);
 });
 
@@ -115,6 +115,58 @@ test('a name without search is not searched, a single label is, and itself comes
   }
 });
 
+const filtered: TestAnswer = { rcode: 3, from: 'local', error: { code: 17, text: 'not a name for servers' } };
+
+test.each<[string, Readonly<Record<string, TestAnswer>>, string, number, string]>([
+  ['nobody is asked for', { 'printer/1': filtered }, 'printer', FLAG.noSearch, 'NoNameServers'],
+  ['only the search looked for', { 'printer/1': filtered }, 'printer', 0, 'DnsError.NXDOMAIN'],
+  [
+    'may not be answered here',
+    { 'a.localhost/1': { rcode: 3, from: 'local' } },
+    'a.localhost',
+    FLAG.noSynthesize,
+    'NoNameServers',
+  ],
+  ['is reserved', { 'a.invalid/1': { rcode: 3, from: 'local' } }, 'a.invalid', 0, 'DnsError.NXDOMAIN'],
+  ['may not be asked for', { 'host.example/1': 'no-servers' }, 'host.example', FLAG.noNetwork, 'NoSource'],
+  [
+    'is asked for by another protocol',
+    { 'host.example/1': 'no-servers' },
+    'host.example',
+    FLAG.llmnr4,
+    'NoNameServers',
+  ],
+])('a name that %s is told apart', async (_, zone, name, flags, errorName) => {
+  const call = callMethod(standinGround({ zone }), 'ResolveHostname', [0, name, 2, BigInt(flags)]);
+  await expect(call).rejects.toMatchObject({ errorName: `${RESOLVE1}.${errorName}` });
+});
+
+test('whoever wants another protocol than DNS makes no query over the network', async () => {
+  const ground = standinGround({ zone: both });
+  await callMethod(ground, 'ResolveHostname', [0, 'host.example', 2, BigInt(FLAG.mdns4)]);
+  expect(ground.questions.map(({ options }) => options.network)).toEqual([false]);
+});
+
+test.each([
+  ['addresses of the root', 'ResolveHostname', [0, '.', 0, 0n], "'.' does not have any RR"],
+  ['addresses of no name at all', 'ResolveHostname', [0, '', 0, 0n], "'.' does not have any RR"],
+  ['an address record of the root', 'ResolveRecord', [0, '.', 1, 28, 0n], "Name '.' does not have any RR"],
+])('there are none: %s', async (_, member, body, message) => {
+  const ground = standinGround();
+  await expect(callMethod(ground, member, body)).rejects.toMatchObject({
+    errorName: `${RESOLVE1}.NoSuchRR`,
+    message: expect.stringContaining(message),
+  });
+  expect(ground.questions).toEqual([]);
+});
+
+test('records of another class are nobody’s to give', async () => {
+  const ground = standinGround({ zone: both });
+  await expect(callMethod(ground, 'ResolveRecord', [0, 'host.example', 3, 1, 0n])).rejects.toMatchObject({
+    errorName: `${RESOLVE1}.NoNameServers`,
+  });
+});
+
 test('flags reach the resolver', async () => {
   const ground = standinGround({ zone: both });
   const flags = BigInt(FLAG.dns | FLAG.noSynthesize | FLAG.noCache | FLAG.noNetwork);
@@ -135,14 +187,14 @@ test('a name in another script is asked for as its A-label', async () => {
 
 test.each<[string, TestAnswer, string, string]>([
   ['a name that does not exist', { rcode: 3 }, `${RESOLVE1}.DnsError.NXDOMAIN`, "'host.example' not found"],
-  ['a failing server', { rcode: 2 }, `${RESOLVE1}.DnsError.SERVFAIL`, 'returned error SERVFAIL'],
+  ['a failing server', { rcode: 2 }, `${RESOLVE1}.DnsError.SERVFAIL`, 'returned error: SERVFAIL'],
   [
     'a failure with its reason',
     { rcode: 2, error: { code: 6, text: 'bad signature' } },
     `${RESOLVE1}.DnsError.SERVFAIL`,
     '(DNSSEC Bogus: bad signature)',
   ],
-  ['an unheard-of code', { rcode: 24 }, `${RESOLVE1}.DnsError.24`, 'error 24'],
+  ['an unheard-of code', { rcode: 24 }, `${RESOLVE1}.DnsError.24`, 'error: 24'],
   ['nothing of that type', {}, `${RESOLVE1}.NoSuchRR`, 'does not have any RR of the requested type'],
   ['nobody to ask', 'no-servers', `${RESOLVE1}.NoNameServers`, 'No appropriate name servers'],
   ['silence', 'timeout', 'org.freedesktop.DBus.Error.Timeout', 'timed out'],
@@ -167,8 +219,8 @@ test.each<[string, string, readonly unknown[], string]>([
     'Invalid flags',
   ],
   ['a flag of services', 'ResolveHostname', [0, 'a.example', 0, BigInt(FLAG.noTxt)], 'Invalid flags'],
-  ['an empty name', 'ResolveHostname', [0, '', 0, 0n], 'Invalid name'],
-  ['a name with two dots', 'ResolveHostname', [0, 'a..example', 0, 0n], 'Invalid name'],
+  ['a host with two dots', 'ResolveHostname', [0, 'a..example', 0, 0n], "Invalid hostname 'a..example'"],
+  ['a name with two dots', 'ResolveRecord', [0, 'a..example', 1, 1, 0n], "Invalid name 'a..example'"],
   ['a name of 300 bytes', 'ResolveRecord', [0, 'a.'.repeat(150), 1, 1, 0n], 'Invalid name'],
   ['an address of five bytes', 'ResolveAddress', [0, 2, bytes(1, 2, 3, 4, 5), 0n], 'Invalid address size'],
   ['an address of no family', 'ResolveAddress', [0, 0, bytes(), 0n], 'Unknown address family'],
@@ -180,12 +232,12 @@ test.each<[string, string, readonly unknown[], string]>([
     [0, '', 'http.tcp', 'a.example', 0, 0n],
     'service type',
   ],
-  ['a service name without type', 'ResolveService', [0, 'x', '', 'a.example', 0, 0n], 'wants a type'],
+  ['a service name without type', 'ResolveService', [0, 'x', '', 'a.example', 0, 0n], 'without service type'],
   [
     'a service name of 64 bytes',
     'ResolveService',
     [0, 'x'.repeat(64), '_a._tcp', 'a.example', 0, 0n],
-    '64 bytes',
+    'Invalid service name',
   ],
 ])('%s is an invalid argument', async (_, member, body, text) => {
   const ground = standinGround();
@@ -223,10 +275,10 @@ test.each([
   ]);
 });
 
-test('an address without a name is named in the error', async () => {
+test('an address without a name is named in the error by its reverse name', async () => {
   await expect(
     callMethod(standinGround(), 'ResolveAddress', [0, 2, bytes(192, 0, 2, 7), 0n]),
-  ).rejects.toThrow("'192.0.2.7' not found");
+  ).rejects.toThrow("'7.2.0.192.in-addr.arpa' not found");
 });
 
 test('records come as they are on the wire, without the aliases that lead to them', async () => {
@@ -277,7 +329,7 @@ test('a service without texts, or whose host is not found, is a service all the 
   const full = '_http._tcp.a.example';
   const zone = { [`${full}/33`]: { records: [offer(full, 'gone.example')] } };
   const answer = await callMethod(standinGround({ zone }), 'ResolveService', [0, '', '', full, 0, 0n]);
-  expect(answer.slice(0, 2)).toEqual([[[1, 2, 80, 'gone.example', [], '']], []]);
+  expect(answer.slice(0, 2)).toEqual([[[1, 2, 80, 'gone.example', [], 'gone.example']], []]);
 });
 
 test('neither texts nor addresses are asked for when they are not wanted', async () => {

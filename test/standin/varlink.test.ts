@@ -191,10 +191,16 @@ test.each([
 
 test.each([
   [
+    'an address of the other family',
+    'ResolveAddress',
+    { family: 10, address: [1, 2, 3, 4] },
+    `${RESOLVE}.BadAddressSize`,
+  ],
+  [
     'an address of three bytes',
     'ResolveAddress',
     { family: 2, address: [1, 2, 3] },
-    `${RESOLVE}.BadAddressSize`,
+    'org.varlink.service.InvalidParameter',
   ],
   [
     'a zone transfer',
@@ -370,7 +376,10 @@ describe('the monitor', () => {
 
   test('the cache is told by link, with the time to which an entry holds', async () => {
     const { dump } = await call('DumpCache', {}, MONITOR);
+    const settings = { dnssec: 'no', dnsOverTLS: 'no' };
     expect(dump).toEqual([
+      { protocol: 'dns', ifindex: 7, ifname: 'tun0', cache: [], ...settings },
+      { protocol: 'dns', ifindex: 3, ifname: 'wlan0', cache: [], ...settings },
       {
         protocol: 'dns',
         ifindex: 2,
@@ -379,10 +388,12 @@ describe('the monitor', () => {
           expect.objectContaining({ key: { class: 1, type: 1, name: 'host.example' }, until: 10_500_000 }),
           { key: { class: 1, type: 1, name: 'gone.example' }, type: 'NXDOMAIN', until: 11_000_000 },
         ],
+        ...settings,
       },
       {
         protocol: 'dns',
         cache: [{ key: { class: 1, type: 28, name: 'four.example' }, rrs: [], until: 12_000_000 }],
+        ...settings,
       },
     ]);
   });
