@@ -19,9 +19,13 @@ export function parseAddress(text: string): Parsed<Address> {
   if (text.length > 45) return refused('no IP address (too long)');
   const bytes = text.includes(':') ? parseSix(text) : parseFour(text);
   if (bytes === undefined) return refused('no IP address');
-  const mapped =
-    bytes.length === 16 && bytes.slice(0, 10).every((b) => b === 0) && bytes[10] === 255 && bytes[11] === 255;
-  return parsed(classify(mapped ? bytes.slice(12) : bytes));
+  return parsed(classify(isMapped(bytes) ? bytes.slice(12) : bytes));
+}
+
+/** An address from its bytes in network order; undefined unless they are 4 or 16. */
+export function addressOfBytes(bytes: readonly number[]): Address | undefined {
+  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
+  return classify(isMapped(bytes) ? bytes.slice(12) : bytes);
 }
 
 /** Parse `address/length`; a missing length means the whole address. */
@@ -58,6 +62,9 @@ export function contains(prefix: Prefix, address: Address): boolean {
   }
   return true;
 }
+
+const isMapped = (bytes: readonly number[]): boolean =>
+  bytes.length === 16 && bytes.slice(0, 10).every((b) => b === 0) && bytes[10] === 255 && bytes[11] === 255;
 
 function parseFour(text: string): number[] | undefined {
   const parts = text.split('.');

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { DnskeeperError } from '../core/errors.ts';
 import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
 import { bindEpoll, type EpollCalls } from './libc-epoll.ts';
+import { bindNetlink, type NetlinkCalls } from './libc-netlink.ts';
 import { bindSockets, type SocketCalls } from './libc-sockets.ts';
 import { bindWait, type WaitCalls } from './libc-wait.ts';
 
@@ -36,6 +37,8 @@ export interface Libc {
   readonly wait: WaitCalls;
   /** Listening sockets by their descriptors. */
   readonly sockets: SocketCalls;
+  /** Links, addresses and routes, from the kernel itself. */
+  readonly netlink: NetlinkCalls;
 }
 
 /**
@@ -139,6 +142,7 @@ function bind(koffi: typeof import('koffi')): Libc {
     epoll: bindEpoll(library, koffi, failed),
     wait: bindWait(library, koffi, failed),
     sockets,
+    netlink: bindNetlink(library, koffi, failed),
   };
 }
 

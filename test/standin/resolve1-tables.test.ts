@@ -12,6 +12,7 @@ import {
 import type { InterfaceTable } from '../../src/system/bus-interface.ts';
 import { signatureOf } from '../../src/system/bus-interface.ts';
 import { toWire } from '../../src/system/message-body.ts';
+import { linkState } from '../support/fake-network.ts';
 import { standinGround } from '../support/standin.ts';
 
 /** The interface as org.freedesktop.resolve1(5) writes it: name, what goes in, what comes out. */
@@ -83,7 +84,7 @@ test.each([
 
 test('empty values fit their types as well', () => {
   const ground = standinGround({ links: () => [] });
-  const link = { ifindex: 9, name: 'new0', loopback: false, tunnel: false, managedByNetworkd: false };
+  const link = { ...linkState({ ifindex: 9, name: 'new0' }), managedByNetworkd: false };
   const { get } = linkObject(ground, link);
   expect(get['CurrentDNSServerEx']?.()).toEqual([0, new Uint8Array(0), 0, '']);
   expect(() => toWire('(iayqs)', [get['CurrentDNSServerEx']?.()], () => undefined)).not.toThrow();

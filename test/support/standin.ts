@@ -14,6 +14,7 @@ import type { StandinGround } from '../../src/standin/ground.ts';
 import { BusError } from '../../src/system/bus-service.ts';
 import type { KernelLink, KernelLinks } from '../../src/system/kernel-links.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { linkState } from './fake-network.ts';
 import { sampleStatus } from './sample-status.ts';
 
 /** A ground of the stand-in that a test can look into. */
@@ -88,7 +89,7 @@ export function standinGround(
 }
 
 function kernelLink(ifindex: number, name: string, own: Partial<KernelLink>): KernelLink {
-  return { ifindex, name, loopback: false, tunnel: false, managedByNetworkd: false, ...own };
+  return { ...linkState({ ifindex, name }), managedByNetworkd: false, ...own };
 }
 
 const linksOf = (all: () => readonly KernelLink[]): KernelLinks => ({
@@ -101,9 +102,10 @@ export type TestAnswer = Partial<LookupAnswer> | LookupFailed['failure'];
 
 /** A lookup over `name/type` keys; what is not there does not exist. */
 function zoneLookup(zone: Readonly<Record<string, TestAnswer>>, questions: TestGround['questions']): Lookup {
+  const answers = new Map(Object.entries(zone).map(([key, answer]) => [key.toLowerCase(), answer]));
   return async (question, options) => {
     questions.push({ question, options });
-    const found = zone[`${question.name.replace(/\.$/, '')}/${question.type}`];
+    const found = answers.get(`${question.name.replace(/\.$/, '').toLowerCase()}/${question.type}`);
     if (typeof found === 'string') throw new LookupFailed(found);
     return {
       rcode: found === undefined ? 3 : 0,
