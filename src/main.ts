@@ -78,9 +78,10 @@ function runtimeFolderOfUser(): string {
 }
 
 async function check(paths: Paths): Promise<number> {
-  const { files, problems } = await loadConfig(paths, openFiles(undefined));
+  const { files, problems, remarks } = await loadConfig(paths, openFiles(undefined));
   for (const problem of problems) process.stderr.write(`${describeProblem(problem)}\n`);
-  if (problems.length > 0) return EXIT.problem;
+  for (const { text } of remarks) process.stderr.write(`${text}\n`);
+  if (problems.length > 0 || remarks.some(({ severity }) => severity !== 'note')) return EXIT.problem;
   return say(process.stdout, `The configuration is good (${files.length} file(s) read).\n`, EXIT.done);
 }
 

@@ -30,6 +30,7 @@ type Origin (
   connection: ?Connection,
   vpn: bool,
   priority: int,
+  file: ?string,
   profile: ?string
 )
 
@@ -160,7 +161,8 @@ type ServerReport (
 )
 
 # The local resolver. "nameserver" is the address that a resolv.conf may name, "portal" tells links whose encrypted servers a
-# captive portal is in the way of and whether encryption gives way, "overBound" counts refusals for want of room.
+# captive portal is in the way of and whether encryption gives way, "unbound" why it does not listen on some of the further
+# addresses that it is to, "overBound" counts refusals for want of room.
 # state: off, bound or failed
 type ResolverStatus (
   state: string,
@@ -170,6 +172,7 @@ type ResolverStatus (
   servers: []ServerReport,
   memory: ?(answers: int, bytes: int, hitRate: ?float),
   portal: ?(links: []string, relaxed: bool),
+  unbound: ?[]string,
   queries: int,
   malformed: int,
   overBound: int,

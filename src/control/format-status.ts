@@ -27,7 +27,9 @@ export function formatStatus(report: StatusReport, now: number, terminal: Termin
 /** Who a value came from, as people know it: `Home Wi-Fi (wlan0, VPN)`. */
 function originText(origin: Origin): string {
   const name = origin.connection?.id ?? SOURCE_NAMES[origin.source];
-  const details = [origin.interface, origin.vpn ? 'VPN' : undefined].filter((part) => part !== undefined);
+  const details = [origin.file, origin.interface, origin.vpn ? 'VPN' : undefined].filter(
+    (part) => part !== undefined,
+  );
   return details.length === 0 ? name : `${name} (${details.join(', ')})`;
 }
 

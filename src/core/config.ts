@@ -1,6 +1,7 @@
 import { CONFIG_KEYS, type ConfigKey, type ConfigValue } from './config-keys.ts';
 import type { Profile } from './profile-keys.ts';
 import { readProfile } from './read-profile.ts';
+import { formatServer } from './server.ts';
 import type { ConfigProblem } from './status.ts';
 import { ascii, compareText, editDistance } from './text.ts';
 
@@ -32,6 +33,8 @@ export interface Config {
   readonly search: ConfigValue<'dns.search'>;
   readonly options: ConfigValue<'dns.options'>;
   readonly fallback: ConfigValue<'dns.fallback'>;
+  /** Files by the servers, as `formatServer` writes them, that they name. */
+  readonly from: Readonly<Record<string, string>>;
   readonly networkmanager: ConfigValue<'networkmanager.enabled'>;
   readonly logLevel: ConfigValue<'log.level'>;
   /** Rules per network, in the order in which they are tried. */
@@ -70,6 +73,7 @@ export const DEFAULT_CONFIG: Config = {
   search: [],
   options: [],
   fallback: [],
+  from: {},
   networkmanager: true,
   logLevel: 'info',
   profiles: [],
@@ -103,12 +107,19 @@ const FIELD: Readonly<Record<string, keyof Config>> = {
   'log.level': 'logLevel',
 };
 
-/** Merge the documents, later ones over earlier ones, key by key; any problem makes the whole unfit for use. */
-export function readConfig(documents: readonly ConfigDocument[]): {
+/**
+ * Merge the documents, later ones over earlier ones, key by key; any problem makes the whole unfit for use. `beneath` is
+ * what holds where no document says otherwise.
+ */
+export function readConfig(
+  documents: readonly ConfigDocument[],
+  beneath: Partial<Config> = {},
+): {
   readonly config: Config;
   readonly problems: readonly ConfigProblem[];
 } {
   const values: Partial<Record<keyof Config, unknown>> = {};
+  const from: Record<string, string> = { ...beneath.from };
   const problems: ConfigProblem[] = [];
   const profiles = new Map<string, Profile>();
   for (const document of documents) {
@@ -118,14 +129,23 @@ export function readConfig(documents: readonly ConfigDocument[]): {
       const known: ConfigKey | undefined = CONFIG_KEYS.find((entry) => entry.key === key);
       const result = known?.parse(value);
       const field = FIELD[key];
-      if (result?.ok && field !== undefined) values[field] = result.value;
-      else
+      if (result?.ok && field !== undefined) {
+        values[field] = result.value;
+        if (field === 'servers' || field === 'fallback')
+          for (const server of result.value as Config['servers']) from[formatServer(server)] = document.file;
+      } else
         problems.push(
           problemOf(document, key, value, known, result?.ok === false ? result.reason : undefined),
         );
     }
   }
-  const config = { ...DEFAULT_CONFIG, ...values, profiles: [...profiles.values()] } as Config;
+  const config = {
+    ...DEFAULT_CONFIG,
+    ...beneath,
+    ...values,
+    from,
+    profiles: [...profiles.values()],
+  } as Config;
   return { config, problems: problems.slice(0, 64) };
 }
 

@@ -4,7 +4,7 @@ import { type Domain, parseDomain, ROOT } from './domain.ts';
 import type { Parsed } from './parsed.ts';
 import type { LeftOut, Origin } from './plan.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
-import { parseServer, type Server } from './server.ts';
+import { formatServer, isLocalStub, parseServer, type Server } from './server.ts';
 import type { Connectivity, GlobalDns, LinkDns, Protocols, Snapshot, SourceName } from './snapshot.ts';
 import { ascii, compareText, printable } from './text.ts';
 
@@ -21,6 +21,8 @@ export interface Entry extends Protocols {
   /** Address ranges of the link, for reverse zones; no default routes. */
   readonly ranges: readonly Prefix[];
   readonly gateway?: string;
+  /** Files of the configuration by the servers, as `formatServer` writes them, that they name. */
+  readonly files?: Config['from'];
   readonly defaultRoute: boolean;
   readonly metric: number;
   readonly neverDefault: boolean;
@@ -59,6 +61,7 @@ export function configurationEntry(config: Config): Entry | undefined {
     searches: config.search.filter((entry) => !entry.routingOnly).map((entry) => entry.domain),
     routing: config.search.filter((entry) => entry.routingOnly).map((entry) => entry.domain),
     options: config.options,
+    files: config.from,
   };
 }
 
@@ -66,7 +69,14 @@ export function configurationEntry(config: Config): Entry | undefined {
 export const fallbackEntry = (config: Config): Entry => ({
   ...machineWide('configuration', 2 ** 31 - 1),
   servers: config.fallback,
+  files: config.from,
 });
+
+/** Where a server of an entry came from. */
+export function originOf({ origin, files }: Entry, server: Server): Origin {
+  const file = files?.[formatServer(server)];
+  return file === undefined ? origin : { ...origin, file };
+}
 
 /** NetworkManager's [global-dns] as an entry; its servers are those of the `*` section. */
 export function globalEntry(global: GlobalDns, dropped: LeftOut[]): Entry {
@@ -224,7 +234,3 @@ class Reader {
     this.#dropped.push({ what, text: ascii(text, 60), origin: this.#origin, reason });
   }
 }
-
-/** systemd-resolved's and our own stub addresses; NetworkManager refuses to hand them out for the same reason. */
-const isLocalStub = (server: Server): boolean =>
-  server.address.family === 4 && /^127,0,0,5[34]$/.test(server.address.bytes.join(','));

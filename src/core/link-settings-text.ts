@@ -1,7 +1,8 @@
-import { parseAddress } from './address.ts';
 import { type Domain, parseDomain, ROOT } from './domain.ts';
 import type { PushedDomain, PushedServer, PushedSettings } from './pushed-links.ts';
 import type { Knob } from './snapshot.ts';
+import { systemdBoolean } from './systemd-ini.ts';
+import { parseSystemdServer } from './systemd-server.ts';
 
 /** Under which keys a file of systemd keeps a link's settings; they differ from program to program. */
 export interface SettingKeys {
@@ -42,7 +43,7 @@ export function readSettings(values: ReadonlyMap<string, string>, keys: SettingK
     mdns: knob(keys.mdns, ['yes', 'no', 'resolve']),
     dnsOverTls: knob(keys.dnsOverTls, ['yes', 'no', 'opportunistic']),
     dnssec: knob(keys.dnssec, ['yes', 'no', 'allow-downgrade']),
-    defaultRoute: readBoolean(values.get(keys.defaultRoute)),
+    defaultRoute: systemdBoolean(values.get(keys.defaultRoute) ?? ''),
   };
   const given = Object.entries(settings).filter(
     ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
@@ -55,20 +56,11 @@ const MOST_SERVERS = 256;
 const MOST_DOMAINS = 1024;
 const MOST_ANCHORS = 2048;
 
-/** `address[:port][%link][#name]`, IPv6 in brackets before a port. */
 function readServer(text: string): readonly PushedServer[] {
-  const match = /^(?:\[([^\]]+)\]|([^[\]#%]*?))(?::(\d{1,5}))?(?:%[^#]+)?(?:#(.+))?$/.exec(splitSix(text));
-  const address = parseAddress(match?.[1] ?? match?.[2] ?? '');
-  const name = match?.[4] === undefined ? undefined : parseDomain(match[4]);
-  const port = Number(match?.[3] ?? 0);
-  if (!address.ok || (name !== undefined && !name.ok) || port > 65535) return [];
-  return [{ address: address.value, port, ...(name === undefined ? {} : { name: name.value }) }];
-}
-
-/** An IPv6 address without brackets has colons that part no port. */
-function splitSix(text: string): string {
-  const host = /^[^#%[\]]*/.exec(text)?.[0] ?? '';
-  return host.split(':').length > 2 ? `[${host}]${text.slice(host.length)}` : text;
+  const server = parseSystemdServer(text);
+  if (!server.ok) return [];
+  const { address, port, name } = server.value;
+  return [{ address, port, ...(name === undefined ? {} : { name }) }];
 }
 
 function readDomain(text: string): readonly PushedDomain[] {
@@ -80,13 +72,6 @@ function readDomain(text: string): readonly PushedDomain[] {
 function readAnchor(text: string): readonly Domain[] {
   const domain = parseDomain(text);
   return domain.ok ? [domain.value] : [];
-}
-
-/** The words of parse_boolean() in systemd. */
-function readBoolean(text: string | undefined): boolean | undefined {
-  const word = text?.toLowerCase() ?? '';
-  if (['1', 'yes', 'y', 'true', 't', 'on'].includes(word)) return true;
-  return ['0', 'no', 'n', 'false', 'f', 'off'].includes(word) ? false : undefined;
 }
 
 /** systemd quotes a value that holds more than one word. */

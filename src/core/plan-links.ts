@@ -1,5 +1,5 @@
 import { type Domain, ROOT } from './domain.ts';
-import type { Entry } from './entries.ts';
+import { type Entry, originOf } from './entries.ts';
 import { orderReasons } from './order.ts';
 import type { NameRoute, PlanLink } from './plan.ts';
 import { linkKey } from './routes.ts';
@@ -33,7 +33,11 @@ function planLink(
     key,
     origin: first.origin,
     servers: entries.flatMap((entry) =>
-      entry.servers.map((value) => ({ value, origin: entry.origin, reason: reasons.get(entry) ?? '' })),
+      entry.servers.map((value) => ({
+        value,
+        origin: originOf(entry, value),
+        reason: reasons.get(entry) ?? '',
+      })),
     ),
     searches: uniqueDomains(entries.flatMap((entry) => entry.searches)),
     routing: uniqueDomains(entries.flatMap((entry) => entry.routing)),

@@ -12,6 +12,8 @@ export interface Origin {
   readonly connection?: Connection;
   readonly vpn: boolean;
   readonly priority: number;
+  /** The file of the configuration that names it. */
+  readonly file?: string;
   /** Name of the profile of the configuration that changed it. */
   readonly profile?: string;
 }

@@ -1,6 +1,13 @@
 import type { Config } from './config.ts';
 import { type Domain, parseDomain, ROOT } from './domain.ts';
-import { configurationEntry, type Entry, fallbackEntry, globalEntry, readEntries } from './entries.ts';
+import {
+  configurationEntry,
+  type Entry,
+  fallbackEntry,
+  globalEntry,
+  originOf,
+  readEntries,
+} from './entries.ts';
 import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
 import { planLinks } from './plan-links.ts';
@@ -8,7 +15,7 @@ import { applyProfiles } from './profiles.ts';
 import { withPushed } from './pushed-links.ts';
 import { formatOption, type ResolvOption } from './resolv-option.ts';
 import { claimRoutes } from './routes.ts';
-import { formatHost, formatServer, isPlain, type Server } from './server.ts';
+import { formatHost, formatServer, isPlain, linkToAsk, type Server } from './server.ts';
 import type { GlobalDns, Host, Snapshot } from './snapshot.ts';
 import { ascii, compareText } from './text.ts';
 
@@ -145,7 +152,7 @@ function chooseServers(entries: readonly Entry[], dropped: LeftOut[]): readonly 
     for (const server of entry.servers) {
       const key = isPlain(server) ? formatHost(server) : formatServer(server);
       const held = chosen.get(key);
-      if (held === undefined) chosen.set(key, { value: server, origin: entry.origin, reason });
+      if (held === undefined) chosen.set(key, { value: server, origin: originOf(entry, server), reason });
       else
         dropped.push(
           serverLeftOut(server, entry, `It is already listed, from ${describeOrigin(held.origin)}.`),
@@ -161,7 +168,12 @@ function firstThree(upstream: readonly Choice<Server>[], dropped: LeftOut[]): re
     const leave = (reason: string): void => {
       dropped.push({ what: 'server', text: formatServer(choice.value), origin: choice.origin, reason });
     };
-    if (!isPlain(choice.value)) leave('A resolv.conf can say neither a port nor encryption.');
+    if (!isPlain(choice.value))
+      leave(
+        linkToAsk(choice.value) === undefined
+          ? 'A resolv.conf can say neither a port nor encryption.'
+          : 'A resolv.conf cannot say through which link a server is to be asked.',
+      );
     else if (chosen.length < MAX_NAMESERVERS) chosen.push(choice);
     else
       leave(
@@ -249,7 +261,10 @@ function inexpressible(
   if (split !== undefined)
     reasons.push(`${describeOrigin(split.origin)} is a VPN for its own domains only (split DNS).`);
   const odd = upstream.find((choice) => !isPlain(choice.value));
-  if (odd !== undefined) reasons.push(`${formatServer(odd.value)} needs a port or encryption.`);
+  if (odd !== undefined)
+    reasons.push(
+      `${formatServer(odd.value)} needs ${linkToAsk(odd.value) === undefined ? 'a port or encryption' : 'a link'}.`,
+    );
   const encrypted = entries.find(
     (entry) => entry.servers.length > 0 && /^(yes|opportunistic)$/.test(entry.dnsOverTls),
   );

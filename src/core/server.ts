@@ -5,7 +5,7 @@ import { type Parsed, parsed, refused } from './parsed.ts';
 /** One DNS server as it can be asked. */
 export interface Server {
   readonly address: Address;
-  /** Interface name, only for link-local IPv6 addresses. */
+  /** Interface name: where a link-local IPv6 address lives, or the link that any other is to be asked through. */
   readonly zone?: string;
   /** 53 for udp, 853 for tls unless the source said otherwise. */
   readonly port: number;
@@ -28,8 +28,20 @@ export function parseServer(text: string, link?: string): Parsed<Server> {
   return build(host, undefined, 'udp', hash < 0 ? undefined : text.slice(hash + 1), link);
 }
 
-/** Whether resolv.conf(5) can say this server: port 53, no encryption. A TLS name is lost there, not wrong. */
-export const isPlain = (server: Server): boolean => server.protocol === 'udp' && server.port === 53;
+/**
+ * Whether resolv.conf(5) can say this server: port 53, no encryption, no link but a link-local address's. A TLS name is
+ * lost there, not wrong.
+ */
+export const isPlain = (server: Server): boolean =>
+  server.protocol === 'udp' && server.port === 53 && linkToAsk(server) === undefined;
+
+/** The link that alone is to be used for a server, where it is one that could be asked through any. */
+export const linkToAsk = ({ zone, address: { family, kind } }: Server): string | undefined =>
+  family === 6 && kind === 'link-local' ? undefined : zone;
+
+/** systemd-resolved's and our own stub addresses: whoever asked them would ask us or itself again. */
+export const isLocalStub = ({ address: { family, bytes } }: Pick<Server, 'address'>): boolean =>
+  family === 4 && /^127,0,0,5[34]$/.test(bytes.join(','));
 
 /** The address as resolv.conf(5) and people write it: with `%zone` for link-local IPv6. */
 export function formatHost(server: Server): string {

@@ -1,6 +1,7 @@
+import { formatAddress } from '../core/address.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { Parsed } from '../core/parsed.ts';
-import { formatHost, formatServer, type Server } from '../core/server.ts';
+import { formatHost, formatServer, linkToAsk, type Server } from '../core/server.ts';
 import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { CircleError, NoRoomError } from './ede.ts';
@@ -303,9 +304,11 @@ export class Upstream {
 
   #endpointOf(server: Server, link: RouteLink, port: number): Endpoint {
     const { family, kind } = server.address;
-    const host = formatHost(server);
-    const bound = link.interface !== undefined && kind !== 'loopback' && !this.#own.has(host);
-    return { host, port, family, ...(bound ? { interface: link.interface } : {}) };
+    const through = linkToAsk(server);
+    const host = through === undefined ? formatHost(server) : formatAddress(server.address);
+    const name = through ?? link.interface;
+    const bound = name !== undefined && kind !== 'loopback' && !this.#own.has(host);
+    return { host, port, family, ...(bound ? { interface: name } : {}) };
   }
 
   /** A server must not know us again by our cookie after our address has changed (RFC 7873 section 8). */

@@ -1,12 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, type ConfigDocument, DEFAULT_CONFIG, readConfig } from '../core/config.ts';
+import { type Config, type ConfigDocument, readConfig } from '../core/config.ts';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
-import type { ConfigProblem } from '../core/status.ts';
+import type { ConfigProblem, Finding } from '../core/status.ts';
 import { compareText } from '../core/text.ts';
 import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 import { readToml } from '../system/toml.ts';
+import { loadResolvedConf } from './resolved-conf.ts';
 
 const MAX_BYTES = 256 * 1024;
 const MAX_FILES = 256;
@@ -16,6 +17,8 @@ export interface Loaded {
   readonly config: Config;
   readonly files: readonly string[];
   readonly problems: readonly ConfigProblem[];
+  /** What is to be told of systemd-resolved's configuration; it stops nothing. */
+  readonly remarks: readonly Finding[];
 }
 
 /** A local drop-in that is tried out before it is one. */
@@ -25,7 +28,10 @@ export interface TriedFile {
   readonly text: string;
 }
 
-/** Read vendor drop-ins, the file and local drop-ins, later ones over earlier ones (dnskeeper.toml(5)). */
+/**
+ * Read vendor drop-ins, the file and local drop-ins, later ones over earlier ones (dnskeeper.toml(5)), all of them over
+ * what systemd-resolved's files say.
+ */
 export async function loadConfig(
   paths: Paths,
   files: Pick<Files, 'read'>,
@@ -49,11 +55,15 @@ export async function loadConfig(
     if ('values' in read) documents.push(read);
     else problems.push(read);
   }
-  const result = readConfig(documents);
+  const resolved = await loadResolvedConf(paths.systemdFolders, files);
+  const result = readConfig(documents, resolved.settings);
+  const allProblems = [...problems, ...result.problems];
   return {
-    config: result.config,
-    files: documents.map((document) => document.file),
-    problems: [...problems, ...result.problems],
+    // A bad set of files leaves what is beneath it.
+    config: allProblems.length === 0 ? result.config : readConfig([], resolved.settings).config,
+    files: [...resolved.files, ...documents.map((document) => document.file)],
+    problems: allProblems,
+    remarks: resolved.remarks,
   };
 }
 
@@ -75,12 +85,7 @@ export class ConfigFiles {
     paths: Paths,
     files: Pick<Files, 'read' | 'replace' | 'makeFolder'>,
   ): Promise<ConfigFiles> {
-    const loaded = await loadConfig(paths, files);
-    return new ConfigFiles(
-      paths,
-      files,
-      loaded.problems.length === 0 ? loaded : { ...loaded, config: DEFAULT_CONFIG },
-    );
+    return new ConfigFiles(paths, files, await loadConfig(paths, files));
   }
 
   get current(): Loaded {

@@ -121,6 +121,8 @@ function machineFindings({
   watches,
   libc,
   live,
+  link,
+  configuration,
   standin,
   resolvedFiles,
   resolve1,
@@ -133,6 +135,8 @@ function machineFindings({
     resolvedFiles.problem,
     ...watches.map((watch) => watch.problem),
   ]);
+  // While systemd-resolved runs, what its configuration says is its own to do.
+  const remarks = link.status().state === 'resolved' ? [] : configuration.current.remarks;
   const findings: Finding[] = [];
   for (const text of problems) {
     if (text !== undefined) findings.push({ severity: 'warning', id: 'machine', text });
@@ -142,5 +146,5 @@ function machineFindings({
       'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
     findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
   }
-  return [...findings, ...pushedFindings(resolve1?.pushed.all() ?? []), ...records.findings()];
+  return [...findings, ...remarks, ...pushedFindings(resolve1?.pushed.all() ?? []), ...records.findings()];
 }

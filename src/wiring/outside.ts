@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { beyondFile } from '../core/file-mode.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
 import type { Daemon } from '../daemon-parts.ts';
@@ -35,10 +35,10 @@ export function followOutside(
   }: Ground,
   daemon: Daemon,
 ): void {
-  const reload = async (cause: string): Promise<void> => {
+  const reload = oneAtATime(async (cause) => {
     await daemon.reloadFor(cause);
     log.setLevel(levelOf(options) ?? configuration.current.config.logLevel);
-  };
+  });
   const hangUp = (): void => void reload('SIGHUP');
   process.on('SIGHUP', hangUp);
   const stopSignals = followSignals({
@@ -48,10 +48,19 @@ export function followOutside(
     log: log.child('signals'),
   });
   const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
+  const resolvedFolders = paths.systemdFolders.map((folder) => join(folder, 'resolved.conf.d'));
   watches.push(
     watchFile(paths.etcResolvConf, () => void link.check('/etc/resolv.conf changed'), log),
     watchFile(paths.resolvConf, () => void daemon.checkFile(), log),
     watchFolders(folders, () => void reload('the configuration changed'), log),
+    watchFolders(resolvedFolders, () => void reload("systemd-resolved's configuration changed"), log),
+    ...paths.systemdFolders.map((folder) =>
+      watchFile(
+        join(folder, 'resolved.conf'),
+        () => void reload("systemd-resolved's configuration changed"),
+        log,
+      ),
+    ),
     watchMemoryPressure({ env: process.env, libc, clock: systemClock, log }, () => relieve(live, log)),
   );
   const replaying = 'replay' in options;
@@ -86,6 +95,25 @@ export function followOutside(
     stopSignals();
     await Promise.all(watches.map((watch) => watch.close()));
   });
+}
+
+/** Every folder under watch speaks up at the start: what comes while one reading is under way is one more. */
+function oneAtATime(work: (cause: string) => Promise<void>): (cause: string) => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: string | undefined;
+  const run = async (first: string): Promise<void> => {
+    for (let cause: string | undefined = first; cause !== undefined; cause = next) {
+      next = undefined;
+      await work(cause);
+    }
+  };
+  return (cause) => {
+    if (running !== undefined) next ??= cause;
+    running ??= run(cause).finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
 }
 
 /** Others need the machine's memory more than remembered names do. */
