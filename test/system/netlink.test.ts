@@ -1,14 +1,19 @@
-import { onTestFinished } from 'vitest';
+import { openSync } from 'node:fs';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parsePrefix } from '../../src/core/address.ts';
 import { formatLinkAddress } from '../../src/core/link-state.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { type Libc, loadLibc } from '../../src/system/libc.ts';
+import { LOST, type NetlinkCalls, NOTHING_CAME } from '../../src/system/libc-netlink.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { openNetlink } from '../../src/system/netlink.ts';
 import { kernelNetworkContract, type NetworkWorld } from '../contracts/kernel-network.ts';
 import { fakeNetwork, linkState } from '../support/fake-network.ts';
+import { manualClock } from '../support/manual-clock.ts';
+import { linkMessage, message, routeMessage } from '../support/netlink-bytes.ts';
 import { networkNamespace, noNamespaces } from '../support/network-namespace.ts';
 import { must } from '../support/sample-status.ts';
+import { until } from '../support/until.ts';
 
 /** koffi is a dependency of ours, so here it must load. */
 const libc = loadLibc((reason) => {
@@ -17,6 +22,156 @@ const libc = loadLibc((reason) => {
 
 kernelNetworkContract('the kernel', kernelWorld, noNamespaces);
 kernelNetworkContract('the fake', async () => fakeWorld(), undefined);
+
+describe('a kernel that is hard to hear', () => {
+  const eth0 = linkMessage({ ifindex: 2, name: 'eth0' });
+  const eth1 = linkMessage({ ifindex: 3, name: 'eth1' });
+  const done = message(3, Buffer.alloc(4));
+
+  function listening(kernel: ScriptedKernel) {
+    const clock = manualClock();
+    const before = process.listenerCount('SIGIO');
+    const network = openNetlink({ calls: kernel.calls, clock, log: silentLog });
+    onTestFinished(() => network.close());
+    const heard: string[] = [];
+    network.onLink(({ before, after }) => heard.push(`${before?.name ?? '-'} > ${after?.name ?? '-'}`));
+    return { network, clock, heard, before };
+  }
+
+  it.each<[string, number | Buffer]>([
+    ['loses what it said', LOST],
+    ['says more than fits', Buffer.alloc(100_000)],
+    ['cannot be heard', -9],
+    ['says that it lost something', message(4, Buffer.alloc(0))],
+  ])('is asked for all there is when it %s, after what it said before', (_, trouble) => {
+    const kernel = scriptedKernel({ links: [[eth0, done]], routes: [[done]] });
+    const { network, heard } = listening(kernel);
+    kernel.answers.links = [[eth1, done]];
+    kernel.answers.routes = [[routeMessage({ ifindex: 3, gateway: '192.0.2.1' }), done]];
+    let routes = 0;
+    network.onRoutes(() => routes++);
+    kernel.say(linkMessage({ ifindex: 9, name: 'eth9' }), trouble, linkMessage({ ifindex: 9, gone: true }));
+    process.emit('SIGIO', 'SIGIO');
+    if (trouble === -9) process.emit('SIGIO', 'SIGIO');
+    expect(new Set(heard)).toEqual(new Set(['- > eth9', 'eth9 > -', 'eth0 > -', '- > eth1']));
+    expect(network.links().map(({ name }) => name)).toEqual(['eth1']);
+    expect([routes, network.defaultRoutes().length]).toEqual([1, 1]);
+    expect(network.problem).toBeUndefined();
+  });
+
+  it('is asked again when something changed while it told', () => {
+    const interrupted = message(3, Buffer.alloc(4), 0x10);
+    const kernel = scriptedKernel({ links: [[eth0, interrupted]], routes: [[done]] });
+    kernel.next.links = [[eth0], [eth1, done]];
+    const { network } = listening(kernel);
+    expect(network.links().map(({ name }) => name)).toEqual(['eth0', 'eth1']);
+  });
+
+  it('that refuses is said to, and asked again later', () => {
+    const kernel = scriptedKernel({ links: [[eth0, done]], routes: [[done]] });
+    const { network, clock, heard } = listening(kernel);
+    const refusal = Buffer.alloc(20);
+    refusal.writeInt32LE(-12, 0);
+    kernel.answers.links = [[message(2, refusal)]];
+    kernel.say(LOST);
+    expect(network.links().map(({ name }) => name)).toEqual(['eth0']);
+    expect(network.problem).toBe(
+      'Links that come and go are noticed late: the kernel did not tell its links: error 12.',
+    );
+    kernel.answers.links = [[eth1, done]];
+    clock.advance(1000);
+    expect([network.problem, heard]).toEqual([undefined, ['eth0 > -', '- > eth1']]);
+  });
+
+  it('at the start leaves nothing behind but the reason', () => {
+    const before = [process.listenerCount('SIGIO'), process.listenerCount('exit')];
+    const kernel = scriptedKernel({ links: [[]], routes: [[done]] });
+    expect(() => openNetlink({ calls: kernel.calls, clock: manualClock(), log: silentLog })).toThrow(
+      'the kernel did not tell its links: receiving ended with -11',
+    );
+    expect([process.listenerCount('SIGIO'), process.listenerCount('exit')]).toEqual(before);
+  });
+
+  it('with too much to say is heard bit by bit, and others have their turns between', async () => {
+    const kernel = scriptedKernel({ links: [[eth0, done]], routes: [[done]] });
+    const { heard } = listening(kernel);
+    kernel.say(...Array.from({ length: 1000 }, (_, n) => linkMessage({ ifindex: 10 + n, name: `l${n}` })));
+    process.emit('SIGIO', 'SIGIO');
+    expect(heard).toHaveLength(256);
+    await until(() => heard.length === 1000, 'all is heard');
+  });
+
+  it('is not read twice when somebody looks at the links while hearing of one', () => {
+    const kernel = scriptedKernel({ links: [[eth0, done]], routes: [[done]] });
+    const { network } = listening(kernel);
+    const seen: number[] = [];
+    network.onLink(() => seen.push(network.links().length));
+    const both = Buffer.concat([eth1, linkMessage({ ifindex: 4, name: 'eth2' })]);
+    kernel.say(both, linkMessage({ ifindex: 5, name: 'eth3' }));
+    process.emit('SIGIO', 'SIGIO');
+    expect(seen).toEqual([2, 3, 4]);
+  });
+
+  it('is heard by nobody after the end', () => {
+    const kernel = scriptedKernel({ links: [[eth0, done]], routes: [[done]] });
+    const { network, heard, before } = listening(kernel);
+    network.close();
+    network.close();
+    kernel.say(eth1);
+    process.emit('SIGIO', 'SIGIO');
+    expect([heard, process.listenerCount('SIGIO')]).toEqual([[], before]);
+  });
+});
+
+interface ScriptedKernel {
+  readonly calls: NetlinkCalls;
+  /** Datagrams with which each request is answered. */
+  readonly answers: { links: Buffer[][]; routes: Buffer[][] };
+  /** The same for the requests after the next. */
+  readonly next: { links?: Buffer[][] };
+  /** Datagrams, or error numbers, that come on their own. */
+  say(...what: readonly (Buffer | number)[]): void;
+}
+
+/** A kernel that says what the test says; it has no addresses. */
+function scriptedKernel(first: { links: Buffer[][]; routes: Buffer[][] }): ScriptedKernel {
+  const answers = { ...first };
+  const next: ScriptedKernel['next'] = {};
+  const said: (Buffer | number)[] = [];
+  const waiting = new Map<number, Buffer[]>();
+  let listener = -1;
+  const take = (what: Buffer | number | undefined, into: Buffer): number => {
+    if (what === undefined) return NOTHING_CAME;
+    if (typeof what === 'number') return what;
+    what.copy(into);
+    return what.length;
+  };
+  return {
+    answers,
+    next,
+    say: (...what) => void said.push(...what),
+    calls: {
+      open(groups) {
+        const fd = openSync('/dev/null', 'r');
+        if (groups !== 0) listener = fd;
+        return fd;
+      },
+      signalArrivals() {},
+      ask(fd, request) {
+        const type = request.readUInt16LE(4);
+        const done = [[message(3, Buffer.alloc(4))]];
+        const datagrams = type === 18 ? answers.links : type === 26 ? answers.routes : done;
+        if (type === 18 && next.links !== undefined) answers.links = next.links;
+        waiting.set(
+          fd,
+          datagrams.map((parts) => Buffer.concat(parts)).filter(({ length }) => length > 0),
+        );
+        return true;
+      },
+      receive: (fd, into) => take(fd === listener ? said.shift() : waiting.get(fd)?.shift(), into),
+    },
+  };
+}
 
 async function kernelWorld(): Promise<NetworkWorld> {
   const namespace = await networkNamespace();
