@@ -47,6 +47,12 @@ export interface LookupOptions {
   readonly local: boolean;
   readonly cache: boolean;
   readonly network: boolean;
+  /** Whether servers may check signatures for the caller; otherwise they are asked for what there is, checked or not. */
+  readonly validate: boolean;
+  /** Whether an answer that has expired will do where no server has a new one. */
+  readonly stale: boolean;
+  /** Whether a single label may be asked of servers that claim no such domain, whatever the configuration says. */
+  readonly singleLabels: boolean;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
 }

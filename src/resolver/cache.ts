@@ -176,7 +176,8 @@ export function makeCache(options: CacheOptions): Cache {
 
   function fresh(next: Answerer, query: Query, shared: Query, key: Buffer, entry: Entry): Answer {
     counts.hits++;
-    onRepeated?.(query, entry.packed, entry.storedAt, entry.expiresAt);
+    // The fast path answers everybody alike.
+    if (query.wish === undefined) onRepeated?.(query, entry.packed, entry.storedAt, entry.expiresAt);
     const now = clock.now();
     const late = entry.expiresAt - now <= (entry.expiresAt - entry.storedAt) * LAST_PART;
     if (late && entry.hits >= POPULAR_HITS) refresh(next, shared, key, entry);
@@ -248,7 +249,8 @@ export function makeCache(options: CacheOptions): Cache {
   let inner: Answerer | undefined;
 
   const stage: Stage = (next) => {
-    inner = next;
+    // The first is the way to the servers; a later one may lead nowhere.
+    inner ??= next;
     return (query, signal) => answer(next, query, signal);
   };
 
@@ -262,11 +264,11 @@ export function makeCache(options: CacheOptions): Cache {
       const entry = entryAt(slot);
       const now = clock.now();
       // A clock that was set back makes ages meaningless.
-      if (now >= entry.storedAt) {
-        if (now < entry.expiresAt) return fresh(next, query, shared, key, entry);
-        if (isStale(entry, now, limits, options.policy?.())) return staleOr(next, query, shared, key, entry);
-      }
-      store.delete(slot);
+      const sane = now >= entry.storedAt;
+      if (sane && now < entry.expiresAt) return fresh(next, query, shared, key, entry);
+      const stale = sane && isStale(entry, now, limits, options.policy?.());
+      if (!stale) store.delete(slot);
+      else if (query.wish?.fresh !== true) return staleOr(next, query, shared, key, entry);
     }
     counts.misses++;
     const fetched = await ask(next, shared, key, signal);

@@ -48,7 +48,7 @@ async function forward(
   signal: StopSignal,
   redirects: number,
 ): Promise<Answer> {
-  const route = needs.routing().routeOf(query.name, query.type);
+  const route = needs.routing().routeOf(query.name, query.type, query.wish);
   if (typeof route === 'string') return unasked(query, route);
   const ended = new Stop();
   const started = performance.now();
@@ -148,7 +148,7 @@ async function redirected(
   redirects: number,
 ): Promise<Answer | undefined> {
   const leaves = (name: Buffer): boolean => {
-    const other = needs.routing().routeOf(name, query.type);
+    const other = needs.routing().routeOf(name, query.type, query.wish);
     return typeof other !== 'string' && other.key !== route.key;
   };
   const leaving = query.dnssecOk ? undefined : aliasThatLeaves(response, leaves);

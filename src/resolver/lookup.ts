@@ -12,13 +12,16 @@ import {
 import { printable } from '../core/text.ts';
 import { lookupRecord } from './lookup-record.ts';
 import { type ResponseFacts, readQuery, readResponse } from './message-read.ts';
-import type { Answer, AnswerOrigin, Query } from './query.ts';
+import type { Answer, AnswerOrigin, Query, QueryWish } from './query.ts';
 import type { Resolver } from './resolver.ts';
 import { FLAG, HEADER, NAME_BYTES, readName, TYPE } from './wire.ts';
 
 /** What lookups are made with. */
 export interface LookupNeeds {
-  readonly resolver: Pick<Resolver, 'answer' | 'answerAnew' | 'answerAlone' | 'routeKeyOf'>;
+  readonly resolver: Pick<
+    Resolver,
+    'answer' | 'answerAnew' | 'answerAlone' | 'answerHere' | 'routeKeyOf' | 'linkKeys'
+  >;
   /** The kernel's number of the link with this key; 0 where it has none. */
   readonly ifindexOf: (linkKey: string) => number;
   /** Hears of every lookup that ended. */
@@ -28,8 +31,12 @@ export interface LookupNeeds {
 /** Looks names up through the resolver, as its clients on the stub do, without a packet. */
 export function resolverLookup(needs: LookupNeeds): Lookup {
   return async (question, options) => {
-    const query = queryOf(question, options);
-    const answer = await answerTo(needs, query, options).catch((error: unknown) => {
+    const link = options.ifindex === 0 ? undefined : linkOf(needs, options.ifindex);
+    const query = queryOf(question, options, link);
+    // Of a link that nothing is asked of nothing is known either.
+    const given =
+      options.ifindex === 0 || link !== undefined ? options : { ...options, network: false, cache: false };
+    const answer = await answerTo(needs, query, given).catch((error: unknown) => {
       throw options.signal.aborted ? new LookupFailed('aborted') : error;
     });
     const outcome = answer === undefined ? 'no-servers' : readAnswer(answer, needs.ifindexOf);
@@ -50,16 +57,17 @@ export function finishedQuery(
   return { question, outcome: readAnswer(answer, ifindexOf) };
 }
 
+/** The key of the link with this number, if anything is asked of it. */
+const linkOf = ({ resolver, ifindexOf }: LookupNeeds, ifindex: number): string | undefined =>
+  resolver.linkKeys().find((key) => ifindexOf(key) === ifindex);
+
 /** Undefined where nobody may be asked who would know. */
 function answerTo(
-  { resolver, ifindexOf }: LookupNeeds,
+  { resolver }: LookupNeeds,
   query: Query,
-  { ifindex, cache, network, signal }: LookupOptions,
+  { cache, network, signal }: LookupOptions,
 ): Promise<Answer | undefined> {
-  // The cache is written by what servers said, so a lookup that may not ask any does without it.
-  const links = resolver.routeKeyOf(query).split('+');
-  const elsewhere = ifindex !== 0 && !links.some((link) => ifindexOf(link) === ifindex);
-  if (!network || elsewhere) return resolver.answerAlone(query, signal);
+  if (!network) return (cache ? resolver.answerHere : resolver.answerAlone)(query, signal);
   return (cache ? resolver.answer : resolver.answerAnew)(query, signal);
 }
 
@@ -82,7 +90,7 @@ function readAnswer(
     from: local ? 'local' : origin.kind === 'cache' ? 'cache' : 'network',
     authenticated: local || authenticData,
     confidential: local || (origin.kind === 'upstream' && origin.server.startsWith('dns+tls://')),
-    ifindex: local ? localIfindex(records) : ifindexOfWay(origin, ifindexOf),
+    ifindex: local ? localIfindex(origin, records) : ifindexOfWay(origin, ifindexOf),
   };
 }
 
@@ -92,17 +100,21 @@ export const answerRecords = ({ wire, records }: ResponseFacts): readonly Lookup
     .filter(({ section, type }) => section === 'answer' && type !== TYPE.OPT)
     .flatMap((record) => lookupRecord(wire, record) ?? []);
 
-const localIfindex = (records: readonly LookupRecord[]): number =>
-  records.length > 0 && records.every(isLoopback) ? LOOPBACK : 0;
+/** What stands in the hosts file is of no link. */
+const localIfindex = ({ kind }: AnswerOrigin, records: readonly LookupRecord[]): number =>
+  kind === 'local' && records.length > 0 && records.every(isLoopback) ? LOOPBACK : 0;
 
 /** The kernel gives this number to `lo` first. */
 const LOOPBACK = 1;
 
-const isLoopback = ({ value }: LookupRecord): boolean =>
-  value.kind === 'address' &&
-  (value.family === 4
-    ? value.bytes[0] === 127
-    : value.bytes.every((byte, at) => byte === (at === 15 ? 1 : 0)));
+const isLoopback = ({ name, value }: LookupRecord): boolean =>
+  value.kind === 'address'
+    ? value.family === 4
+      ? value.bytes[0] === 127
+      : value.bytes.every((byte, at) => byte === (at === 15 ? 1 : 0))
+    : LOOPBACK_REVERSE.test(name);
+
+const LOOPBACK_REVERSE = /(?:^|\.)127\.in-addr\.arpa$|^1\.(?:0\.){31}ip6\.arpa$/i;
 
 const extendedError = ({ code, text }: ExtendedError): ExtendedError => ({
   code,
@@ -129,9 +141,10 @@ function ifindexOfWay(origin: AnswerOrigin, ifindexOf: LookupNeeds['ifindexOf'])
 }
 
 /** A question as clients send it that want to know whether servers validate; without length limits. */
-function queryOf(question: LookupQuestion, { local }: LookupOptions): Query {
+function queryOf(question: LookupQuestion, options: LookupOptions, link: string | undefined): Query {
   const head = Buffer.alloc(HEADER.bytes);
-  head.writeUInt16BE(FLAG.recursionDesired | FLAG.authenticData, HEADER.flags);
+  const checking = options.validate ? 0 : FLAG.checkingDisabled;
+  head.writeUInt16BE(FLAG.recursionDesired | FLAG.authenticData | checking, HEADER.flags);
   head.writeUInt16BE(1, HEADER.questions);
   head.writeUInt16BE(1, HEADER.additional);
   const tail = Buffer.alloc(4);
@@ -139,9 +152,20 @@ function queryOf(question: LookupQuestion, { local }: LookupOptions): Query {
   tail.writeUInt16BE(question.class, 2);
   const opt = Buffer.from([0, 0, TYPE.OPT, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
   const wire = Buffer.concat([head, encodePresentation(question.name), tail, opt]);
-  const read = readQuery(wire, 'tcp', local ? 'full' : 'proxy');
+  const read = readQuery(wire, 'tcp', options.local ? 'full' : 'proxy');
   if (!read.ok) throw new LookupFailed('invalid-reply');
-  return read.value;
+  const wish = wishOf(options, link);
+  return wish === undefined ? read.value : { ...read.value, wish };
+}
+
+/** Undefined for callers that want nothing of their own, as nearly all do. */
+function wishOf({ stale, singleLabels }: LookupOptions, link: string | undefined): QueryWish | undefined {
+  if (stale && !singleLabels && link === undefined) return undefined;
+  return {
+    ...(link === undefined ? {} : { link }),
+    ...(singleLabels ? { singleLabels } : {}),
+    ...(stale ? {} : { fresh: true }),
+  };
 }
 
 /** A name in presentation form (RFC 1035 section 5.1), with `\DDD` and `\X` for bytes, in wire form. */

@@ -30,6 +30,18 @@ export interface Query {
   readonly transport: 'udp' | 'tcp';
   /** `full`: everything; `proxy` (127.0.0.54): no local names, no hosts file, no search. */
   readonly service: 'full' | 'proxy';
+  /** What a program wants beside what a message can say; left out for clients of the stub, and where it wants nothing. */
+  readonly wish?: QueryWish;
+}
+
+/** What programs can say of a question over systemd-resolved's interface. What is left out is as for everybody. */
+export interface QueryWish {
+  /** Key of the only link that may be asked. */
+  readonly link?: string;
+  /** Single labels may be asked of servers that claim no such domain. */
+  readonly singleLabels?: true;
+  /** Nothing that has expired, however long the servers are silent. */
+  readonly fresh?: true;
 }
 
 /** Where an answer came from, for status, statistics and `dnsctl query`. */

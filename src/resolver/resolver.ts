@@ -55,10 +55,14 @@ export interface Resolver {
   readonly answerAnew: Answerer;
   /** What this machine knows by itself; undefined where servers would have to be asked. */
   answerAlone(query: Query, signal: AbortSignal): Promise<Answer | undefined>;
+  /** The same, and what is remembered. */
+  answerHere(query: Query, signal: AbortSignal): Promise<Answer | undefined>;
   /** Follow another plan from the next query on. */
   apply(plan: Plan): void;
   /** The key of the route that a query goes by now. */
   routeKeyOf(query: Query): string;
+  /** The links that anything is asked of. */
+  linkKeys(): readonly string[];
   /** The keys of all routes of the plan. */
   routeKeys(): readonly string[];
   servers(): readonly ServerReport[];
@@ -98,26 +102,22 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   let links: ReadonlyMap<string, string> = new Map();
   let facts = needs.local(plan);
   const refuses = (type: number): boolean => needs.settings().refuseRecordTypes?.includes(type) ?? false;
-  const local = localNames(() => facts, needs.nsid, refuses);
+  const local = localNames(() => facts, needs.nsid, refuses, needs.hosts);
   const hosts = hostsFile(needs.hosts, needs.nsid);
   const stages = { local, hosts, circles: circles((query) => upstream.cameBack(query)), coalesce, forward };
   const routeKeyOf = (query: Query): string => {
-    const route = routing.routeOf(query.name, query.type);
+    const route = routing.routeOf(query.name, query.type, query.wish);
     return typeof route === 'string' ? route : route.key;
   };
+  const answer = stack({ ...stages, cache });
+  const alone = local(hosts(noServer));
+  const here = local(hosts(cache(noServer)));
   return {
-    answer: stack({ ...stages, cache }),
+    answer,
     answerAnew: stack({ ...stages, cache: (next) => next }),
-    async answerAlone(query, signal) {
-      let reached = false;
-      const answer = await local(
-        hosts(async () => {
-          reached = true;
-          return { wire: query.wire, origin: { kind: 'failure', route: undefined } };
-        }),
-      )(query, signal);
-      return reached ? undefined : answer;
-    },
+    answerAlone: (query, signal) => withoutServers(alone, query, signal),
+    answerHere: (query, signal) =>
+      withoutServers(here, { ...query, wish: { ...query.wish, fresh: true } }, signal),
     apply(next) {
       const before = routing;
       const { singleLabels } = needs.settings();
@@ -139,6 +139,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
         if (stale.has(route) || routeKeyOf(query) !== route) end.abort();
     },
     routeKeyOf,
+    linkKeys: () => routing.links.map(({ key }) => key),
     routeKeys: () => routing.keys,
     servers() {
       return choice.report(routing.links).map((report) => {
@@ -159,6 +160,26 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
     },
     close: () => upstream.close(),
   };
+}
+
+/** Thrown where servers would be asked, so that nothing is remembered of it. */
+class NoServer extends Error {
+  override readonly name = 'NoServer';
+}
+
+const noServer: Answerer = () => Promise.reject(new NoServer('no server may be asked'));
+
+async function withoutServers(
+  answerer: Answerer,
+  query: Query,
+  signal: AbortSignal,
+): Promise<Answer | undefined> {
+  try {
+    return await answerer(query, signal);
+  } catch (error) {
+    if (error instanceof NoServer) return undefined;
+    throw error;
+  }
 }
 
 /** What makes answers of a link others than before, by its key: its network, whom it asks, and how safely. */

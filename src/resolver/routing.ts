@@ -3,6 +3,7 @@ import type { NameRoute, Plan, PlanLink } from '../core/plan.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { Knob } from '../core/snapshot.ts';
 import { endsWith, labelsOf } from './labels.ts';
+import type { QueryWish } from './query.ts';
 import { TYPE } from './wire.ts';
 
 /** One link that may be asked for a name. */
@@ -35,10 +36,10 @@ export type Routed = Route | 'nobody' | 'not here';
 /** The routes of a plan, ready to be looked up. */
 export interface Routing {
   /** `name` in wire form and lower case, because a name with odd bytes must not slip past a route either. */
-  routeOf(name: Buffer, type: number): Routed;
+  routeOf(name: Buffer, type: number, wish?: QueryWish): Routed;
   /** Every link that is asked for anything. */
   readonly links: readonly RouteLink[];
-  /** The key of every route. */
+  /** The key of every route, and of every link by itself, because a program may want one alone. */
   readonly keys: readonly string[];
   /** Whether every network says that its servers validate and that the way to them is safe (`trust-ad`). */
   readonly trustAd: boolean;
@@ -55,31 +56,55 @@ export const FALLBACK = 'fallback';
  */
 export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
   const links = new Map(plan.links.map((link) => [link.key, routeLink(link)]));
-  const byDomain = Map.groupBy(allowed(plan.routes), (route) => route.domain);
-  const routes = new Map<string, Route>();
-  for (const [domain, claims] of byDomain) {
-    const asked = unique(claims.map((claim) => links.get(claim.link)));
-    if (asked.length > 0) routes.set(wireText(domain), makeRoute(domain, asked));
-  }
-  const fallback = routes.size === 0 ? fallbackRoute(plan) : undefined;
-  if (fallback !== undefined) routes.set(wireText(ROOT), fallback);
-  const deepest = Math.max(0, ...[...routes.values()].map((route) => wireText(route.domain).length));
+  const claims = allowed(plan.routes);
+  const everybody = routeTable(claims, links);
+  const fallback = everybody.routes.size === 0 ? fallbackRoute(plan) : undefined;
+  if (fallback !== undefined) everybody.routes.set(wireText(ROOT), fallback);
+  const routes = [...everybody.routes.values()];
+  const asked = unique(routes.flatMap((route) => route.links));
+  const alone = new Map<string, RouteTable>();
+  const onlyBy = (link: string): RouteTable => {
+    const known = alone.get(link);
+    if (known !== undefined) return known;
+    const table = routeTable(
+      claims.filter((claim) => claim.link === link),
+      links,
+    );
+    if (links.has(link)) alone.set(link, table);
+    return table;
+  };
   return {
-    routeOf: (name, type) => routed(name, type, routes, deepest, singleLabels),
-    links: unique([...routes.values()].flatMap((route) => route.links)),
+    routeOf(name, type, wish) {
+      const table = wish?.link === undefined ? everybody : onlyBy(wish.link);
+      return routed(name, type, table, singleLabels || wish?.singleLabels === true);
+    },
+    links: asked,
     trustAd: plan.options.some((choice) => choice.value.name === 'trust-ad'),
-    keys: [...new Set([...routes.values()].map((route) => route.key))],
-    table: [...routes.values()].map(({ domain, key }) => `${domain} ${key}`).join('\n'),
+    keys: [...new Set([...routes, ...asked].map(({ key }) => key))],
+    table: routes.map(({ domain, key }) => `${domain} ${key}`).join('\n'),
   };
 }
 
-function routed(
-  name: Buffer,
-  type: number,
-  routes: ReadonlyMap<string, Route>,
-  deepest: number,
-  singleLabels: boolean,
-): Routed {
+/** Routes by their domain in wire form. */
+interface RouteTable {
+  readonly routes: Map<string, Route>;
+  /** Bytes of the longest domain. */
+  readonly deepest: number;
+}
+
+function routeTable(
+  claims: readonly NameRoute[],
+  links: ReadonlyMap<string, RouteLink | undefined>,
+): RouteTable {
+  const routes = new Map<string, Route>();
+  for (const [domain, equals] of Map.groupBy(claims, (route) => route.domain)) {
+    const asked = unique(equals.map((claim) => links.get(claim.link)));
+    if (asked.length > 0) routes.set(wireText(domain), makeRoute(domain, asked));
+  }
+  return { routes, deepest: Math.max(1, ...[...routes.keys()].map((domain) => domain.length)) };
+}
+
+function routed(name: Buffer, type: number, { routes, deepest }: RouteTable, singleLabels: boolean): Routed {
   for (let at = 0; at < name.length; at += (name[at] ?? 0) + 1) {
     if (name.length - at > deepest) continue;
     const route = routes.get(name.toString('latin1', at));

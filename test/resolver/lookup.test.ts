@@ -17,7 +17,16 @@ import {
 import { wireName } from '../support/wire-name.ts';
 
 const signal = new AbortController().signal;
-const open: LookupOptions = { ifindex: 0, local: true, cache: true, network: true, signal };
+const open: LookupOptions = {
+  ifindex: 0,
+  local: true,
+  cache: true,
+  network: true,
+  validate: true,
+  stale: true,
+  singleLabels: false,
+  signal,
+};
 const question = (name: string, type = 1): LookupQuestion => ({ name, type, class: 1 });
 
 /** A lookup over one link, which is `lo` with the number 5, and what its server was asked. */
