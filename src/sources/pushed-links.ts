@@ -20,6 +20,10 @@ export interface PushedLinks extends Source {
   set(link: LinkOf, settings: PushedSettings, by: Pusher): void;
   /** Forget all that was set on a link. */
   revert(ifindex: number, by: Pusher): void;
+  /** A link went away: what was set for it goes with it. */
+  drop(ifindex: number): void;
+  /** A link has another name now, and keeps what was set for it. */
+  rename(ifindex: number, name: string): void;
   /** These links exist now: settings of all others are forgotten, also where a number has come to another name. */
   keepOnly(links: readonly Pick<PushedLink, 'ifindex' | 'interface'>[]): void;
   /** What was set earlier, by whatever daemon, takes the place of all that is known. */
@@ -87,6 +91,20 @@ export function pushedLinks(log: Log): PushedLinks {
       links.delete(ifindex);
       changed(ifindex);
       publish(`${by.name} took back DNS of ${link.interface}`);
+    },
+    drop(ifindex) {
+      const link = links.get(ifindex);
+      if (link === undefined) return;
+      links.delete(ifindex);
+      log.info({ link: link.interface }, 'The link went away, and what was set for it with it.');
+      changed(ifindex);
+      publish(`the link ${link.interface} went away`);
+    },
+    rename(ifindex, name) {
+      const link = links.get(ifindex);
+      if (link === undefined || link.interface === name) return;
+      links.set(ifindex, { ...link, interface: name });
+      publish(`the link ${link.interface} is called ${name} now`);
     },
     keepOnly(present) {
       const names = new Map(present.map((link) => [link.ifindex, link.interface]));

@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import type { SourceEvent } from '../../src/core/snapshot.ts';
+import { dropWithLinks } from '../../src/sources/links.ts';
 import { pushedLinks } from '../../src/sources/pushed-links.ts';
 import { silentLog } from '../../src/system/log.ts';
+import { fakeNetwork, linkState } from '../support/fake-network.ts';
 import { must } from '../support/sample-status.ts';
 
 const BY = { name: 'openvpn (pid 812, uid 0)', mirrored: false };
@@ -78,4 +80,50 @@ test('there is a bound on links', () => {
   );
   source.set({ ifindex: 1, interface: 'v1', tunnel: false }, { llmnr: 'yes' }, BY);
   expect(source.get(1)?.settings).toEqual({ llmnr: 'yes' });
+});
+
+describe('a link of the kernel', () => {
+  const tun = linkState({ ifindex: 7, name: 'tun0' });
+
+  function pushedTo() {
+    const network = fakeNetwork([tun]);
+    const { source, told } = listening();
+    const changed: number[] = [];
+    source.onChange((ifindex) => changed.push(ifindex));
+    onTestFinished(dropWithLinks(network, source));
+    source.set(TUN, { servers: [server('10.8.0.1')] }, BY);
+    return { network, source, told, changed };
+  }
+
+  it('takes along what was set for it when it goes, though no plan has changed', () => {
+    const { network, source, told, changed } = pushedTo();
+    network.remove(7);
+    expect(source.all()).toEqual([]);
+    expect(told().at(-1)).toBe('the link tun0 went away: ');
+    expect(changed).toEqual([7, 7]);
+    network.remove(7);
+    expect(changed).toEqual([7, 7]);
+  });
+
+  it('keeps nothing of one that had its number and name before', () => {
+    const { network, source } = pushedTo();
+    network.remove(7);
+    network.put(tun);
+    expect(source.get(7)).toBeUndefined();
+  });
+
+  it('keeps what was set for it when it is renamed, and when it goes up or down', () => {
+    const { network, source, told } = pushedTo();
+    network.put({ ...tun, up: false });
+    network.put({ ...tun, name: 'vpn0' });
+    expect(source.get(7)).toMatchObject({ interface: 'vpn0', settings: { servers: [server('10.8.0.1')] } });
+    expect(told().at(-1)).toBe('the link tun0 is called vpn0 now: 10.8.0.1');
+  });
+
+  it('takes nothing along that was set for others', () => {
+    const { network, source } = pushedTo();
+    network.put(linkState({ ifindex: 8, name: 'tun1' }));
+    network.remove(8);
+    expect(source.all()).toHaveLength(1);
+  });
 });
