@@ -20,9 +20,24 @@ export interface LocalFacts {
   readonly ipv6: boolean;
 }
 
-/** Answers what is never asked over the network: this machine's own names, and queries that are refused whoever asks. */
+/** Which names and addresses the hosts file has a line for. */
+export interface HostsLines {
+  readonly names: { has(name: Domain): boolean };
+  readonly addresses: { has(address: string): boolean };
+}
+
+/**
+ * Answers what is never asked over the network: this machine's own names, and queries that are refused whoever asks. What
+ * the hosts file says of the machine's own name and of loopback comes before what is known without it, as in
+ * systemd-resolved: Debian's own file has the host name at 127.0.1.1.
+ */
 export const localNames =
-  (facts: () => LocalFacts, nsid?: Buffer, refuses: (type: number) => boolean = () => false): Stage =>
+  (
+    facts: () => LocalFacts,
+    nsid?: Buffer,
+    refuses: (type: number) => boolean = () => false,
+    hosts: () => HostsLines = () => NO_LINES,
+  ): Stage =>
   (next) =>
   (query, signal) => {
     const name = nsid === undefined ? {} : { nsid };
@@ -33,11 +48,14 @@ export const localNames =
         origin: { kind: 'refused' },
       });
     const labels = labelsOf(query.name);
-    const own = ownAnswer(query, labels, facts);
+    const lines = query.service === 'full' ? hosts() : NO_LINES;
+    const own = ownAnswer(query, labels, facts, lines);
     if (own === undefined) return next(query, signal);
     const response = query.service === 'proxy' ? NOTHING : own;
     return Promise.resolve({ wire: responseTo(query, { ...response, ...name }), origin: { kind: 'local' } });
   };
+
+const NO_LINES: HostsLines = { names: new Set(), addresses: new Set() };
 
 /** Obsolete since RFC 973, 1127, 2505, 3755 and 6563, and what is no type of a record at all. */
 const REFUSED_TYPES: ReadonlySet<number> = new Set([
@@ -85,13 +103,18 @@ function ownAnswer(
   query: Query,
   labels: readonly string[],
   facts: () => LocalFacts,
+  lines: HostsLines,
 ): NewResponse | undefined {
   const under = (suffix: readonly string[]): boolean => endsWith(labels, suffix);
   if (LOCALHOST.some(under)) return addresses(query, loopback(query, V4_LOOPBACK, facts));
   if (EMPTY.some(under)) return NOTHING;
   if (under(RESOLVER_ARPA)) return resolverArpa(query, labels);
-  if (under(LOOPBACK_4)) return reverse(query, labels, facts);
-  if (under(LOOPBACK_6)) return pointers(query, ['localhost' as Domain]);
+  if (under(LOOPBACK_4) || under(LOOPBACK_6)) {
+    const address = reversedAddress(labels);
+    if (address !== undefined && lines.addresses.has(formatAddress(address))) return undefined;
+    return under(LOOPBACK_4) ? reverse(query, labels, facts) : pointers(query, [LOCAL]);
+  }
+  if (query.domain !== undefined && lines.names.has(query.domain)) return undefined;
   return namedAnswer(query, labels, facts);
 }
 

@@ -232,6 +232,39 @@ describe('a hosts file', () => {
   });
 });
 
+describe('what the hosts file says', () => {
+  const hosts = parseHosts('127.0.1.1 laptop.home.example laptop\n127.0.0.2 other.example\n');
+  const lines = localNames(
+    () => facts,
+    undefined,
+    () => false,
+    () => hosts,
+  )(asked);
+  const answer = (name: string, type: string, service: Query['service'] = 'full') =>
+    lines(queryOf(name, type, { service }), AbortSignal.timeout(1000));
+
+  it.each([
+    ['laptop', 'A'],
+    ['laptop.home.example', 'AAAA'],
+    ['1.1.0.127.in-addr.arpa', 'PTR'],
+    ['2.0.0.127.in-addr.arpa', 'PTR'],
+  ])('comes before what is known of %s without it', async (name, type) => {
+    await expect(answer(name, type)).rejects.toThrow('asked');
+  });
+
+  it.each([
+    ['localhost', 'A'],
+    ['laptop.local', 'A'],
+    ['9.0.0.127.in-addr.arpa', 'PTR'],
+  ])('leaves %s as it is', async (name, type) => {
+    expect((await answer(name, type)).origin.kind).toBe('local');
+  });
+
+  it('is nothing to who wants no local names', async () => {
+    expect((await answer('laptop', 'A', 'proxy')).origin.kind).toBe('local');
+  });
+});
+
 async function ask(
   name: string,
   type = 'A',

@@ -92,6 +92,15 @@ test('this machine’s own names are local, certain, and of the loopback link', 
   expect(server.asked).toEqual([]);
 });
 
+test('the name of a loopback address is of the loopback link, unless the hosts file gives it', async () => {
+  const { lookup } = await over(host, '127.0.1.1 laptop\n');
+  const ifindexOf = async (name: string, type: number) => (await lookup(question(name, type), open)).ifindex;
+  expect(await ifindexOf('1.0.0.127.in-addr.arpa', 12)).toBe(1);
+  expect(await ifindexOf(`1.${'0.'.repeat(31)}ip6.arpa`, 12)).toBe(1);
+  expect(await ifindexOf('1.1.0.127.in-addr.arpa', 12)).toBe(0);
+  expect(await ifindexOf('laptop', 1)).toBe(0);
+});
+
 test('the hosts file counts unless the caller wants no local names', async () => {
   const { lookup, server } = await over(host, '192.0.2.99 printer.example\n');
   const bytes = async (options: LookupOptions) => {
