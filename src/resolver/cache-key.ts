@@ -2,17 +2,12 @@ import { HOP_BY_HOP } from './message.ts';
 import type { Query } from './query.ts';
 import { CLASS_IN, TYPE, UDP_SIZE } from './wire.ts';
 
-/**
- * What questions with the same answer have in common: name, type, class, the two bits that change answers, and the route.
- * Not comparable with keys of other kinds. The name comes first and ends itself, so no two keys run together.
- */
-export function cacheKey(query: Query, route: string): string {
-  return `${query.name.toString('latin1')}${query.type},${query.class},${bitsOf(query)},${route}`;
-}
-
 const bitsOf = (query: Query): number => (query.dnssecOk ? 1 : 0) | (query.checkingDisabled ? 2 : 0);
 
-/** The same for the cache's store: bytes, and the route by its number. */
+/**
+ * What questions with the same answer have in common, for the cache's store: name, type, the two bits that change answers,
+ * and the route by its number. The name comes first and ends itself, so no two keys run together.
+ */
 export function storeKey(query: Query, route: number): Buffer {
   const { name } = query;
   const key = Buffer.allocUnsafe(name.length + STORE_KEY_TAIL);

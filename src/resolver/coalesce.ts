@@ -1,7 +1,9 @@
-import { cacheKey, sharedForm } from './cache-key.ts';
+import { randomInt } from 'node:crypto';
+import { ByHash, Hashed, hashBytes } from './by-hash.ts';
+import { sharedForm } from './cache-key.ts';
 import { forClient } from './message.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
-import type { Answer, Query, Stage } from './query.ts';
+import type { Answer, Answerer, Query, Stage } from './query.ts';
 import { Stop } from './stop.ts';
 
 /** What `coalesce` is made with. */
@@ -14,54 +16,64 @@ export interface CoalesceOptions {
 
 const MOST = 4096;
 
-interface Flight {
+/** One question on its way for all who wait for it. */
+class Flight extends Hashed {
+  readonly query: Query;
+  readonly route: string;
+  readonly stop = new Stop();
   readonly answer: Promise<Answer>;
-  readonly stop: Stop;
-  waiting: number;
-  landed: boolean;
+  waiting = 0;
+  landed = false;
+
+  constructor(hash: number, query: Query, route: string, next: Answerer) {
+    super(hash);
+    this.query = query;
+    this.route = route;
+    this.answer = next(query, this.stop);
+  }
 }
 
 /** Let identical questions that are under way at the same time share one query to the servers. */
 export function coalesce({ routeKeyOf, most = MOST }: CoalesceOptions): Stage {
+  const seed = randomInt(2 ** 32);
   return (next) => {
-    const flights = new Map<string, Flight>();
+    const flights = new ByHash<Flight>();
 
-    function depart(key: string, shared: Query): Flight {
-      const stop = new Stop();
-      const answer = next(shared, stop);
-      const flight: Flight = { answer, stop, waiting: 0, landed: false };
-      flights.set(key, flight);
+    function depart(hash: number, shared: Query, route: string): Flight {
+      const flight = new Flight(hash, shared, route, next);
+      flights.add(flight);
       const land = (): void => {
         flight.landed = true;
-        if (flights.get(key) === flight) flights.delete(key);
+        flights.delete(flight);
       };
-      answer.then(land, land);
+      flight.answer.then(land, land);
       return flight;
     }
 
     /** The last client has gone: nobody is to hear the answer. */
-    function leave(key: string, flight: Flight): void {
+    function leave(flight: Flight): void {
       flight.waiting--;
       if (flight.waiting > 0 || flight.landed) return;
-      if (flights.get(key) === flight) flights.delete(key);
+      flights.delete(flight);
       flight.stop.abort();
     }
 
     return (query, signal) => {
       const shared = sharedForm(query);
       if (shared === undefined) return next(query, signal);
-      const key = cacheKey(query, `${query.service} ${routeKeyOf(query)}`);
-      const known = flights.get(key);
+      const route = routeKeyOf(query);
+      const hash = hashBytes(query.name, 0, query.name.length, seed ^ query.type);
+      const known = flights.find(hash, (flight) => flight.route === route && isSame(flight.query, query));
       if ((known === undefined && flights.size >= most) || (known?.waiting ?? 0) >= most)
         return next(query, signal);
-      const flight = known ?? depart(key, shared);
+      const flight = known ?? depart(hash, shared, route);
       flight.waiting++;
       // What the cache asks is in the shared form already.
       const own = known === undefined && shared === query;
       return new Promise((resolve, reject) => {
         const end = (): void => {
           signal.removeEventListener('abort', stop);
-          leave(key, flight);
+          leave(flight);
         };
         const stop = (): void => {
           end();
@@ -82,6 +94,14 @@ export function coalesce({ routeKeyOf, most = MOST }: CoalesceOptions): Stage {
     };
   };
 }
+
+/** Whether two questions in the shared form, or that could be brought into it, have the same answer by the same route. */
+const isSame = (a: Query, b: Query): boolean =>
+  a.type === b.type &&
+  a.dnssecOk === b.dnssecOk &&
+  a.checkingDisabled === b.checkingDisabled &&
+  a.service === b.service &&
+  a.name.equals(b.name);
 
 const ONCE = { once: true };
 

@@ -1,9 +1,12 @@
 import type { Clock } from '../system/clock.ts';
+import { Queue, Queued } from './queue.ts';
 
 /** Something that has to happen within the time; forget it with `delete`. */
-export interface Due {
+export abstract class Due extends Queued {
+  /** The deadlines' own: when it ends, on the clock's `elapsed`. */
+  dueAt = 0;
   /** The time is over. */
-  expired(): void;
+  abstract expired(): void;
 }
 
 /**
@@ -13,8 +16,7 @@ export interface Due {
 export class Deadlines {
   readonly #clock: Clock;
   readonly #ms: number;
-  /** In the order in which they end; the value is when, on the clock's `elapsed`. */
-  readonly #due = new Map<Due, number>();
+  readonly #due = new Queue<Due>();
   #cancel: (() => void) | undefined;
 
   constructor(clock: Clock, ms: number) {
@@ -23,7 +25,8 @@ export class Deadlines {
   }
 
   add(due: Due): void {
-    this.#due.set(due, this.#clock.elapsed() + this.#ms);
+    due.dueAt = this.#clock.elapsed() + this.#ms;
+    this.#due.add(due);
     this.#cancel ??= this.#clock.after(this.#ms, this.#look);
   }
 
@@ -42,9 +45,9 @@ export class Deadlines {
   readonly #look = (): void => {
     this.#cancel = undefined;
     const now = this.#clock.elapsed();
-    for (const [due, at] of this.#due) {
-      if (at > now) {
-        this.#cancel = this.#clock.after(at - now, this.#look);
+    for (let due = this.#due.first; due !== undefined; due = this.#due.first) {
+      if (due.dueAt > now) {
+        this.#cancel = this.#clock.after(due.dueAt - now, this.#look);
         return;
       }
       this.#due.delete(due);

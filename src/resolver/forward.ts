@@ -4,6 +4,7 @@ import { EDE, extendedErrorOf } from './ede.ts';
 import { forClient, responseTo } from './message.ts';
 import type { ResponseFacts } from './message-read.ts';
 import type { Answer, Answerer, AnswerOrigin, Query, Stage } from './query.ts';
+import { type Queue, Queued } from './queue.ts';
 import type { Route, RouteLink, Routing } from './routing.ts';
 import type { Chosen, ServerChoice } from './server-choice.ts';
 import { Stop, type StopSignal } from './stop.ts';
@@ -19,15 +20,22 @@ export interface ForwardNeeds {
   /** What the machine answers itself, which an alias may lead to as well. */
   readonly own: Stage;
   /** Where a question is noted while it is under way. */
-  readonly underWay: Map<Stop, UnderWay>;
+  readonly underWay: Queue<UnderWay>;
   /** An answer of this route holds what another one said, so it has to go when that one does. */
   readonly mixed?: (route: string, other: string) => void;
 }
 
-/** A question and the route that it went; the signal that it is noted by has it asked anew, where its name goes then. */
-export interface UnderWay {
+/** A question and the route that it went; where that ends it is asked anew, where its name goes then. */
+export class UnderWay extends Queued {
   readonly query: Query;
   readonly route: string;
+  readonly ended = new Stop();
+
+  constructor(query: Query, route: string) {
+    super();
+    this.query = query;
+    this.route = route;
+  }
 }
 
 /** When one of several links says that a name does not exist, the others get this long to know better. */
@@ -50,9 +58,10 @@ async function forward(
 ): Promise<Answer> {
   const route = needs.routing().routeOf(query.name, query.type, query.wish);
   if (typeof route === 'string') return unasked(query, route);
-  const ended = new Stop();
+  const noted = new UnderWay(query, route.key);
+  const { ended } = noted;
   const started = performance.now();
-  needs.underWay.set(ended, { query, route: route.key });
+  needs.underWay.add(noted);
   try {
     const { chosen, link } = await askUntil(ended, needs, route, query, signal);
     const { server, tookMs } = chosen;
@@ -75,7 +84,7 @@ async function forward(
       return forward(needs, query, signal, redirects - 1);
     return failure(query, route, extendedErrorOf(error));
   } finally {
-    needs.underWay.delete(ended);
+    needs.underWay.delete(noted);
   }
 }
 

@@ -4,6 +4,7 @@ import { EDE } from './ede.ts';
 import { fit as cutToSize, responseTo } from './message.ts';
 import { readQuery } from './message-read.ts';
 import type { Answerer, Query } from './query.ts';
+import { Queue, Queued } from './queue.ts';
 import { Stop } from './stop.ts';
 import { RCODE } from './wire.ts';
 
@@ -52,7 +53,8 @@ export interface Traffic {
 export class Reception {
   readonly #answer: Answerer;
   readonly #log: Log;
-  readonly #stop = new Stop();
+  readonly #taken = new Queue<Taken>();
+  #closed = false;
   readonly #clients = new Map<string, number>();
   /** Those who wait until nothing is in flight. */
   readonly #empty = new Set<() => void>();
@@ -106,23 +108,25 @@ export class Reception {
     }
     const query = read.value;
     const held = this.#clients.get(client) ?? 0;
-    if (this.#stop.aborted || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
+    if (this.#closed || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
       this.#overBound++;
       this.#tell(reply, busy(query));
       return;
     }
     this.#inFlight++;
     this.#clients.set(client, held + 1);
+    const taken = new Taken(client);
+    this.#taken.add(taken);
     const failed = (error: unknown): void => {
-      this.#release(client);
-      if (this.#stop.aborted) return;
+      this.#release(taken);
+      if (this.#closed) return;
       this.#log.error({ error: String(error) }, 'a query could not be answered');
       this.#tell(reply, responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.other } }));
     };
-    this.#answer(query, this.#stop)
+    this.#answer(query, taken.stop)
       .then(({ wire }) => {
         this.#tell(reply, cutToSize(query, wire));
-        this.#release(client);
+        this.#release(taken);
       })
       .catch(failed);
   }
@@ -143,7 +147,8 @@ export class Reception {
 
   /** Give up what is in flight. */
   close(): void {
-    this.#stop.abort();
+    this.#closed = true;
+    for (const { stop } of this.#taken.items()) stop.abort();
   }
 
   /** Nobody hears what cannot be sent: Node refuses to send to port 0, which a packet may well come from. */
@@ -155,12 +160,25 @@ export class Reception {
     }
   }
 
-  #release(client: string): void {
+  #release(taken: Taken): void {
+    const { client } = taken;
+    this.#taken.delete(taken);
     this.#inFlight--;
     if (this.#inFlight === 0) for (const done of this.#empty) done();
     const left = (this.#clients.get(client) ?? 1) - 1;
     if (left === 0) this.#clients.delete(client);
     else this.#clients.set(client, left);
+  }
+}
+
+/** A query that is being answered, and for whom. */
+class Taken extends Queued {
+  readonly client: string;
+  readonly stop = new Stop();
+
+  constructor(client: string) {
+    super();
+    this.client = client;
   }
 }
 

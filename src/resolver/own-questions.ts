@@ -1,4 +1,6 @@
+import { randomInt } from 'node:crypto';
 import type { Server } from '../core/server.ts';
+import { ByHash, Hashed, hashBytes } from './by-hash.ts';
 import type { Query } from './query.ts';
 import { HEADER, OPTION } from './wire.ts';
 
@@ -21,15 +23,17 @@ const MOST_COOKIES = 4096;
  * until the server's time is over.
  */
 export class OwnQuestions {
-  readonly #out = new Map<string, Asked>();
+  readonly #seed = randomInt(2 ** 32);
+  readonly #out = new ByHash<Out>();
   readonly #cookies = new Map<string, Asked>();
 
   /** Remember a question that is sent now; `name` has its length in wire form. The returned function forgets it. */
   note(question: Buffer, nameLength: number, asked: Asked): () => void {
     if (!isMarked(question, nameLength)) return nothing;
-    const key = spelling(question, nameLength);
-    this.#out.set(key, asked);
-    return () => void this.#out.delete(key);
+    const end = HEADER.bytes + nameLength + 4;
+    const out = new Out(hashBytes(question, HEADER.bytes, end, this.#seed), question, end, asked);
+    this.#out.add(out);
+    return () => this.#out.delete(out);
   }
 
   /** Remember our part of a cookie (8 bytes). */
@@ -51,15 +55,28 @@ export class OwnQuestions {
       if (asked !== undefined) return asked;
     }
     if (this.#out.size === 0 || !isMarked(wire, name.length)) return undefined;
-    return this.#out.get(spelling(wire, name.length));
+    const end = HEADER.bytes + name.length + 4;
+    const same = ({ question, end: itsEnd }: Out): boolean =>
+      end === itsEnd && wire.compare(question, HEADER.bytes, end, HEADER.bytes, end) === 0;
+    return this.#out.find(hashBytes(wire, HEADER.bytes, end, this.#seed), same)?.asked;
   }
 }
 
 const nothing = (): void => {};
 
-/** Name as it is spelled, type and class: what makes two questions the same to the letter. */
-const spelling = (message: Buffer, nameLength: number): string =>
-  message.toString('latin1', HEADER.bytes, HEADER.bytes + nameLength + 4);
+/** A question on its way; name as it is spelled, type and class are what makes two the same to the letter. */
+class Out extends Hashed {
+  readonly question: Buffer;
+  readonly end: number;
+  readonly asked: Asked;
+
+  constructor(hash: number, question: Buffer, end: number, asked: Asked) {
+    super(hash);
+    this.question = question;
+    this.end = end;
+    this.asked = asked;
+  }
+}
 
 /** Whether the name has letters enough, and capitals among them. */
 function isMarked(message: Buffer, nameLength: number): boolean {

@@ -11,10 +11,10 @@ import { type Hosts, hostsFile } from './hosts.ts';
 import { type LocalFacts, localNames } from './local.ts';
 import { lookAhead } from './outlook.ts';
 import type { Answer, Answerer, Query, Stage } from './query.ts';
+import { Queue } from './queue.ts';
 import { makeRouting, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
 import { stack } from './stages.ts';
-import type { Stop } from './stop.ts';
 import { Upstream, type UpstreamNeeds } from './upstream.ts';
 
 /** The settings that the resolver follows; read anew for every query. */
@@ -84,7 +84,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   });
   const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
   const mixed = new Map<string, Set<string>>();
-  const underWay = new Map<Stop, UnderWay>();
+  const underWay = new Queue<UnderWay>();
   let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false, table: '' };
   const forward = forwarder({
     routing: () => routing,
@@ -135,8 +135,8 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       }
       if (before.table !== routing.table) needs.dropAliases();
       if (changed.size > 0) choice.forgive();
-      for (const [end, { query, route }] of [...underWay])
-        if (stale.has(route) || routeKeyOf(query) !== route) end.abort();
+      for (const { ended, query, route } of underWay.items())
+        if (stale.has(route) || routeKeyOf(query) !== route) ended.abort();
     },
     routeKeyOf,
     linkKeys: () => routing.links.map(({ key }) => key),

@@ -2,7 +2,7 @@ import { DnskeeperError } from '../core/errors.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines, Due } from './deadlines.ts';
 import { NoRoomError } from './ede.ts';
 import { EncryptionError } from './encryption.ts';
 import type { ResponseFacts } from './message-read.ts';
@@ -142,7 +142,7 @@ interface RaceNeeds {
 }
 
 /** One query on its way to the servers of one link. */
-class Race {
+class Race extends Due {
   readonly result: Promise<Chosen>;
   readonly #clock: Clock;
   readonly #order: readonly Entry[];
@@ -165,6 +165,7 @@ class Race {
   readonly #deadlines: Deadlines;
 
   constructor({ clock, deadlines, order, probes, attempt, signal, enough }: RaceNeeds) {
+    super();
     this.#deadlines = deadlines;
     this.#clock = clock;
     this.#order = order;

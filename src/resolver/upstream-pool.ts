@@ -4,7 +4,7 @@ import { parseAddress } from '../core/address.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines, Due } from './deadlines.ts';
 import { NoRoomError } from './ede.ts';
 import type { WatchedSockets } from './fast-path.ts';
 import { random16 } from './random.ts';
@@ -189,7 +189,7 @@ export class UpstreamPool implements UpstreamDatagrams, WatchedSockets {
   }
 
   #giveUp(socket: PoolSocket, why: () => DnskeeperError): void {
-    for (const asked of [...socket.questions.values()]) asked.fail(why());
+    for (const asked of socket.questions.all()) asked.fail(why());
     this.#retire(socket);
   }
 
@@ -223,12 +223,12 @@ export class UpstreamPool implements UpstreamDatagrams, WatchedSockets {
 
 const ONCE = { once: true };
 
-class PoolSocket {
+class PoolSocket extends Due {
   readonly id: number;
   readonly fd: number;
   readonly endpoint: Endpoint;
   readonly key: string;
-  readonly questions = new Map<number, PoolQuestion>();
+  readonly questions = new Questions();
   asked = 0;
   /** Messages that answered nothing; what was given up lowers it, because its answer may come late. */
   wrong = 0;
@@ -236,6 +236,7 @@ class PoolSocket {
   readonly retire: (socket: PoolSocket) => void;
 
   constructor(id: number, fd: number, endpoint: Endpoint, key: string, retire: (socket: PoolSocket) => void) {
+    super();
     this.id = id;
     this.fd = fd;
     this.endpoint = endpoint;
@@ -255,9 +256,41 @@ interface Waiting {
   readonly signal: StopSignal;
 }
 
-class PoolQuestion {
+/** The questions on one socket: some at most, so that looking through them beats a Map, whose old tables would keep them. */
+class Questions {
+  readonly #questions: PoolQuestion[] = [];
+
+  get size(): number {
+    return this.#questions.length;
+  }
+
+  get(id: number): PoolQuestion | undefined {
+    for (const one of this.#questions) if (one.id === id) return one;
+    return undefined;
+  }
+
+  has(id: number): boolean {
+    return this.get(id) !== undefined;
+  }
+
+  add(question: PoolQuestion): void {
+    this.#questions.push(question);
+  }
+
+  delete(question: PoolQuestion): void {
+    const at = this.#questions.indexOf(question);
+    const last = this.#questions.pop();
+    if (last !== undefined && last !== question) this.#questions[at] = last;
+  }
+
+  all(): readonly PoolQuestion[] {
+    return [...this.#questions];
+  }
+}
+
+class PoolQuestion extends Due {
   readonly socket: PoolSocket;
-  readonly #id: number;
+  readonly id: number;
   readonly question: Buffer;
   readonly accept: (message: Buffer) => boolean;
   ended = false;
@@ -278,13 +311,14 @@ class PoolQuestion {
     waiting: Waiting,
     deadlines: Deadlines,
   ) {
+    super();
     this.socket = socket;
-    this.#id = id;
+    this.id = id;
     this.question = question;
     this.accept = accept;
     this.#waiting = waiting;
     this.#deadlines = deadlines;
-    socket.questions.set(id, this);
+    socket.questions.add(this);
     deadlines.add(this);
   }
 
@@ -314,7 +348,7 @@ class PoolQuestion {
   #end(): void {
     const { socket } = this;
     this.ended = true;
-    socket.questions.delete(this.#id);
+    socket.questions.delete(this);
     this.#deadlines.delete(this);
     this.#waiting.signal.removeEventListener('abort', this.stop);
     if (socket.retired && socket.questions.size === 0) socket.retire(socket);

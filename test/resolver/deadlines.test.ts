@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Deadlines } from '../../src/resolver/deadlines.ts';
+import { Deadlines, Due } from '../../src/resolver/deadlines.ts';
 import { Stop } from '../../src/resolver/stop.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
@@ -7,9 +7,14 @@ function underTest() {
   const clock = manualClock();
   const deadlines = new Deadlines(clock, 100);
   const expired: string[] = [];
-  const due = (name: string) => ({ expired: () => void expired.push(name) });
+  const due = (name: string) => dueThat(() => void expired.push(name));
   return { clock, deadlines, expired, due };
 }
+
+const dueThat = (expired: () => void): Due =>
+  new (class extends Due {
+    expired = expired;
+  })();
 
 it('each thing expires when its own time is over, and not before', () => {
   const { clock, deadlines, expired, due } = underTest();
@@ -40,7 +45,7 @@ it('what was forgotten in time never expires, and one timer serves all', () => {
 
 it('what is added by something that expires gets its whole time', () => {
   const { clock, deadlines, expired, due } = underTest();
-  deadlines.add({ expired: () => deadlines.add(due('next')) });
+  deadlines.add(dueThat(() => deadlines.add(due('next'))));
   clock.advance(199);
   expect(expired).toEqual([]);
   clock.advance(1);
