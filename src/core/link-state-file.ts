@@ -8,8 +8,11 @@ import { printable } from './text.ts';
  * reads the files when it starts and leaves them when it stops, so that settings outlive a change from one to the other.
  */
 
-/** The file of a link. Who set it stands in a comment, which systemd-resolved passes over. */
-export function formatLinkState({ settings, by }: PushedLink): string {
+/**
+ * The file of a link. Its name and who set it stand in comments, which systemd-resolved passes over: the kernel gives the
+ * number of a link that is gone to another one.
+ */
+export function formatLinkState({ interface: name, settings, by }: PushedLink): string {
   const { servers = [], domains = [], negativeTrustAnchors = [] } = settings;
   const rows: (readonly [string, string | undefined])[] = [
     ['LLMNR', settings.llmnr],
@@ -24,12 +27,26 @@ export function formatLinkState({ settings, by }: PushedLink): string {
   const lines = rows.flatMap(([key, value]) =>
     value === undefined || value === '' ? [] : [`${key}=${value}`],
   );
-  return ['# This is private data. Do not parse.', `${byLine(by)}`, ...lines, ''].join('\n');
+  const head = ['# This is private data. Do not parse.', `${LINK}${printable(name, 60)}`, byLine(by)];
+  return [...head, ...lines, ''].join('\n');
+}
+
+/** What the file of a link says. */
+export interface LinkStateFile {
+  /** The link it was written for, where it says so: systemd-resolved's own files do not. */
+  readonly interface?: string;
+  readonly settings: PushedSettings;
+  readonly by: Pusher;
 }
 
 /** Settings from the file of a link; what is no good value is passed over, as systemd-resolved does. */
-export function parseLinkState(text: string): { readonly settings: PushedSettings; readonly by: Pusher } {
-  return { settings: readSettings(readKeyValues(text), KEYS), by: readBy(text) };
+export function parseLinkState(text: string): LinkStateFile {
+  const name = commentOf(text, LINK);
+  return {
+    ...(name === undefined ? {} : { interface: name }),
+    settings: readSettings(readKeyValues(text), KEYS),
+    by: readBy(text),
+  };
 }
 
 const KEYS = {
@@ -43,6 +60,7 @@ const KEYS = {
   negativeTrustAnchors: 'NTAS',
 };
 
+const LINK = '# Link ';
 const BY = '# Set by ';
 const MIRRORED = ' (told by NetworkManager itself)';
 
@@ -50,11 +68,19 @@ const byLine = ({ name, mirrored }: Pusher): string =>
   `${BY}${printable(name, 60)}${mirrored ? MIRRORED : ''}`;
 
 function readBy(text: string): Pusher {
-  const line = text.split('\n').find((each) => each.startsWith(BY));
-  if (line === undefined) return { name: 'a program, through systemd-resolved', mirrored: false };
-  const mirrored = line.endsWith(MIRRORED);
-  const name = line.slice(BY.length, mirrored ? -MIRRORED.length : undefined);
+  const comment = commentOf(text, BY);
+  if (comment === undefined) return { name: 'a program, through systemd-resolved', mirrored: false };
+  const mirrored = comment.endsWith(MIRRORED);
+  const name = mirrored ? comment.slice(0, -MIRRORED.length) : comment;
   return { name: printable(name, 60), mirrored };
+}
+
+/** What stands behind the words that a comment begins with; comments come first. */
+function commentOf(text: string, words: string): string | undefined {
+  return text
+    .split('\n', 16)
+    .find((line) => line.startsWith(words))
+    ?.slice(words.length);
 }
 
 /** `address[:port][#name]`, IPv6 in brackets before a port. */

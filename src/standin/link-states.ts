@@ -1,6 +1,7 @@
 import { messageOf } from '../core/errors.ts';
-import { formatLinkState, parseLinkState } from '../core/link-state-file.ts';
+import { formatLinkState, type LinkStateFile, parseLinkState } from '../core/link-state-file.ts';
 import type { PushedLink } from '../core/pushed-links.ts';
+import { printable } from '../core/text.ts';
 import type { PushedLinks } from '../sources/pushed-links.ts';
 import type { Files } from '../system/files.ts';
 import type { KernelLinks } from '../system/kernel-links.ts';
@@ -21,7 +22,7 @@ export interface LinkStates {
 export interface LinkStatesNeeds {
   /** `/run/systemd/resolve/netif`. */
   readonly folder: string;
-  readonly files: Pick<Files, 'makeFolder' | 'read' | 'replace' | 'remove'>;
+  readonly files: Pick<Files, 'makeFolder' | 'look' | 'read' | 'replace' | 'remove'>;
   readonly pushed: PushedLinks;
   readonly links: KernelLinks;
   readonly log: Log;
@@ -52,16 +53,31 @@ export function linkStates({ folder, files, pushed, links, log }: LinkStatesNeed
     writing = undefined;
   }
 
+  /** systemd-resolved's user may write here: what is no plain file of a sane size keeps nothing else back. */
+  async function readState(ifindex: number): Promise<LinkStateFile | undefined> {
+    const path = `${folder}/${ifindex}`;
+    try {
+      if ((await files.look(path))?.kind !== 'file') return undefined;
+      const bytes = await files.read(path, MOST_BYTES);
+      return bytes === undefined ? undefined : parseLinkState(bytes.toString('utf8'));
+    } catch (error) {
+      log.warn({ path, error: messageOf(error) }, 'settings of a link from before cannot be read');
+      return undefined;
+    }
+  }
+
   return {
     async begin() {
-      await files.makeFolder(folder, 0o755);
+      await files
+        .makeFolder(folder, 0o755)
+        .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'settings of links are not kept'));
       const earlier: PushedLink[] = [];
       for (const { ifindex, name, tunnel, loopback, managedByNetworkd } of links.all()) {
-        const bytes =
-          loopback || managedByNetworkd ? undefined : await files.read(`${folder}/${ifindex}`, MOST_BYTES);
-        const state = bytes === undefined ? undefined : parseLinkState(bytes.toString('utf8'));
-        if (state !== undefined && Object.keys(state.settings).length > 0)
-          earlier.push({ ifindex, interface: name, tunnel, ...state });
+        const state = loopback || managedByNetworkd ? undefined : await readState(ifindex);
+        if (state === undefined || isOfAnother(state, name)) continue;
+        const { settings, by } = state;
+        if (Object.keys(settings).length > 0)
+          earlier.push({ ifindex, interface: name, tunnel, settings, by });
       }
       pushed.restore(earlier);
       stop = pushed.onChange((ifindex) => {
@@ -75,3 +91,7 @@ export function linkStates({ folder, files, pushed, links, log }: LinkStatesNeed
     },
   };
 }
+
+/** The number of a link that is gone may be another's by now. */
+const isOfAnother = (state: LinkStateFile, name: string): boolean =>
+  state.interface !== undefined && state.interface !== printable(name, 60);

@@ -36,6 +36,7 @@ const everything: PushedSettings = {
 
 test('everything is written as systemd-resolved writes it', () => {
   expect(formatLinkState(link(everything))).toBe(`# This is private data. Do not parse.
+# Link tun0
 # Set by openvpn (pid 812, uid 0)
 LLMNR=no
 MDNS=resolve
@@ -57,7 +58,7 @@ test.each([
     { name: 'NetworkManager (pid 5, uid 0)', mirrored: true },
   ],
 ])('%s is read back as it was', (_, settings, by) => {
-  expect(parseLinkState(formatLinkState(link(settings, by)))).toEqual({ settings, by });
+  expect(parseLinkState(formatLinkState(link(settings, by)))).toEqual({ interface: 'tun0', settings, by });
 });
 
 test('a file of systemd-resolved itself is read', () => {

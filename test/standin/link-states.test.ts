@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
@@ -68,6 +68,48 @@ test('files of links that are gone, of loopback and of systemd-networkd’s link
   for (const ifindex of [1, 12, 99]) writeFileSync(join(folder, String(ifindex)), 'SERVERS=192.0.2.3\n');
   await states.begin();
   expect(pushed.all()).toEqual([]);
+});
+
+// Regression: the kernel gives the number of a link that is gone to the next one that is made.
+test('settings of a link are not those of another that has its number now', async () => {
+  const first = world();
+  await first.states.begin();
+  first.pushed.set({ ifindex: 7, interface: 'wg0', tunnel: true }, servers('10.8.0.1'), BY);
+  await first.states.end();
+  const second = world(first.folder);
+  await second.states.begin();
+  expect(second.pushed.all()).toEqual([]);
+});
+
+// Regression: one file that could not be read kept us from standing in at all.
+test('what is no plain file is passed over, and keeps nothing else back', async () => {
+  const log = recordingLog();
+  const { folder, pushed, states } = world(undefined, log);
+  mkdirSync(join(folder, '2'), { recursive: true });
+  writeFileSync(join(folder, 'elsewhere'), 'SERVERS=192.0.2.3\n');
+  symlinkSync('elsewhere', join(folder, '3'));
+  writeFileSync(join(folder, '7'), 'SERVERS=192.0.2.7\n');
+  await states.begin();
+  expect(pushed.all().map((link) => link.interface)).toEqual(['tun0']);
+  pushed.revert(7, BY);
+  await states.end();
+  writeFileSync(join(folder, '7'), `${'x'.repeat(1 << 20)}\nSERVERS=192.0.2.7\n`);
+  await states.begin();
+  expect(pushed.all()).toEqual([]);
+  expect(log.lines.map(({ text }) => text)).toContain('settings of a link from before cannot be read');
+});
+
+test('a folder that cannot be made costs only what it was for', async () => {
+  const folder = join(temporaryFolder(), 'netif');
+  writeFileSync(folder, 'in the way');
+  const log = recordingLog();
+  const { pushed, states } = world(folder, log);
+  await states.begin();
+  pushed.set(TUN, servers('10.8.0.1'), BY);
+  await until(() => log.lines.some(({ text }) => text.includes('would not outlive')), 'it was said');
+  expect(log.lines.map(({ text }) => text)).toContain('settings of links are not kept');
+  expect(pushed.get(7)?.settings).toEqual(servers('10.8.0.1'));
+  await states.end();
 });
 
 test('nothing is written after the end', async () => {
