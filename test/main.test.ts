@@ -113,7 +113,7 @@ describe('dnskeeperd as a process', () => {
     expect(await daemon.ended).toMatchObject({ code: 0 });
   });
 
-  it('tells its state to the log on SIGUSR1 and forgets answers on SIGUSR2, and opens no debugger', async () => {
+  it('tells its state to the log on SIGUSR1, forgets answers on SIGUSR2 and servers on SIGRTMIN+1, and opens no debugger', async () => {
     const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
     const daemon = run(['--root', root]);
     await until(() => daemon.stderr().includes('is our link'), 'it follows what happens outside');
@@ -122,6 +122,9 @@ describe('dnskeeperd as a process', () => {
     expect(daemon.stderr()).toMatch(/"servers":\["192\.0\.2\.1"\].*state on SIGUSR1: link/);
     daemon.child.kill('SIGUSR2');
     await until(() => daemon.stderr().includes('forgotten on SIGUSR2'), 'answers are forgotten');
+    process.kill(daemon.child.pid ?? 0, 35);
+    await until(() => daemon.stderr().includes('forgotten on SIGRTMIN+1'), 'servers are forgotten');
+    process.kill(daemon.child.pid ?? 0, 52); // SIGRTMIN+18: gives memory back, and above all does not end it
     daemon.child.kill('SIGTERM');
     const { code, stderr } = await daemon.ended;
     expect(code).toBe(0);

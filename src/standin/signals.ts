@@ -2,6 +2,7 @@ import { formatServer } from '../core/server.ts';
 import type { StatisticsReport } from '../core/statistics.ts';
 import type { Status } from '../core/status.ts';
 import type { Log } from '../system/log.ts';
+import type { RealTimeSignal } from '../system/real-time-signal.ts';
 
 /** What signals ask for. */
 export interface SignalGround {
@@ -9,6 +10,12 @@ export interface SignalGround {
   readonly statistics: () => StatisticsReport;
   /** Forget every remembered answer. */
   readonly flush: () => void;
+  /** Servers are to be met as if for the first time. */
+  readonly forgetServers: () => void;
+  /** Give back memory that nothing needs. */
+  readonly trim: () => void;
+  /** SIGRTMIN+1 and SIGRTMIN+18. */
+  readonly realTime: { readonly forget: RealTimeSignal; readonly trim: RealTimeSignal };
   readonly log: Log;
 }
 
@@ -16,8 +23,9 @@ export interface SignalGround {
 const MOST_LINES = 64;
 
 /**
- * Signals that scripts send to systemd-resolved: SIGUSR1 tells the state to the log, SIGUSR2 forgets what is remembered
- * (systemd-resolved.service(8)). Until the returned function is called. SIGRTMIN+1 is none that Node can hear.
+ * Signals that scripts send to systemd-resolved: SIGUSR1 tells the state to the log, SIGUSR2 forgets what is remembered,
+ * SIGRTMIN+1 what servers could not do (systemd-resolved.service(8)), SIGRTMIN+18 gives memory back. Until the returned
+ * function is called.
  */
 export function followSignals(ground: SignalGround): () => void {
   const tell = (): void => tellState(ground);
@@ -25,11 +33,17 @@ export function followSignals(ground: SignalGround): () => void {
     ground.flush();
     ground.log.info({}, 'all remembered answers were forgotten on SIGUSR2');
   };
+  ground.realTime.forget.onSignal(() => {
+    ground.forgetServers();
+    ground.log.info({}, 'what is known of servers was forgotten on SIGRTMIN+1');
+  });
+  ground.realTime.trim.onSignal(() => ground.trim());
   process.on('SIGUSR1', tell);
   process.on('SIGUSR2', forget);
   return () => {
     process.off('SIGUSR1', tell);
     process.off('SIGUSR2', forget);
+    for (const signal of Object.values(ground.realTime)) signal.onSignal(() => {});
   };
 }
 

@@ -4,6 +4,7 @@ import { DnskeeperError } from '../core/errors.ts';
 import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
 import { bindEpoll, type EpollCalls } from './libc-epoll.ts';
 import { bindNetlink, type NetlinkCalls } from './libc-netlink.ts';
+import { bindSignals, type SignalCalls } from './libc-signals.ts';
 import { bindSockets, type SocketCalls } from './libc-sockets.ts';
 import { bindWait, type WaitCalls } from './libc-wait.ts';
 
@@ -37,6 +38,8 @@ export interface Libc {
   readonly wait: WaitCalls;
   /** Listening sockets by their descriptors. */
   readonly sockets: SocketCalls;
+  /** Signals that Node does not know. */
+  readonly signals: SignalCalls;
   /** Links, addresses and routes, from the kernel itself. */
   readonly netlink: NetlinkCalls;
 }
@@ -142,6 +145,7 @@ function bind(koffi: typeof import('koffi')): Libc {
     epoll: bindEpoll(library, koffi, failed),
     wait: bindWait(library, koffi, failed),
     sockets,
+    signals: bindSignals(library, koffi),
     netlink: bindNetlink(library, koffi, failed),
   };
 }

@@ -23,6 +23,7 @@ import { type LeveledLog, type LogLevel, openLog } from '../system/log-pino.ts';
 import { type ServiceNotifier, serviceNotifier } from '../system/notify.ts';
 import type { Paths } from '../system/paths.ts';
 import { runningWriters } from '../system/processes.ts';
+import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-signal.ts';
 import { sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
 import { placesToListen } from './places.ts';
@@ -38,6 +39,8 @@ export interface Ground {
   readonly log: LeveledLog;
   readonly libc: Libc | undefined;
   readonly notifier: ServiceNotifier;
+  /** SIGRTMIN+1 and SIGRTMIN+18, as systemd-resolved has them. */
+  readonly realTime: { readonly forget: RealTimeSignal; readonly trim: RealTimeSignal };
   /** Listening sockets of the process before us. */
   readonly sockets: SocketStore;
   readonly files: Files;
@@ -66,6 +69,12 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
   const configuration = await ConfigFiles.open(paths, openFiles(undefined));
   const log = openLog({ level: levelOf(options) ?? configuration.current.config.logLevel });
   const libc = loadLibc((reason) => log.warn({}, reason));
+  // Before much is open: they need descriptors of certain numbers.
+  const realTime = {
+    forget: hearRealTimeSignal(libc, 1, log),
+    trim: hearRealTimeSignal(libc, 18, log),
+  };
+  for (const signal of Object.values(realTime)) held.defer(() => signal.close());
   const labels = selinuxLabels(paths.root, log);
   const files = openFiles(libc, labels.relabel);
   await files.makeFolder(paths.runtime, 0o755);
@@ -143,6 +152,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     log,
     libc,
     notifier,
+    realTime,
     sockets,
     files,
     clock,

@@ -30,6 +30,7 @@ export function followOutside(
     link,
     live,
     resolver,
+    realTime,
     watches,
     held,
   }: Ground,
@@ -45,6 +46,9 @@ export function followOutside(
     status: () => daemon.status(),
     statistics: () => live.view.statistics(),
     flush: () => void live.cache.flush(),
+    forgetServers: () => live.resolver.forgive(),
+    trim: sweep,
+    realTime,
     log: log.child('signals'),
   });
   const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
