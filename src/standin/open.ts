@@ -56,6 +56,8 @@ const LIMITS: Partial<VarlinkLimits> = {
   connections: 4096,
   connectionsPerUser: 1024,
   reservedConnections: 64,
+  // Who watches queries gets one for each that ends, and many may end at once.
+  outstandingReplies: 4096,
 };
 
 /** More remembered answers than this nobody reads. */

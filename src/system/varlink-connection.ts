@@ -5,13 +5,17 @@ import { frameOf, frameReader, isObject, VarlinkError, type VarlinkParameters } 
 import type { Peer, VarlinkLimits, VarlinkMethod } from './varlink-interface.ts';
 import { type CallMessage, callMessage, checkParameters, type MethodTable } from './varlink-methods.ts';
 
-/** Answer the calls of one connection, one after the other, until either side hangs up. */
+/**
+ * Answer the calls of one connection, one after the other, until either side hangs up. It counts as open until `released`
+ * is called, when the call in hand has ended too: who calls and hangs up holds no more of our time than who waits.
+ */
 export function serveConnection(
   socket: Socket,
   peer: Peer | undefined,
   table: MethodTable,
   limits: VarlinkLimits,
   log: Log,
+  released: () => void,
 ): void {
   const ended = new AbortController();
   const drop = (reason: string): void => {
@@ -19,9 +23,10 @@ export function serveConnection(
     socket.destroy();
   };
   const send = boundedSender(socket, limits, drop);
-  const waiting = callQueue(limits.frameBytes, drop, (text) =>
-    answerFrame(text, { table, peer, ended: ended.signal, send, drop, log }),
-  );
+  const waiting = callQueue(limits.frameBytes, drop, async (text) => {
+    await answerFrame(text, { table, peer, ended: ended.signal, send, drop, log });
+    await replyTaken(socket);
+  });
   socket.on('data', (chunk: Buffer) => waiting.push(chunk));
   socket.on('end', () => {
     // Nobody can tell a closed writing side from a full hang-up; a stream ends here, a call in hand is answered.
@@ -32,6 +37,21 @@ export function serveConnection(
   socket.on('close', () => {
     waiting.clear();
     ended.abort();
+    waiting.end(released);
+  });
+}
+
+/** Who does not read the answers gets no more of them, and is heard no further than the queue's bound. */
+async function replyTaken(socket: Socket): Promise<void> {
+  if (!socket.writableNeedDrain || socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.on('drain', done);
+    socket.on('close', done);
   });
 }
 

@@ -1,11 +1,13 @@
 import { chmod, lstat, rename, unlink } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { DnskeeperError, systemCodeOf } from '../core/errors.ts';
+import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
+import { sparingLog } from './sparing-log.ts';
 import { acceptsConnections } from './unix-socket.ts';
 import { serveConnection } from './varlink-connection.ts';
 import type { Peer, ServiceInfo, VarlinkInterface, VarlinkLimits } from './varlink-interface.ts';
-import { type MethodTable, methodTable } from './varlink-methods.ts';
+import { methodTable } from './varlink-methods.ts';
 
 /** What a server needs. */
 export interface VarlinkServerOptions {
@@ -35,53 +37,78 @@ const LIMITS: VarlinkLimits = {
 /** Serve varlink interfaces on a unix socket that every local user may connect to. */
 export async function serveVarlink(options: VarlinkServerOptions): Promise<VarlinkServer> {
   const limits = { ...LIMITS, ...options.limits };
+  const log = sparingLog(options.log, systemClock);
   const table = methodTable(options.interfaces, options.info);
-  const open = new Map<Socket, number | undefined>();
+  const open = new Connections(limits);
   // Half-open connections, so that a client that closes its writing side after the call still gets its reply.
-  const server = createServer({ allowHalfOpen: true }, (socket) =>
-    admit(socket, open, table, limits, options),
-  );
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const fd = descriptorOf(socket);
+    const peer = fd === undefined ? undefined : options.peerOf(fd);
+    if (open.admit(socket, peer))
+      serveConnection(socket, peer, table, limits, log, () => open.release(socket));
+    else {
+      log.warn(
+        { peer, connections: open.size },
+        'refused a connection to the control socket: too many are open',
+      );
+      socket.destroy();
+    }
+  });
   server.maxConnections = limits.connections + limits.reservedConnections;
   const own = await listen(server, options.path);
-  server.on('error', (error) => options.log.error({ error: error.message }, 'the control socket failed'));
+  server.on('error', (error) => log.error({ error: error.message }, 'the control socket failed'));
   return {
     get connections() {
       return open.size;
     },
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of open.keys()) socket.destroy();
+      for (const socket of open.sockets()) socket.destroy();
       await closed;
       await removeIfOwn(options.path, own);
     },
   };
 }
 
-function admit(
-  socket: Socket,
-  open: Map<Socket, number | undefined>,
-  table: MethodTable,
-  limits: VarlinkLimits,
-  { log, peerOf }: VarlinkServerOptions,
-): void {
-  const fd = descriptorOf(socket);
-  const peer = fd === undefined ? undefined : peerOf(fd);
-  const trusted = peer?.uid === 0 || peer?.uid === process.geteuid?.();
-  // Without peer credentials nobody can be told apart, so nobody may use the reserve.
-  const ofUser =
-    peer === undefined || trusted ? 0 : [...open.values()].filter((uid) => uid === peer.uid).length;
-  const most = limits.connections + (trusted ? limits.reservedConnections : 0);
-  if (open.size >= most || ofUser >= limits.connectionsPerUser) {
-    log.warn(
-      { peer, connections: open.size, ofUser },
-      'refused a connection to the control socket: too many are open',
-    );
-    socket.destroy();
-    return;
+/** Who is connected, within bounds that let nobody lock others out. */
+class Connections {
+  readonly #limits: VarlinkLimits;
+  readonly #users = new Map<Socket, number | undefined>();
+  readonly #counts = new Map<number, number>();
+
+  constructor(limits: VarlinkLimits) {
+    this.#limits = limits;
   }
-  open.set(socket, peer?.uid);
-  socket.once('close', () => open.delete(socket));
-  serveConnection(socket, peer, table, limits, log);
+
+  get size(): number {
+    return this.#users.size;
+  }
+
+  sockets(): readonly Socket[] {
+    return [...this.#users.keys()];
+  }
+
+  /** Count a connection in; false when there are too many of its user's, or of all. */
+  admit(socket: Socket, peer: Peer | undefined): boolean {
+    const { connections, reservedConnections, connectionsPerUser } = this.#limits;
+    const trusted = peer?.uid === 0 || peer?.uid === process.geteuid?.();
+    // Without peer credentials nobody can be told apart, so nobody may use the reserve.
+    const uid = trusted ? undefined : peer?.uid;
+    const ofUser = uid === undefined ? 0 : (this.#counts.get(uid) ?? 0);
+    const most = connections + (trusted ? reservedConnections : 0);
+    if (this.#users.size >= most || ofUser >= connectionsPerUser) return false;
+    this.#users.set(socket, uid);
+    if (uid !== undefined) this.#counts.set(uid, ofUser + 1);
+    return true;
+  }
+
+  release(socket: Socket): void {
+    const uid = this.#users.get(socket);
+    if (!this.#users.delete(socket) || uid === undefined) return;
+    const left = (this.#counts.get(uid) ?? 1) - 1;
+    if (left > 0) this.#counts.set(uid, left);
+    else this.#counts.delete(uid);
+  }
 }
 
 /** Node has no public way to the descriptor of a socket; `_handle.fd` has been there since Node 0.x. */

@@ -388,6 +388,43 @@ describe('bounds of the server', () => {
     for (const client of clients) client.socket.destroy();
   });
 
+  test('who calls and hangs up is counted until the call has ended, so that nobody has more calls than connections', async () => {
+    const server = await serve({ limits: { connectionsPerUser: 2 } });
+    for (let times = 0; times < 2; times++) {
+      const client = await rawSocket(path);
+      client.send(call('org.example.test.Wait'));
+      await until(() => release.length === times + 1, 'the call');
+      client.socket.destroy();
+    }
+    const refused = await rawSocket(path);
+    await refused.untilClosed();
+    expect(server.connections).toBe(2);
+    for (const end of release) end();
+    await until(() => server.connections === 0, 'both to be forgotten');
+    await callVarlink(path, 'org.example.test.Echo', { text: 'room again' }, bounds);
+  });
+
+  test('who calls again and again and reads nothing is answered no further, and gets all answers when reading', async () => {
+    await serve({ limits: { frameBytes: 4 << 20 } });
+    const client = await rawSocket(path, { deaf: true });
+    const text = 'x'.repeat(100_000);
+    client.send(echo(text).repeat(30));
+    // Kernel buffers take a few; then nothing is answered any more.
+    await until(async () => {
+      const before = peers.length;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return before > 0 && peers.length === before;
+    }, 'the answers to stop');
+    expect(peers.length).toBeLessThan(30);
+    let bytes = 0;
+    client.socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    await until(() => bytes >= 30 * text.length, 'the rest');
+    expect(peers).toHaveLength(30);
+    client.socket.destroy();
+  });
+
   test('closing ends open streams and takes the socket away', async () => {
     const server = await serve();
     const client = await rawSocket(path);
