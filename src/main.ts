@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
 import { DNSKEEPERD, EXIT } from './control/command-table.ts';
+import { recordsInterface } from './control/records.ts';
 import { controlInterface } from './control/service.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { describeProblem } from './core/health.ts';
@@ -139,10 +140,16 @@ async function feed(
   log.info({ events }, 'The recording was replayed.');
 }
 
-async function serve({ paths, libc, log, held }: Ground, daemon: Daemon): Promise<void> {
+async function serve({ paths, records, libc, log, held }: Ground, daemon: Daemon): Promise<void> {
   const server = await serveVarlink({
     path: paths.socket,
-    interfaces: [controlInterface({ control: daemon, ownUid: userInfo().uid, log: log.child('control') })],
+    interfaces: [
+      controlInterface({ control: daemon, ownUid: userInfo().uid, log: log.child('control') }),
+      recordsInterface(async () => {
+        records.look('resolvconf(8) was called');
+        await daemon.idle();
+      }),
+    ],
     info: serviceInfo(),
     log: log.child('varlink'),
     peerOf: (fd) => libc?.peerCredentials(fd),

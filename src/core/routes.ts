@@ -4,8 +4,11 @@ import type { Entry } from './entries.ts';
 import { describeOrigin } from './order.ts';
 import type { NameRoute } from './plan.ts';
 
-/** The name of an entry's link within a plan. */
-export const linkKey = (entry: Entry): string => entry.origin.interface ?? entry.origin.source;
+/** The name of an entry's link within a plan. Two resolvconf(8) records without an interface are two links. */
+export const linkKey = ({ origin }: Entry): string =>
+  origin.interface ??
+  (origin.source === 'records' ? origin.connection?.id : undefined) ??
+  origin.source;
 
 /**
  * Which names go to which link: NetworkManager's claims (facts: networkmanager.md 1.8) over entries that have servers,

@@ -110,6 +110,7 @@ function liveSources(
   return [
     hostSource(hostName),
     records,
+    records,
     ...(configuration.current.config.networkmanager ? [networkmanager] : []),
     ...(resolve1 === undefined ? [] : [resolve1.pushed]),
   ];

@@ -7,6 +7,7 @@ import { type LiveResolver, openResolver } from '../resolver/open.ts';
 import { ConfigFiles } from '../sources/config-file.ts';
 import { followHostName, type HostName } from '../sources/host-name.ts';
 import { type PushedLinks, pushedLinks } from '../sources/pushed-links.ts';
+import type { Records } from '../sources/records.ts';
 import { firstTime, type MovedClock, movedClock } from '../sources/replay.ts';
 import type { Standin } from '../standin/standin.ts';
 import type { Bus } from '../system/bus.ts';
@@ -27,6 +28,7 @@ import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-sig
 import { sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
 import { placesToListen } from './places.ts';
+import { openRecords } from './records.ts';
 
 /** Options of the command line by their long names. */
 export type Options = Readonly<Record<string, string>>;
@@ -50,6 +52,8 @@ export interface Ground {
   /** Absent while a recording stands in for it. */
   readonly bus: Bus | undefined;
   readonly hostName: HostName;
+  /** What programs told resolvconf(8). */
+  readonly records: Records;
   /** What is pushed over systemd-resolved's interface, and the connection it is served on; only on a live system. */
   readonly resolve1: { readonly bus: ServiceBus; readonly pushed: PushedLinks } | undefined;
   /** Who stands in for systemd-resolved, once it is there. */
@@ -113,6 +117,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
       ? NO_STORE
       : socketStore({ env: process.env, pid: process.pid, libc, notifier, log: log.child('sockets') });
   const hostName = followHostName(bus);
+  const records = openRecords({ paths, bus, configuration, log });
   const live = openResolver({
     hostsFile: paths.hosts,
     onRemembered: sweepAfterStorms(systemClock),
@@ -159,6 +164,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     moved,
     bus,
     hostName,
+    records,
     resolve1,
     standin: { current: undefined },
     link,

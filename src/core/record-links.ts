@@ -1,0 +1,262 @@
+import { parseAddress } from './address.ts';
+import { interfaceOfKey, isVanished, type RecordSet, type StoredRecord, shownKey } from './record.ts';
+import {
+  exclusiveRecord,
+  GROUP,
+  isNosearch,
+  isPrivate,
+  type OrderedRecord,
+  orderRecords,
+  whyDenied,
+} from './record-order.ts';
+import { matchesKey, matchesPattern } from './record-pattern.ts';
+import type { ResolvconfRules, RulesProblem } from './record-rules.ts';
+import { domainOf, type RecordContent, readRecord } from './record-text.ts';
+import type { LinkDns, SourceState } from './snapshot.ts';
+import type { Finding } from './status.ts';
+import { printable } from './text.ts';
+
+/** What else decides about records. */
+export interface RecordGround {
+  readonly rules: ResolvconfRules;
+  readonly links: readonly RecordLink[];
+  /** NetworkManager's own record says what we hear from it anyway. */
+  readonly networkManagerTells: boolean;
+}
+
+/** A link of the kernel as far as records ask. */
+export interface RecordLink {
+  readonly name: string;
+  readonly ifindex: number;
+  readonly loopback: boolean;
+  readonly tunnel: boolean;
+}
+
+/** A record of which nothing is used, and why. */
+export interface LeftRecord {
+  readonly key: string;
+  /** A clause. */
+  readonly reason: string;
+}
+
+/** Records as a source tells them: several of one interface that are of one mind are one link. */
+export function recordState(
+  set: RecordSet,
+  ground: RecordGround,
+): { readonly state: SourceState; readonly left: readonly LeftRecord[] } {
+  const { rules } = ground;
+  const left = set.records.flatMap(({ key, ...rest }) => {
+    const reason = whyLeft({ key, ...rest }, ground);
+    return reason === undefined ? [] : [{ key, reason }];
+  });
+  const gone = new Set(left.map(({ key }) => key));
+  const used = { ...set, records: set.records.filter(({ key }) => !gone.has(key)) };
+  const alone = exclusiveRecord(used, rules);
+  const described = orderRecords(used, rules).map((ordered) => describe(ordered, alone, ground));
+  const links = [...configured(rules, 'first'), ...merge(described), ...configured(rules, 'last')];
+  return { state: { links }, left };
+}
+
+/** What status says of records and of /etc/resolvconf.conf. */
+export function recordFindings(
+  left: readonly LeftRecord[],
+  problems: readonly RulesProblem[],
+): readonly Finding[] {
+  const notes = left.slice(0, MOST_SHOWN).map(
+    ({ key, reason }): Finding => ({
+      severity: 'note',
+      id: 'record-left-out',
+      text: `The resolvconf(8) record ${shownKey(key)} is not used: ${reason}.`,
+    }),
+  );
+  const more = left.length - MOST_SHOWN;
+  if (more > 0)
+    notes.push({
+      severity: 'note',
+      id: 'record-left-out',
+      text: `${more} more resolvconf(8) records are not used.`,
+    });
+  return [...notes, ...problems.map(problemFinding)];
+}
+
+const MOST_SHOWN = 8;
+
+function problemFinding({ line, kind, got }: RulesProblem): Finding {
+  const where = `/etc/resolvconf.conf, line ${line}`;
+  return kind === 'shell'
+    ? {
+        severity: 'warning',
+        id: 'resolvconf-conf',
+        text: `${where}: wanted name="plain text", got \`${got}\`; nothing in this file is executed, so the line counts for nothing.`,
+      }
+    : { severity: 'note', id: 'resolvconf-conf', text: `${where}: dnskeeper does not do ${got}.` };
+}
+
+/** What one record comes to. */
+interface Described {
+  readonly key: string;
+  readonly content: RecordContent;
+  readonly link: LinkDns;
+}
+
+function whyLeft(
+  record: StoredRecord,
+  { rules, links, networkManagerTells }: RecordGround,
+): string | undefined {
+  if (record.key === 'NetworkManager' && networkManagerTells)
+    return 'NetworkManager tells the same itself, link by link';
+  if (isVanished(record, links)) return `its interface ${record.interface?.name} is gone`;
+  return whyDenied(record, rules);
+}
+
+/** NetworkManager's numbers: VPN before others, a negative one keeps the rest out. */
+const PRIORITY = { exclusive: -50, local: 20, vpn: 50, other: 100, deprecated: 200 } as const;
+
+function describe(
+  { record, group }: OrderedRecord,
+  alone: StoredRecord | undefined,
+  { rules, links }: RecordGround,
+): Described {
+  const content = readRecord(record.text, rules);
+  const servers = content.nameservers.filter((word) => !isAmong(rules.serverBlacklist, word));
+  const names = content.searches.filter((word) => !isAmong(rules.domainBlacklist, word));
+  const found = interfaceOfKey(record.key, links);
+  const link = found?.loopback === true ? undefined : found;
+  const vpn = link?.tunnel === true || isTunnelKey(record.key);
+  const own = isPrivate(record, rules);
+  const exclusive = record.key === alone?.key && servers.length > 0;
+  const local = found?.loopback === true && servers.some(isLoopback);
+  return {
+    key: record.key,
+    content,
+    link: {
+      ...PLAIN,
+      ...(link === undefined ? {} : { interface: link.name, ifindex: link.ifindex }),
+      family: familyOf(servers),
+      connection: connectionOf([record.key]),
+      vpn,
+      priority: exclusive
+        ? PRIORITY.exclusive
+        : group === GROUP.deprecated
+          ? PRIORITY.deprecated
+          : local
+            ? localPriority(rules)
+            : vpn || group === GROUP.dynamic
+              ? PRIORITY.vpn
+              : PRIORITY.other,
+      servers,
+      searches: searchesOf(names, { own, exclusive, nosearch: isNosearch(record, rules) }),
+      options: [...content.options, ...rules.options],
+      defaultRoute: !own,
+      neverDefault: own,
+      ...(record.metric === undefined ? {} : { metric: record.metric }),
+    },
+  };
+}
+
+/** With openresolv a local server answers alone; here others stay behind it unless the administrator says so. */
+const localPriority = (rules: ResolvconfRules): number => (rules.localOnly ? -1 : PRIORITY.local);
+
+/** As NetworkManager writes routing: `~domain`. A private record's domains go to its servers and nowhere else. */
+function searchesOf(
+  names: readonly string[],
+  {
+    own,
+    exclusive,
+    nosearch,
+  }: { readonly own: boolean; readonly exclusive: boolean; readonly nosearch: boolean },
+): readonly string[] {
+  const routed = own ? names.filter((name) => domainOf(name) !== undefined).map((name) => `~${name}`) : [];
+  return [...(nosearch ? [] : names), ...routed, ...(exclusive ? ['~.'] : [])];
+}
+
+/** Programs that make tunnels name them so, or put such a word before the interface (openresolv's dynamic_order). */
+const isTunnelKey = (key: string): boolean =>
+  ['tap[0-9]*', 'tun', 'tun[0-9]*', 'tun-*', 'vpn', 'vpn[0-9]*', 'wg[0-9]*', 'lo.ipsec'].some((pattern) =>
+    matchesKey(pattern, key),
+  );
+
+/** One link for each interface and flags; names without servers (iwd's) go to the servers of their interface. */
+function merge(described: readonly Described[]): readonly LinkDns[] {
+  const merged: LinkDns[] = [];
+  const speaking = described.filter(({ link }) => link.servers.length > 0);
+  const silent = described.filter(({ link }) => link.servers.length === 0 && saysSomething(link));
+  for (const { key, link } of [...speaking, ...silent]) {
+    const at = merged.findIndex((each) => belongTogether(each, link));
+    const before = merged[at];
+    if (before === undefined) merged.push(link);
+    else merged[at] = join(before, link, key);
+  }
+  return merged;
+}
+
+const saysSomething = (link: LinkDns): boolean => link.searches.length + link.options.length > 0;
+
+function belongTogether(a: LinkDns, b: LinkDns): boolean {
+  if (a.interface === undefined || a.interface !== b.interface) return false;
+  if (b.servers.length === 0) return a.priority >= 0 || b.priority < 0;
+  return a.priority === b.priority && a.metric === b.metric && a.neverDefault === b.neverDefault;
+}
+
+function join(a: LinkDns, b: LinkDns, key: string): LinkDns {
+  const servers = [...new Set([...a.servers, ...b.servers])];
+  return {
+    ...a,
+    connection: connectionOf([a.connection?.id.replace(/^resolvconf /, '') ?? '', key]),
+    servers,
+    family: familyOf(servers),
+    searches: [...new Set([...a.searches, ...b.searches])],
+    options: [...new Set([...a.options, ...b.options])],
+  };
+}
+
+function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly LinkDns[] {
+  const { servers, searches } = rules[where];
+  if (servers.length + searches.length === 0) return [];
+  return [
+    {
+      ...PLAIN,
+      family: familyOf(servers),
+      connection: { id: '/etc/resolvconf.conf', uuid: '', type: 'record' },
+      priority: where === 'first' ? PRIORITY.local : PRIORITY.deprecated,
+      servers,
+      searches,
+    },
+  ];
+}
+
+const PLAIN: LinkDns = {
+  family: 4,
+  vpn: false,
+  priority: PRIORITY.other,
+  servers: [],
+  searches: [],
+  domains: [],
+  options: [],
+  addresses: [],
+  routes: [],
+  defaultRoute: true,
+  neverDefault: false,
+  mdns: 'default',
+  llmnr: 'default',
+  dnsOverTls: 'default',
+  dnssec: 'default',
+  connectivity: 'unknown',
+};
+
+const connectionOf = (keys: readonly string[]): NonNullable<LinkDns['connection']> => ({
+  id: printable(`resolvconf ${keys.join(', ')}`, 60),
+  uuid: '',
+  type: 'record',
+});
+
+const familyOf = (servers: readonly string[]): 4 | 6 =>
+  servers.length > 0 && servers.every((server) => server.includes(':')) ? 6 : 4;
+
+const isAmong = (patterns: readonly string[], word: string): boolean =>
+  patterns.some((pattern) => matchesPattern(pattern, word));
+
+function isLoopback(word: string): boolean {
+  const address = parseAddress(word);
+  return address.ok && address.value.kind === 'loopback';
+}

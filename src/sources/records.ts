@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import { messageOf, systemCodeOf } from '../core/errors.ts';
+import { type LeftRecord, type RecordLink, recordFindings, recordState } from '../core/record-links.ts';
+import { DEFAULT_RULES, type ResolvconfRules, type RulesProblem, readRules } from '../core/record-rules.ts';
+import type { SourceEvent } from '../core/snapshot.ts';
+import type { Finding } from '../core/status.ts';
+import { printable } from '../core/text.ts';
+import type { Log } from '../system/log.ts';
+import { recordFolder, recordPaths } from '../system/record-folder.ts';
+import { type Watch, watchFile, watchFolders } from '../system/watch.ts';
+import type { Source } from './source.ts';
+
+/** What programs told resolvconf(8), as a source. */
+export interface Records extends Source {
+  /** Look at once instead of when the folder says that it changed; what is new is told before this returns. */
+  look(cause: string): void;
+  /** Which records are not used and why, and what in /etc/resolvconf.conf is not done. */
+  findings(): readonly Finding[];
+}
+
+/** What records need to know beside themselves. */
+export interface RecordsOptions {
+  /** `` for the machine itself. */
+  readonly root: string;
+  readonly links: () => readonly RecordLink[];
+  /** NetworkManager is heard on its own. */
+  readonly networkManagerTells: () => boolean;
+  readonly log: Log;
+}
+
+/** The records of this machine. */
+export function recordsSource({ root, links, networkManagerTells, log }: RecordsOptions): Records {
+  const paths = recordPaths(root);
+  const folder = recordFolder(paths.folder);
+  const watches: Watch[] = [];
+  let tell: ((event: SourceEvent) => void) | undefined;
+  let told = '';
+  let left: readonly LeftRecord[] = [];
+  let problems: readonly RulesProblem[] = [];
+  let unreadable: string | undefined;
+
+  function look(cause: string): void {
+    if (tell === undefined || (told !== '' && !folder.updates)) return;
+    const reading = folder.read();
+    const read = rulesIn(paths.rules);
+    problems = read.problems;
+    unreadable = read.unreadable;
+    const { state, left: unused } = recordState(reading.set, {
+      rules: read.rules,
+      links: links(),
+      networkManagerTells: networkManagerTells(),
+    });
+    left = [...reading.problems.map(({ name, reason }) => ({ key: name, reason })), ...unused];
+    const text = JSON.stringify([state, left, problems, unreadable]);
+    if (text === told) return;
+    told = text;
+    log.info(
+      { records: reading.set.records.length, unused: left.length, cause },
+      'resolvconf(8) records were read',
+    );
+    const count = reading.set.records.length;
+    const detail = `${count} ${count === 1 ? 'record' : 'records'} of resolvconf(8).`;
+    tell({ source: 'records', kind: 'health', health: { state: 'running', detail } });
+    tell({ source: 'records', kind: 'state', cause, state });
+  }
+
+  return {
+    name: 'records',
+    look,
+    findings: () => [
+      ...(unreadable === undefined
+        ? []
+        : [{ severity: 'warning', id: 'resolvconf-conf', text: unreadable } as const]),
+      ...recordFindings(left, problems),
+    ],
+    start(listener, signal) {
+      tell = (event) => {
+        if (!signal.aborted) listener(event);
+      };
+      look('dnskeeperd started');
+      watches.push(
+        watchFolders([paths.folder], () => look('a resolvconf(8) record changed'), log),
+        watchFile(paths.rules, () => look('/etc/resolvconf.conf changed'), log),
+      );
+    },
+    async close() {
+      tell = undefined;
+      await Promise.all(watches.map((watch) => watch.close()));
+    },
+  };
+}
+
+function rulesIn(path: string): {
+  readonly rules: ResolvconfRules;
+  readonly problems: readonly RulesProblem[];
+  readonly unreadable: string | undefined;
+} {
+  try {
+    return { ...readRules(readFileSync(path, 'latin1')), unreadable: undefined };
+  } catch (error) {
+    const missing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
+    const unreadable = missing
+      ? undefined
+      : `wanted to read ${path}, got ${printable(messageOf(error), 120)}`;
+    return { rules: DEFAULT_RULES, problems: [], unreadable };
+  }
+}

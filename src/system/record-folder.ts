@@ -1,0 +1,252 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
+import {
+  formatRecord,
+  type InterfaceOf,
+  isVanished,
+  MOST_RECORD_BYTES,
+  MOST_RECORDS,
+  parseKey,
+  parseRecord,
+  type RecordSet,
+  type StoredRecord,
+} from '../core/record.ts';
+import { compareText, printable } from '../core/text.ts';
+
+/**
+ * The folder of resolvconf(8) records, /run/dnskeeper/records. Each record is one file that is replaced as a whole, each
+ * pattern of -C is one empty file, so that calls at the same time need no lock and lose nothing. Names that begin with
+ * a dot are no records.
+ */
+export interface RecordFolder {
+  /** Everything in it; what is no record is left out and told. Empty when there is no folder. */
+  read(): FolderReading;
+  /** Put a record in the place of the one with its key; false when that says the same already. */
+  store(record: StoredRecord): boolean;
+  /** False when there was none. */
+  remove(key: string): boolean;
+  /** Put keys of a pattern behind all others, or no longer; false when nothing changed. */
+  deprecate(pattern: string): boolean;
+  restore(pattern: string): boolean;
+  /** Whether what changes is to be acted upon. */
+  readonly updates: boolean;
+  setUpdates(on: boolean): void;
+  /** Remove all records. */
+  clear(): void;
+  /** Remove records whose interface is gone, which nobody else would. */
+  sweep(links: readonly InterfaceOf[]): void;
+}
+
+/** Where records lie, and what rules there are for them, below a root folder (`` for the machine itself). */
+export const recordPaths = (
+  root: string,
+): { readonly folder: string; readonly rules: string; readonly socket: string } => ({
+  folder: `${root}/run/dnskeeper/records`,
+  rules: `${root}/etc/resolvconf.conf`,
+  socket: `${root}/run/dnskeeper/io.dnskeeper`,
+});
+
+/** What lies in the folder. */
+export interface FolderReading {
+  readonly set: RecordSet;
+  readonly problems: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** The folder at a path, which is made when something is stored. Methods that write throw DnskeeperError `IO`. */
+export function recordFolder(folder: string): RecordFolder {
+  const at = (name: string): string => join(folder, name);
+  const changing = <T>(what: string, act: () => T): T => {
+    try {
+      makeFolder(folder);
+      return act();
+    } catch (error) {
+      if (error instanceof DnskeeperError) throw error;
+      const code = systemCodeOf(error) ?? messageOf(error);
+      const remedy = /^E(ACCES|PERM)$/.test(code) ? 'run it as root' : `look at ${folder}`;
+      throw new DnskeeperError('IO', `wanted to ${what}, got ${code}; ${remedy}`, error);
+    }
+  };
+  return {
+    read: () => readFolder(folder),
+    store(record) {
+      return changing(`store the record ${record.key} in ${folder}`, () => {
+        const bytes = Buffer.from(formatRecord(record), 'latin1');
+        const before = readFile(at(record.key));
+        if (Buffer.isBuffer(before) && before.equals(bytes)) return false;
+        const temporary = at(`.${record.key}.${process.pid}.new`);
+        write(temporary, bytes);
+        renameSync(temporary, at(record.key));
+        return true;
+      });
+    },
+    remove: (key) => changing(`remove the record ${key}`, () => removeFile(at(key))),
+    deprecate: (pattern) =>
+      changing(`note the pattern ${pattern}`, () => {
+        const path = at(`${DEPRECATED}${pattern}`);
+        if (existsSync(path)) return false;
+        write(path, Buffer.alloc(0));
+        return true;
+      }),
+    restore: (pattern) =>
+      changing(`forget the pattern ${pattern}`, () => removeFile(at(`${DEPRECATED}${pattern}`))),
+    get updates() {
+      return !existsSync(at(DISABLED));
+    },
+    setUpdates: (on) =>
+      changing('note whether updates are wanted', () => {
+        if (on) removeFile(at(DISABLED));
+        else if (!existsSync(at(DISABLED))) write(at(DISABLED), Buffer.alloc(0));
+      }),
+    clear: () =>
+      changing('remove all records', () => {
+        for (const name of readdirSync(folder)) rmSync(at(name), { force: true, recursive: true });
+      }),
+    sweep: (links) =>
+      changing('remove old records', () => {
+        for (const name of readdirSync(folder)) {
+          if (isLeftover(folder, name)) rmSync(at(name), { force: true });
+          else if (parseKey(name).ok) sweepOne(folder, name, links);
+        }
+      }),
+  };
+}
+
+const DEPRECATED = '.deprecated:';
+const DISABLED = '.updates-disabled';
+
+/** A name may need more bytes than it has characters. */
+const MOST_NAMES = 4096;
+
+function readFolder(folder: string): FolderReading {
+  const records: StoredRecord[] = [];
+  const deprecated: string[] = [];
+  const problems: { name: string; reason: string }[] = [];
+  const names = namesIn(folder).slice(0, MOST_NAMES).sort(compareText);
+  for (const name of names) {
+    if (name.startsWith(DEPRECATED)) deprecated.push(name.slice(DEPRECATED.length));
+    if (name.startsWith('.')) continue;
+    const key = parseKey(name);
+    const file = key.ok ? readFile(join(folder, name)) : key.reason;
+    if (file === undefined) continue;
+    if (records.length >= MOST_RECORDS) problems.push({ name, reason: `more than ${MOST_RECORDS} records` });
+    else if (typeof file === 'string') problems.push({ name: printable(name, 60), reason: file });
+    else records.push(parseRecord(name, file.toString('latin1')));
+  }
+  return { set: { records, deprecated }, problems };
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // no folder, no records
+  }
+}
+
+/** The bytes of a record; undefined when it is gone, a reason when it is none. Links lead out of the folder: not followed. */
+function readFile(path: string): Buffer | string | undefined {
+  let file: number;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === 'ENOENT') return undefined;
+    return code === 'ELOOP' ? 'wanted a file, got a link' : `wanted to read it, got ${code}`;
+  }
+  try {
+    if (!fstatSync(file).isFile()) return 'wanted a file, got something else';
+    const buffer = Buffer.alloc(MOST_FILE_BYTES + 1);
+    const length = readSync(file, buffer, 0, buffer.length, 0);
+    return length > MOST_FILE_BYTES
+      ? `wanted at most ${MOST_FILE_BYTES} bytes, got more`
+      : buffer.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The input and our first line. */
+const MOST_FILE_BYTES = MOST_RECORD_BYTES + 256;
+
+/** Whoever else can write into the folder, or puts a link in its place, could write anywhere through us. */
+function makeFolder(folder: string): void {
+  for (const each of [dirname(folder), folder]) {
+    const facts = lstatSync(each, { throwIfNoEntry: false });
+    if (facts === undefined) {
+      mkdirSync(each, { recursive: true });
+      chmodSync(each, 0o755); // mkdir's mode is cut by the umask
+    } else if (!facts.isDirectory() || (facts.mode & 0o022) !== 0)
+      throw new DnskeeperError(
+        'IO',
+        `wanted ${each} to be a folder that nobody else can write into, got something else; remove it`,
+      );
+  }
+}
+
+function write(path: string, bytes: Uint8Array): void {
+  const file = openSync(
+    path,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+    0o644,
+  );
+  try {
+    writeSync(file, bytes);
+    fchmodSync(file, 0o644);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function removeFile(path: string): boolean {
+  try {
+    rmSync(path);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** What a killed call left; one that still runs has finished long before. */
+function isLeftover(folder: string, name: string): boolean {
+  if (!/^\..*\.[0-9]+\.(new|old)$/.test(name)) return false;
+  const facts = lstatSync(join(folder, name), { throwIfNoEntry: false });
+  return facts !== undefined && Date.now() - facts.mtimeMs > LEFTOVER_MS;
+}
+
+const LEFTOVER_MS = 60_000;
+
+/** Taken aside first: should another call have stored a new one in between, it is that one that has to stay. */
+function sweepOne(folder: string, key: string, links: readonly InterfaceOf[]): void {
+  const isOld = (path: string): boolean => {
+    const file = readFile(path);
+    return Buffer.isBuffer(file) && isVanished(parseRecord(key, file.toString('latin1')), links);
+  };
+  if (!isOld(join(folder, key))) return;
+  const aside = join(folder, `.${key}.${process.pid}.old`);
+  try {
+    renameSync(join(folder, key), aside);
+    if (!isOld(aside)) linkSync(aside, join(folder, key));
+  } catch (error) {
+    // Another call has taken it away, or stored a still newer one.
+    if (!/^E(NOENT|EXIST)$/.test(systemCodeOf(error) ?? '')) throw error;
+  }
+  rmSync(aside, { force: true });
+}

@@ -1,0 +1,261 @@
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundle } from '../scripts/bundle.ts';
+import { temporaryFolder } from './support/folder.ts';
+
+/** Bundled as it is shipped: it starts ten times as fast as from its sources. */
+const bundles = mkdtempSync(join(tmpdir(), 'dnskeeper-test-'));
+const PROGRAM = join(bundles, 'resolvconf.mjs');
+
+beforeAll(async () => {
+  await bundle(join(import.meta.dirname, '..'), bundles, { resolvconf: 'src/resolvconf.ts' });
+});
+
+afterAll(() => rmSync(bundles, { recursive: true, force: true }));
+
+interface Answer {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A root folder and calls below it. */
+function machine() {
+  const root = temporaryFolder('run', 'etc', 'sys/class/net');
+  const call = (line: string, input: string | Buffer = '', env: Record<string, string> = {}): Answer => {
+    const words = line.split(' ').filter((word) => word !== '');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, '--root', root, ...words], {
+      input,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] ?? '', ...env },
+      timeout: 20_000,
+    });
+    return { code: status, out: stdout, err: stderr };
+  };
+  const records = join(root, 'run/dnskeeper/records');
+  const addLink = (name: string, ifindex: number): void => {
+    mkdirSync(join(root, 'sys/class/net', name), { recursive: true });
+    writeFileSync(join(root, 'sys/class/net', name, 'ifindex'), `${ifindex}\n`);
+    writeFileSync(join(root, 'sys/class/net', name, 'type'), '1\n');
+  };
+  return { root, call, records, addLink };
+}
+
+const WAITS = /^resolvconf: dnskeeperd does not run; this waits for its start\n$/;
+
+test('a record waits where no daemon runs, and the call succeeds', () => {
+  const { call, records } = machine();
+  const added = call('-a wg0 -m 0 -x', 'nameserver 10.0.0.1');
+  expect(added).toMatchObject({ code: 0, out: '' });
+  expect(added.err).toMatch(WAITS);
+  expect(readFileSync(join(records, 'wg0'), 'utf8')).toMatch(
+    /^# dnskeeper: metric=0 exclusive=[0-9]+\nnameserver 10\.0\.0\.1$/,
+  );
+});
+
+test('the same again is no change, also for the newest exclusive record', () => {
+  const { call, records } = machine();
+  call('-a wg0 -m 0 -x', 'nameserver 10.0.0.1');
+  const before = readFileSync(join(records, 'wg0'), 'utf8');
+  expect(call('-x -m 0 -a wg0', 'nameserver 10.0.0.1')).toEqual({ code: 0, out: '', err: '' });
+  expect(readFileSync(join(records, 'wg0'), 'utf8')).toBe(before);
+  call('-a wg1 -x', 'nameserver 10.0.0.2');
+  expect(call('-x').out).toBe('wg1\n');
+  call('-a wg0 -m 0 -x', 'nameserver 10.0.0.1');
+  expect(call('-x').out, 'said again, it is the newest').toBe('wg0\n');
+});
+
+test('the interface of a key is kept with its record', () => {
+  const { call, records, addLink } = machine();
+  addLink('eth0', 4);
+  call('-a eth0.dhclient', '');
+  expect(readFileSync(join(records, 'eth0.dhclient'), 'utf8')).toBe('# dnskeeper: interface=eth0/4\n');
+});
+
+test('twenty calls at once lose none', async () => {
+  const { root, call } = machine();
+  const keys = Array.from({ length: 20 }, (_, index) => `eth${String(index).padStart(2, '0')}`);
+  const ended = keys.map(async (key) => {
+    const child = spawn(process.execPath, [PROGRAM, '--root', root, '-a', key]);
+    child.stdin.end(`nameserver 192.0.2.${Number(key.slice(3)) + 1}\n`);
+    child.stdout.resume();
+    child.stderr.resume();
+    return new Promise((resolve) => child.once('close', resolve));
+  });
+  expect(new Set(await Promise.all(ended))).toEqual(new Set([0]));
+  expect(call('-i').out).toBe(`${keys.join(' ')}\n`);
+  expect(call('-v').out).toContain('192.0.2.20');
+});
+
+describe('deleting', () => {
+  test.each([
+    ['-d eth0', 0, 'eth1 wg0\n', ''],
+    ['-d eth*', 0, 'wg0\n', ''],
+    ['-d nosuch', 1, 'eth0 eth1 wg0\n', 'No resolv.conf for key nosuch\n'],
+    ['-d nosuch -f', 0, 'eth0 eth1 wg0\n', ''],
+    ['-f -d nosuch', 0, 'eth0 eth1 wg0\n', ''],
+    ['-d eth0 nosuch', 0, 'eth1 wg0\n', 'No resolv.conf for key nosuch\n'],
+    ['-d ../records/eth0', 1, 'eth0 eth1 wg0\n', 'No resolv.conf for key ../records/eth0\n'],
+    ['-I', 0, '', ''],
+  ])('%s', (line, code, left, complaint) => {
+    const { call } = machine();
+    for (const key of ['eth0', 'eth1', 'wg0']) call(`-a ${key}`, 'nameserver 192.0.2.1\n');
+    const { code: got, err } = call(line);
+    expect(got).toBe(code);
+    expect(err.replace(/^resolvconf: dnskeeperd does not run.*\n/m, '')).toBe(complaint);
+    expect(call('-i').out).toBe(left);
+  });
+});
+
+test('patterns are put behind all others and taken back', () => {
+  const { call } = machine();
+  for (const key of ['eth0.dhcp', 'eth0.ra', 'wlan0']) call(`-a ${key}`, 'nameserver 192.0.2.1\n');
+  expect(call('-C eth0.*').code).toBe(0);
+  expect(call('-Li').out).toBe('wlan0 eth0.dhcp eth0.ra\n');
+  expect(call('-c eth0.*').code).toBe(0);
+  expect(call('-Li').out).toBe('eth0.dhcp eth0.ra wlan0\n');
+});
+
+test("Debian's words about postponed updates", () => {
+  const { call } = machine();
+  const codes = [
+    '--updates-are-enabled',
+    '--disable-updates',
+    '--updates-are-enabled',
+    '--enable-updates',
+    '--updates-are-enabled',
+  ];
+  expect(codes.map((line) => call(line).code)).toEqual([0, 0, 1, 0, 0]);
+});
+
+test('programs that ask who it is hear openresolv', () => {
+  const { code, out } = machine().call('--version');
+  expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/^openresolv /) });
+});
+
+test('the environment of dhcpcd counts', () => {
+  const { call, records } = machine();
+  call('-a eth0.dhcp', 'nameserver 192.0.2.1\n', { IF_METRIC: '1002', IF_PRIVATE: 'yes' });
+  expect(readFileSync(join(records, 'eth0.dhcp'), 'utf8')).toMatch(/^# dnskeeper: metric=1002 private\n/);
+});
+
+describe('bad input is refused in words, and the record stays as it was', () => {
+  test.each<[string, string | Buffer, string]>([
+    [
+      'a program',
+      Buffer.from('\x7fELF\x00\x01'),
+      'got byte 0x7f at offset 0, which no text has; the record eth0 is as it was',
+    ],
+    ['a NUL in the middle', 'nameserver 192.0.2.9\n\0', 'got byte 0x00 at offset 21'],
+    [
+      'more than any resolv.conf',
+      '#'.repeat(1 << 20),
+      'got more than 65536 bytes; the record eth0 is as it was',
+    ],
+  ])('%s', (_, input, complaint) => {
+    const { call } = machine();
+    call('-a eth0', 'nameserver 192.0.2.1\n');
+    const { code, err } = call('-a eth0', input);
+    expect(code).toBe(1);
+    expect(err).toContain(`resolvconf: wanted resolv.conf(5) text on standard input, ${complaint}`);
+    expect(call('-l eth0').out).toBe('# resolv.conf from eth0\nnameserver 192.0.2.1\n\n');
+  });
+
+  test('an endless one', async () => {
+    const { root, call } = machine();
+    const child = spawn('sh', [
+      '-c',
+      'yes nameserver | "$0" "$@"',
+      process.execPath,
+      PROGRAM,
+      '--root',
+      root,
+      '-a',
+      'eth0',
+    ]);
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += String(chunk);
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect(code).toBe(1);
+    expect(err).toContain('got more than 65536 bytes');
+    expect(call('-i').out).toBe('');
+  });
+
+  test('a half-written one is kept whole as far as it came', () => {
+    const { call } = machine();
+    call('-a eth0', 'nameserver 192.0.2.1\nnameserver 192.0.');
+    expect(call('-v').out).toContain("NAMESERVERS='192.0.2.1'");
+  });
+
+  test.each(['../../etc/cron.d/x', 'a/b', '.x', '-- -y', '~x', 'a*'])(
+    'the key %s, and nothing is written anywhere',
+    (key) => {
+      const { root, call } = machine();
+      const { code, err } = call(`-a ${key}`, 'nameserver 192.0.2.1\n');
+      expect(code).toBe(1);
+      expect(err).toMatch(/^resolvconf: /);
+      expect(readdirSync(join(root, 'run'))).toEqual([]);
+      expect(readdirSync(join(root, 'etc'))).toEqual([]);
+    },
+  );
+
+  test('a key with a newline', () => {
+    const { root } = machine();
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [PROGRAM, '--root', root, '-a', 'eth0\nnameserver'],
+      {
+        input: '',
+        encoding: 'utf8',
+      },
+    );
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        'resolvconf: wanted a key such as eth0.dhclient, got a control character, which is not allowed in a key\n',
+    });
+  });
+
+  test('a folder that leads elsewhere', () => {
+    const { root, call, records } = machine();
+    mkdirSync(join(root, 'run/dnskeeper'));
+    mkdirSync(join(root, 'elsewhere'));
+    symlinkSync(join(root, 'elsewhere'), records);
+    const { code, err } = call('-a eth0', 'nameserver 192.0.2.1\n');
+    expect({ code, err }).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('got something else; remove it'),
+    });
+    expect(readdirSync(join(root, 'elsewhere'))).toEqual([]);
+  });
+
+  test('a pattern with a slash', () => {
+    const { root, call } = machine();
+    expect(call('-C ../x')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('wanted a pattern of keys'),
+    });
+    expect(existsSync(join(root, 'run/dnskeeper'))).toBe(false);
+  });
+
+  test('options that nobody has', () => {
+    expect(machine().call('-z')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('illegal option -z'),
+    });
+  });
+});

@@ -1,0 +1,132 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { StoredRecord } from '../../src/core/record.ts';
+import { recordFolder } from '../../src/system/record-folder.ts';
+import { temporaryFolder } from '../support/folder.ts';
+
+const RECORD: StoredRecord = { key: 'eth0', text: 'nameserver 192.0.2.1\n', private: false, nosearch: false };
+
+function folderIn() {
+  const path = join(temporaryFolder(), 'dnskeeper/records');
+  return { path, folder: recordFolder(path) };
+}
+
+test('a record is stored once, found again and removed', () => {
+  const { path, folder } = folderIn();
+  expect(folder.read()).toEqual({ set: { records: [], deprecated: [] }, problems: [] });
+  expect(folder.store(RECORD)).toBe(true);
+  expect(folder.store(RECORD), 'the same again').toBe(false);
+  expect(folder.store({ ...RECORD, metric: 5 }), 'with another metric').toBe(true);
+  expect(folder.read().set.records).toEqual([{ ...RECORD, metric: 5 }]);
+  expect(statSync(join(path, 'eth0')).mode & 0o777).toBe(0o644);
+  expect(statSync(path).mode & 0o777).toBe(0o755);
+  expect(folder.remove('eth0')).toBe(true);
+  expect(folder.remove('eth0')).toBe(false);
+  expect(readdirSync(path)).toEqual([]);
+});
+
+test('patterns that were put behind all others are kept apart from records', () => {
+  const { folder } = folderIn();
+  expect([folder.deprecate('eth0.*'), folder.deprecate('eth0.*')]).toEqual([true, false]);
+  expect(folder.read().set).toEqual({ records: [], deprecated: ['eth0.*'] });
+  expect([folder.restore('eth0.*'), folder.restore('eth0.*')]).toEqual([true, false]);
+});
+
+test('updates are wanted until somebody says otherwise', () => {
+  const { folder } = folderIn();
+  expect(folder.updates).toBe(true);
+  folder.setUpdates(false);
+  folder.setUpdates(false);
+  expect(folder.updates).toBe(false);
+  expect(folder.read().problems).toEqual([]);
+  folder.setUpdates(true);
+  expect(folder.updates).toBe(true);
+});
+
+describe('what is no record is left out with its reason', () => {
+  test('links, folders, sockets of others, and what is too long', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    writeFileSync(join(path, '..', 'secret'), 'nameserver 10.6.6.6\n');
+    symlinkSync('../secret', join(path, 'link'));
+    symlinkSync('nowhere', join(path, 'dangling'));
+    mkdirSync(join(path, 'sub'));
+    writeFileSync(join(path, 'long'), Buffer.alloc(70_000, '#'));
+    writeFileSync(join(path, 'bad name'), 'nameserver 10.6.6.6\n');
+    writeFileSync(join(path, '.hidden'), 'nameserver 10.6.6.6\n');
+    const { set, problems } = folder.read();
+    expect(set.records).toEqual([RECORD]);
+    expect(problems).toEqual([
+      { name: 'bad name', reason: '" ", which is not allowed in a key' },
+      { name: 'dangling', reason: 'wanted a file, got a link' },
+      { name: 'link', reason: 'wanted a file, got a link' },
+      { name: 'long', reason: 'wanted at most 65792 bytes, got more' },
+      { name: 'sub', reason: 'wanted a file, got something else' },
+    ]);
+  });
+
+  test('a link in the place of a record is replaced, and what it leads to stays as it was', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    const outside = join(path, '..', 'outside');
+    writeFileSync(outside, 'untouched');
+    symlinkSync(outside, join(path, 'wg0'));
+    folder.store({ ...RECORD, key: 'wg0' });
+    expect(readFileSync(outside, 'utf8')).toBe('untouched');
+    expect(folder.read().set.records.map(({ key }) => key)).toEqual(['eth0', 'wg0']);
+  });
+});
+
+test.each([
+  ['a link to elsewhere', (path: string) => symlinkSync('/tmp', path)],
+  ['a file', (path: string) => writeFileSync(path, '')],
+  [
+    'a folder that everybody may write into',
+    (path: string) => {
+      mkdirSync(path);
+      chmodSync(path, 0o777);
+    },
+  ],
+])('%s in the place of the folder is refused', (_, make) => {
+  const { path, folder } = folderIn();
+  mkdirSync(join(path, '..'), { recursive: true, mode: 0o755 });
+  make(path);
+  expect(() => folder.store(RECORD)).toThrow(/wanted .* to be a folder that nobody else can write into/);
+});
+
+describe('sweeping', () => {
+  const links = [{ name: 'wg0', ifindex: 9 }];
+
+  test('takes records whose interface is gone, and no others', () => {
+    const { path, folder } = folderIn();
+    folder.store({ ...RECORD, key: 'wg0', interface: { name: 'wg0', ifindex: 7 } });
+    folder.store({ ...RECORD, key: 'wg0.new', interface: { name: 'wg0', ifindex: 9 } });
+    folder.store({ ...RECORD, key: 'NetworkManager' });
+    folder.deprecate('wg0');
+    folder.sweep(links);
+    expect(readdirSync(path).sort()).toEqual(['.deprecated:wg0', 'NetworkManager', 'wg0.new']);
+  });
+
+  test('takes what killed calls left, and not what a call is writing now', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    for (const name of ['.eth0.12.new', '.eth1.13.old', '.eth2.14.new']) writeFileSync(join(path, name), '');
+    const old = Date.now() / 1000 - 3600;
+    utimesSync(join(path, '.eth0.12.new'), old, old);
+    utimesSync(join(path, '.eth1.13.old'), old, old);
+    folder.sweep(links);
+    expect(readdirSync(path).sort()).toEqual(['.eth2.14.new', 'eth0']);
+    expect(existsSync(join(path, 'eth0'))).toBe(true);
+  });
+});
