@@ -17,6 +17,7 @@ import { sweep } from './system/sweep.ts';
 import { serveVarlink } from './system/varlink.ts';
 import { startOn } from './wiring/daemon.ts';
 import { type Ground, type Options, prepare } from './wiring/ground.ts';
+import { runHooksAfterChanges } from './wiring/hooks.ts';
 import { followOutside } from './wiring/outside.ts';
 import { serviceInfo, standInForResolved } from './wiring/standin.ts';
 
@@ -96,6 +97,7 @@ async function run(paths: Paths, options: Options): Promise<number> {
   await serve(ground, daemon);
   standInForResolved(ground, daemon);
   followOutside(ground, daemon);
+  runHooksAfterChanges(ground, daemon);
   announce(ground, daemon, stopped.signal);
   const recording = options['replay'];
   if (recording !== undefined) await feed(recording, ground, daemon, stopped.signal);

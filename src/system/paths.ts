@@ -28,6 +28,8 @@ export interface Paths {
   /** Drop-in folders, weakest first; the file stands between vendor and local drop-ins. */
   readonly vendorConfigFolder: string;
   readonly localConfigFolder: string;
+  /** Programs of the administrator that are run after a change. */
+  readonly hooksFolder: string;
   /** Where systemd keeps its configuration, strongest first (systemd-system.conf(5)). */
   readonly systemdFolders: readonly string[];
 }
@@ -63,11 +65,12 @@ export function userPaths(xdgRuntime: string): Paths {
 
 function configPaths(
   at: (path: string) => string,
-): Pick<Paths, 'configFile' | 'vendorConfigFolder' | 'localConfigFolder' | 'systemdFolders'> {
+): Pick<Paths, 'configFile' | 'vendorConfigFolder' | 'localConfigFolder' | 'hooksFolder' | 'systemdFolders'> {
   return {
     configFile: at('/etc/dnskeeper/config.toml'),
     vendorConfigFolder: at('/usr/lib/dnskeeper/conf.d'),
     localConfigFolder: at('/etc/dnskeeper/conf.d'),
+    hooksFolder: at('/etc/dnskeeper/hooks.d'),
     systemdFolders: ['/etc/systemd', '/run/systemd', '/usr/local/lib/systemd', '/usr/lib/systemd'].map(at),
   };
 }

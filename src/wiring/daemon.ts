@@ -17,6 +17,7 @@ import { systemClock } from '../system/clock.ts';
 import { ifindexOf } from '../system/ifindex.ts';
 import { openRecording } from '../system/recording-file.ts';
 import type { Ground } from './ground.ts';
+import { followNetwork } from './network.ts';
 
 /**
  * How long the files of an earlier run stay, and queries wait in its sockets or those of a socket unit, while the sources
@@ -44,6 +45,7 @@ export async function startOn(ground: Ground): Promise<Daemon> {
   const record =
     options['record'] === undefined ? undefined : openRecording(options['record'], log, options['replay']);
   held.defer(() => record?.close());
+  followNetwork(ground);
   const existed = (await files.look(paths.resolvConf)) !== undefined;
   return startDaemon(
     {
@@ -110,7 +112,6 @@ function liveSources(
   return [
     hostSource(hostName),
     records,
-    records,
     ...(configuration.current.config.networkmanager ? [networkmanager] : []),
     ...(resolve1 === undefined ? [] : [resolve1.pushed]),
   ];
@@ -125,7 +126,9 @@ function machineFindings({
   link,
   configuration,
   standin,
+  hooks,
   resolvedFiles,
+  network,
   resolve1,
   records,
 }: Ground): readonly Finding[] {
@@ -133,7 +136,9 @@ function machineFindings({
     labelProblem(),
     live.problem,
     standin.current?.problem,
+    hooks?.problem,
     resolvedFiles.problem,
+    network.problem,
     ...watches.map((watch) => watch.problem),
   ]);
   // While systemd-resolved runs, what its configuration says is its own to do.

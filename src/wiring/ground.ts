@@ -1,6 +1,7 @@
 import { parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import { type EtcResolvConf, etcResolvConf } from '../outputs/etc-resolv-conf.ts';
+import type { Hooks } from '../outputs/hooks.ts';
 import { type ResolvedFiles, resolvedFiles } from '../outputs/resolved-files.ts';
 import { type ResolverOutput, resolverOutput } from '../outputs/resolver-output.ts';
 import { type LiveResolver, openResolver } from '../resolver/open.ts';
@@ -21,12 +22,15 @@ import { NO_STORE, type SocketStore, socketStore } from '../system/listen-fds.ts
 import { takeLock } from '../system/lock.ts';
 import type { Log } from '../system/log.ts';
 import { type LeveledLog, type LogLevel, openLog } from '../system/log-pino.ts';
+import type { KernelNetwork } from '../system/netlink.ts';
 import { type ServiceNotifier, serviceNotifier } from '../system/notify.ts';
 import type { Paths } from '../system/paths.ts';
 import { runningWriters } from '../system/processes.ts';
 import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-signal.ts';
 import { sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
+import { openHooks } from './hooks.ts';
+import { openNetwork } from './network.ts';
 import { placesToListen } from './places.ts';
 import { openRecords } from './records.ts';
 
@@ -52,6 +56,8 @@ export interface Ground {
   /** Absent while a recording stands in for it. */
   readonly bus: Bus | undefined;
   readonly hostName: HostName;
+  /** Links, addresses and default routes. */
+  readonly network: KernelNetwork;
   /** What programs told resolvconf(8). */
   readonly records: Records;
   /** What is pushed over systemd-resolved's interface, and the connection it is served on; only on a live system. */
@@ -63,6 +69,8 @@ export interface Ground {
   readonly resolvedFiles: ResolvedFiles;
   readonly live: LiveResolver;
   readonly resolver: ResolverOutput;
+  /** Absent where none are run. */
+  readonly hooks: Hooks | undefined;
   readonly watches: Watch[];
   readonly labelProblem: () => string | undefined;
   readonly held: AsyncDisposableStack;
@@ -79,6 +87,8 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     trim: hearRealTimeSignal(libc, 18, log),
   };
   for (const signal of Object.values(realTime)) held.defer(() => signal.close());
+  const network = openNetwork(paths.root, libc, log.child('network'));
+  held.defer(() => network.close());
   const labels = selinuxLabels(paths.root, log);
   const files = openFiles(libc, labels.relabel);
   await files.makeFolder(paths.runtime, 0o755);
@@ -164,11 +174,13 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     moved,
     bus,
     hostName,
+    network,
     records,
     resolve1,
     standin: { current: undefined },
     link,
     resolvedFiles: furtherNames,
+    hooks: openHooks(paths, log),
     watches: [],
     labelProblem,
     held,
@@ -200,4 +212,3 @@ async function refuseForeign(folder: string, files: Files): Promise<void> {
     `Wanted ${folder} to be a folder that nobody else can write into, got ${got}; remove it, or choose another place.`,
   );
 }
-

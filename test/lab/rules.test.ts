@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { suites } from './debian.ts';
+import { expectServers, statusOf, stub, withoutResolved } from './dnskeeper.ts';
+import { bootMachine, type Machine } from './machine.ts';
+import { addNetwork, type Network } from './network.ts';
+import { installPackage } from './package.ts';
+import { addVpnProfile, addVpnServer, type VpnServer } from './vpn.ts';
+
+const RULES = `
+[[profile]]
+name = "work"
+when = { connection = "tunnel", vpn = true }
+search = ["corp.example"]
+
+[[profile]]
+name = "home"
+when = { type = "ethernet", gateway = "10.20.0.*" }
+servers = ["10.20.0.2"]
+
+[[profile]]
+name = "elsewhere"
+when.interface = "wlan*"
+servers = ["10.20.0.1"]
+`;
+
+/** Profiles of the configuration: what they make of real networks, and how people steer them. */
+describe.each(suites)('rules per network on %s', (suite) => {
+  let machine: Machine;
+  let network: Network;
+  let vpn: VpnServer;
+  const rules = '/etc/dnskeeper/conf.d/rules.toml';
+
+  beforeAll(async () => {
+    machine = await bootMachine({ suite, name: `rules-${suite}` });
+    await withoutResolved(machine);
+    await installPackage(machine);
+    network = await addNetwork(machine, {
+      link: 'eth-a',
+      ipv4: { prefix: '10.20.0', dns: ['10.20.0.1', '10.20.0.2'] },
+    });
+    await expectServers(machine, ['10.20.0.1', '10.20.0.2']);
+    vpn = await addVpnServer(network, {
+      domains: [],
+      dnsmasq: ['--address=/intranet.corp.example/10.99.0.80'],
+    });
+    await addVpnProfile(machine, vpn, { name: 'tunnel', tunnel: 'split' });
+    await machine.writeFile(rules, RULES);
+    await expectServers(machine, ['10.20.0.2']);
+  });
+
+  afterAll(async () => {
+    await vpn?.close();
+    await network?.close();
+    await machine?.destroy();
+  });
+
+  test('a network gets the servers of its rule, and status names it', async () => {
+    expect(await machine.ok('getent ahostsv4 who.example')).toContain('10.20.0.1');
+    expect(await machine.ok('dnsctl profile')).toMatch(
+      /^home +in force on eth-a: when\.type = "ethernet" and when\.gateway = "10\.20\.0\.\*" fits\.$/m,
+    );
+    expect(await machine.ok('dnsctl status')).toContain('with profile "home"');
+  });
+
+  test('a tunnel that hands out no domains is asked for those of its rule and for nothing else', async () => {
+    await machine.ok('nmcli connection up tunnel');
+    try {
+      await expectServers(machine, stub);
+      vpn.takeQueries();
+      network.takeQueries();
+      expect(await machine.ok('getent ahostsv4 intranet.corp.example')).toContain('10.99.0.80');
+      expect(await machine.ok('getent ahostsv4 who.example')).toContain('10.20.0.1');
+      const names = (queries: readonly { readonly name: string }[]) =>
+        new Set(queries.map((one) => one.name));
+      expect([...names(vpn.takeQueries())]).toEqual(['intranet.corp.example']);
+      expect([...names(network.takeQueries())]).not.toContain('intranet.corp.example');
+    } finally {
+      await machine.ok('nmcli connection down tunnel');
+    }
+    await expectServers(machine, ['10.20.0.2']);
+  });
+
+  test('a rule chosen by hand comes first, outlives a restart, and ends by itself', async () => {
+    expect(await machine.ok('dnsctl profile use elsewhere --for 1h')).toBe(
+      'Profile "elsewhere" comes first for 60 minutes.',
+    );
+    await expectServers(machine, ['10.20.0.1']);
+    await machine.ok('systemctl restart dnskeeper');
+    await expectServers(machine, ['10.20.0.1']);
+    expect((await statusOf(machine)).status.profileByHand?.name).toBe('elsewhere');
+    await machine.ok('dnsctl profile use elsewhere --for 3s');
+    await expectServers(machine, ['10.20.0.2']);
+    await machine.ok('dnsctl profile use elsewhere && dnsctl profile auto');
+    await expectServers(machine, ['10.20.0.2']);
+    expect(await machine.run('dnsctl profile use nothing')).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('there are "work", "home", "elsewhere"'),
+    });
+    expect(
+      await machine.run('setpriv --reuid=65534 --regid=65534 --clear-groups dnsctl profile auto'),
+    ).toMatchObject({ code: 1, stderr: expect.stringContaining('this needs root') });
+  });
+
+  test('a configuration that is tried goes by itself, and stays when it is kept', async () => {
+    await machine.writeFile('/root/50-fixed.toml', '[dns]\nservers = ["10.20.0.1"]\npriority = -5\n');
+    await machine.ok('dnsctl try /root/50-fixed.toml --for 4s');
+    await expectServers(machine, ['10.20.0.1']);
+    await expectServers(machine, ['10.20.0.2']);
+    await machine.ok('dnsctl try /root/50-fixed.toml && dnsctl try --keep');
+    expect(await machine.ok('cmp /root/50-fixed.toml /etc/dnskeeper/conf.d/50-fixed.toml; echo $?')).toBe(
+      '0',
+    );
+    await machine.ok('systemctl restart dnskeeper');
+    await expectServers(machine, ['10.20.0.1']);
+    await machine.ok('rm /etc/dnskeeper/conf.d/50-fixed.toml');
+    await expectServers(machine, ['10.20.0.2']);
+  });
+
+  test('programs in hooks.d hear of a change with the plan, and a failing one is shown', async () => {
+    const folder = '/etc/dnskeeper/hooks.d';
+    await machine.writeFile(
+      `${folder}/10-tell`,
+      '#!/bin/sh\ncat > /etc/heard.json\necho "$DNSKEEPER_CAUSE" > /etc/heard\n',
+    );
+    await machine.writeFile(`${folder}/20-fail`, '#!/bin/sh\necho "no way" >&2\nexit 4\n');
+    await machine.ok(`chmod 755 ${folder}/*`);
+    await machine.ok('dnsctl profile use elsewhere');
+    await machine.until('test -s /etc/heard', 'the hook has run');
+    expect(await machine.ok('cat /etc/heard')).toBe('profile "elsewhere" was chosen by hand');
+    const told = JSON.parse(await machine.readFile('/etc/heard.json'));
+    expect(told).toMatchObject({
+      schema: 1,
+      change: { source: 'configuration' },
+      resolvConf: { mode: 'file' },
+    });
+    expect(told.plan.nameservers[0].value).toBe('10.20.0.1');
+    await machine.until(`dnsctl status | grep -q '20-fail failed: it ended with 4: no way'`, 'it is shown');
+    await machine.ok(`rm -r ${folder} && dnsctl profile auto`);
+    await machine.until('dnsctl status', 'all is well');
+    await expectServers(machine, ['10.20.0.2']);
+  });
+
+  test('a wrong rule is told with file and line, and the last good ones stay', async () => {
+    await machine.writeFile(rules, `${RULES}\n[[profile]]\nname = "bad"\nservers = ["nonsense"]\n`);
+    await machine.until(`dnsctl status | grep -q 'rules.toml:19: profile\\[4\\].servers'`, 'it is told');
+    await expectServers(machine, ['10.20.0.2']);
+    expect((await machine.run('dnskeeperd --check')).code).toBe(1);
+    await machine.writeFile(rules, RULES);
+    await machine.until('dnsctl status', 'all is well');
+  });
+});
