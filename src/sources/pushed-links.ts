@@ -104,6 +104,7 @@ export function pushedLinks(log: Log): PushedLinks {
       const link = links.get(ifindex);
       if (link === undefined || link.interface === name) return;
       links.set(ifindex, { ...link, interface: name });
+      changed(ifindex);
       publish(`the link ${link.interface} is called ${name} now`);
     },
     keepOnly(present) {

@@ -113,11 +113,13 @@ describe('a link of the kernel', () => {
   });
 
   it('keeps what was set for it when it is renamed, and when it goes up or down', () => {
-    const { network, source, told } = pushedTo();
+    const { network, source, told, changed } = pushedTo();
     network.put({ ...tun, up: false });
+    expect(changed).toEqual([7]);
     network.put({ ...tun, name: 'vpn0' });
     expect(source.get(7)).toMatchObject({ interface: 'vpn0', settings: { servers: [server('10.8.0.1')] } });
     expect(told().at(-1)).toBe('the link tun0 is called vpn0 now: 10.8.0.1');
+    expect(changed, 'whoever keeps it under its name hears of it').toEqual([7, 7]);
   });
 
   it('takes nothing along that was set for others', () => {
