@@ -6,7 +6,7 @@ import type { KernelNetwork } from './netlink.ts';
 
 /**
  * Links as sysfs shows them below `root`, looked at anew at each call: for machines without netlink. Nothing is ever
- * heard, and there are no routes; `problem` says so.
+ * heard, and there are no routes; `problem` says so of the machine itself.
  */
 export function sysfsNetwork(root = ''): KernelNetwork {
   const sys = `${root}/sys/class/net`;
@@ -40,11 +40,13 @@ export function sysfsNetwork(root = ''): KernelNetwork {
     onLink: never,
     onRoutes: never,
     onRouterOption: never,
-    problem:
-      'Links that come and go are noticed only at the next change of something else: the kernel cannot tell us.',
+    problem: root === '' ? UNHEARD : undefined,
     close() {},
   };
 }
+
+const UNHEARD =
+  'Links that come and go are noticed only at the next change of something else: the kernel cannot tell us.';
 
 /** ARPHRD_LOOPBACK and ARPHRD_NONE of linux/if_arp.h. */
 const LOOPBACK = 772;

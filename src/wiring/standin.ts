@@ -13,10 +13,10 @@ import type { Ground } from './ground.ts';
 
 /** Be there for systemd-resolved's clients while it is not; `followOutside` tells when. */
 export function standInForResolved(ground: Ground, daemon: Daemon): void {
-  const { resolve1, live, configuration, libc, log, paths, files, resolvedFiles, held } = ground;
+  const { resolve1, live, configuration, libc, log, paths, files, network, resolvedFiles, held } = ground;
   if (resolve1 === undefined) return;
   const { bus, pushed } = resolve1;
-  const links = kernelLinks(paths.root);
+  const links = kernelLinks(paths.root, network);
   let latest = daemon.status();
   const linkNumber = (key: string): number =>
     latest.plan.links.find((link) => link.key === key)?.origin.ifindex ?? ifindexOf(key) ?? 0;
@@ -72,7 +72,8 @@ export function standInForResolved(ground: Ground, daemon: Daemon): void {
     daemon.onStatus((status) => {
       latest = status;
       made.changed();
-      if (pushed.all().length > 0)
+      // Links that nobody hears of are looked at when something else has happened.
+      if (network.problem !== undefined && pushed.all().length > 0)
         pushed.keepOnly(links.all().map(({ ifindex, name }) => ({ ifindex, interface: name })));
     }),
   );
