@@ -50,12 +50,23 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     ...koffiEntries(inputs),
     { to: `${LIB}/conf.d`, folder: true },
     { to: 'etc/dnskeeper/conf.d', folder: true },
+    { to: 'etc/dnskeeper/hooks.d', folder: true },
     { to: 'usr/sbin/dnskeeperd', content: from('packaging/dnskeeperd'), mode: 0o755 },
     { to: 'usr/bin/dnsctl', content: from('packaging/dnsctl'), mode: 0o755 },
-    ...['dnskeeper.service', 'dnskeeper.socket', 'systemd-resolved.service.d/dnskeeper.conf'].map((name) => ({
+    ...['dnskeeper.service', 'dnskeeper.socket'].map((name) => ({
       to: `usr/lib/systemd/system/${name}`,
       content: from(`systemd/${name}`),
     })),
+    { to: `${LIB}/systemd-resolved.conf`, content: from('systemd/systemd-resolved.conf') },
+    {
+      to: 'usr/lib/systemd/system-generators/dnskeeper-generator',
+      content: from('packaging/dnskeeper-generator'),
+      mode: 0o755,
+    },
+    {
+      to: 'usr/lib/dbus-1/system-services/org.freedesktop.resolve1.service',
+      content: from('packaging/dbus/org.freedesktop.resolve1.service'),
+    },
     { to: 'usr/share/dbus-1/system.d/dnskeeper.conf', content: from('packaging/dbus/dnskeeper.conf') },
     {
       to: 'usr/share/polkit-1/actions/io.dnskeeper.resolve1.policy',
@@ -69,10 +80,12 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     ...completionEntries(inputs.root),
     { to: `${DOC}/copyright`, content: inputs.copyright },
     { to: `${DOC}/changelog.gz`, content: inputs.changelog, gzip: true },
-    ...['dnskeeper.toml', 'dnskeeper-metrics.service', 'dnskeeper-metrics.timer'].map((name) => ({
-      to: `${DOC}/examples/${name}`,
-      content: from(`examples/${name}`),
-    })),
+    ...['dnskeeper.toml', 'profiles.toml', 'dnskeeper-metrics.service', 'dnskeeper-metrics.timer'].map(
+      (name) => ({
+        to: `${DOC}/examples/${name}`,
+        content: from(`examples/${name}`),
+      }),
+    ),
     { to: 'usr/share/lintian/overrides/dnskeeper', content: from('packaging/lintian-overrides') },
   ];
 }

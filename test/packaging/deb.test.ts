@@ -19,7 +19,9 @@ const CONTENTS = `
 -rw-r--r-- etc/apparmor.d/abstractions/nameservice-strict.d/dnskeeper
 -rw-r--r-- etc/apparmor.d/abstractions/nameservice.d/dnskeeper
 drwxr-xr-x etc/dnskeeper/conf.d/
+drwxr-xr-x etc/dnskeeper/hooks.d/
 -rwxr-xr-x usr/bin/dnsctl
+-rw-r--r-- usr/lib/dbus-1/system-services/org.freedesktop.resolve1.service
 drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/dnsctl.mjs
 -rw-r--r-- usr/lib/dnskeeper/dnskeeperd.mjs
@@ -32,9 +34,10 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/package.json
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/index.cjs
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/src/static.cjs
+-rw-r--r-- usr/lib/dnskeeper/systemd-resolved.conf
+-rwxr-xr-x usr/lib/systemd/system-generators/dnskeeper-generator
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.socket
--rw-r--r-- usr/lib/systemd/system/systemd-resolved.service.d/dnskeeper.conf
 -rwxr-xr-x usr/sbin/dnskeeperd
 -rw-r--r-- usr/share/bash-completion/completions/dnsctl
 -rw-r--r-- usr/share/bash-completion/completions/dnskeeperd
@@ -44,6 +47,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper-metrics.service
 -rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper-metrics.timer
 -rw-r--r-- usr/share/doc/dnskeeper/examples/dnskeeper.toml
+-rw-r--r-- usr/share/doc/dnskeeper/examples/profiles.toml
 -rw-r--r-- usr/share/fish/vendor_completions.d/dnsctl.fish
 -rw-r--r-- usr/share/fish/vendor_completions.d/dnskeeperd.fish
 -rw-r--r-- usr/share/lintian/overrides/dnskeeper
