@@ -60,7 +60,7 @@ function linkRow(view: LinkView, reachable: Reachable): Row {
     ...domainFields(view.domains, ifindex),
     ...listField('negativeTrustAnchors', view.negativeTrustAnchors),
     ...protocolFields(dnsOverTls),
-    ...listField('scopes', view.servers.length > 0 ? [scopeRow(dnsOverTls, { ifindex, ifname: name })] : []),
+    ...listField('scopes', view.hasScope ? [scopeRow(dnsOverTls, { ifindex, ifname: name })] : []),
   };
 }
 

@@ -35,7 +35,7 @@ export function linkObject(ground: StandinGround, link: KernelLink): ServedInter
       },
     },
     get: {
-      ScopesMask: () => (view().servers.length > 0 ? SCOPE_DNS : 0n),
+      ScopesMask: () => (view().hasScope ? SCOPE_DNS : 0n),
       DNS: () => view().servers.map((server) => serverRow(server).slice(1)),
       DNSEx: () => view().servers.map((server) => serverRowEx(server).slice(1)),
       CurrentDNSServer: () => currentServer(view().current).slice(1),

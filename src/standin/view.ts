@@ -1,5 +1,6 @@
 import { type Address, formatAddress } from '../core/address.ts';
 import type { Config } from '../core/config.ts';
+import { isRelevant } from '../core/link-state.ts';
 import type { PlanLink } from '../core/plan.ts';
 import type { PushedDomain, PushedLink, PushedServer, PushedSettings } from '../core/pushed-links.ts';
 import { formatServer, type Server } from '../core/server.ts';
@@ -35,6 +36,8 @@ export interface LinkView {
   readonly ifindex: number;
   readonly name: string;
   readonly servers: readonly ServerView[];
+  /** Whether names are asked over it: it has servers, and may carry traffic to them. */
+  readonly hasScope: boolean;
   readonly current: ServerView | undefined;
   readonly domains: readonly PushedDomain[];
   readonly defaultRoute: boolean;
@@ -74,6 +77,12 @@ export function viewLink(ground: ViewGround, link: KernelLink): LinkView {
     ifindex: link.ifindex,
     name: link.name,
     servers,
+    hasScope:
+      servers.length > 0 &&
+      isRelevant(
+        link,
+        servers.map(({ address }) => address),
+      ),
     current: currentOf(servers, inPlan, status),
     domains,
     defaultRoute: settings.defaultRoute ?? takesAll(settings, servers, domains, planned),

@@ -127,7 +127,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
       ? NO_STORE
       : socketStore({ env: process.env, pid: process.pid, libc, notifier, log: log.child('sockets') });
   const hostName = followHostName(bus);
-  const records = openRecords({ paths, bus, configuration, log });
+  const records = openRecords({ paths, bus, configuration, network, log });
   const live = openResolver({
     hostsFile: paths.hosts,
     onRemembered: sweepAfterStorms(systemClock),

@@ -1,5 +1,4 @@
 import { type Records, recordsSource } from '../sources/records.ts';
-import { kernelLinks } from '../system/kernel-links.ts';
 import type { Ground } from './ground.ts';
 
 /** What programs told resolvconf(8): the machine's records, which a daemon in user mode only reads. */
@@ -7,12 +6,12 @@ export function openRecords({
   paths,
   bus,
   configuration,
+  network,
   log,
-}: Pick<Ground, 'paths' | 'bus' | 'configuration' | 'log'>): Records {
-  const links = kernelLinks(paths.root);
+}: Pick<Ground, 'paths' | 'bus' | 'configuration' | 'network' | 'log'>): Records {
   return recordsSource({
     root: paths.root,
-    links: () => links.all(),
+    links: () => network.links(),
     networkManagerTells: () => bus !== undefined && configuration.current.config.networkmanager,
     log: log.child('records'),
   });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseAddress } from '../../src/core/address.ts';
 import { linkObject } from '../../src/standin/link-object.ts';
 import { ifindexOfPath, linkPath } from '../../src/standin/link-path.ts';
 import { resolve1Tree } from '../../src/standin/resolve1.ts';
@@ -13,6 +14,7 @@ import type { InterfaceTable } from '../../src/system/bus-interface.ts';
 import { signatureOf } from '../../src/system/bus-interface.ts';
 import { toWire } from '../../src/system/message-body.ts';
 import { linkState } from '../support/fake-network.ts';
+import { must } from '../support/sample-status.ts';
 import { standinGround } from '../support/standin.ts';
 
 /** The interface as org.freedesktop.resolve1(5) writes it: name, what goes in, what comes out. */
@@ -90,6 +92,21 @@ test('empty values fit their types as well', () => {
   expect(() => toWire('(iayqs)', [get['CurrentDNSServerEx']?.()], () => undefined)).not.toThrow();
   expect(get['DefaultRoute']?.()).toBe(false);
   expect(get['ScopesMask']?.()).toBe(0n);
+});
+
+test.each([
+  ['that runs', {}, 1n],
+  ['without a carrier', { running: false }, 0n],
+  ['without an address', { addresses: [] }, 0n],
+])('a link %s has its servers, and a scope only when they can be asked', (_, state, scopes) => {
+  const link = { ...linkState({ ifindex: 9, name: 'new0' }), managedByNetworkd: false, ...state };
+  const ground = standinGround({ links: () => [link] });
+  const servers = [{ address: must(parseAddress('192.0.2.53')), port: 0 }];
+  const by = { name: 'resolvectl (pid 5, uid 0)', mirrored: false };
+  ground.pushed.set({ ifindex: 9, interface: 'new0', tunnel: false }, { servers }, by);
+  const { get } = linkObject(ground, link);
+  expect(get['DNS']?.()).toHaveLength(1);
+  expect(get['ScopesMask']?.()).toBe(scopes);
 });
 
 test.each([
