@@ -129,6 +129,8 @@ describe('removal', () => {
     run(root, 'prerm', 'remove');
     // The socket before the service, which a query would otherwise start again.
     expect(calls(root)).toEqual([
+      // Without its further names first: who uses them would have it started again.
+      'systemctl --system daemon-reload',
       'deb-systemd-invoke stop dnskeeper.socket dnskeeper.service',
       'dnsctl release',
     ]);

@@ -46,20 +46,21 @@ describe('dnskeeper.service', () => {
   });
 
   test('keeps its sockets with systemd over restarts', () => {
-    const [addresses, threads] = [8, 8];
-    expect(Number(directives('FileDescriptorStoreMax')[0])).toBe(addresses * (threads + 1));
+    const [addresses, further, threads] = [8, 8, 8];
+    expect(Number(directives('FileDescriptorStoreMax')[0])).toBe((addresses + further) * (threads + 1));
     // Kept over a stop, they would go on taking queries that nobody answers.
     expect(directives('FileDescriptorStorePreserve')).toEqual([]);
   });
 
   test('waits for nothing that needs the system bus', () => {
-    expect(directives('After')).toEqual(['local-fs.target', 'systemd-resolved.service']);
+    expect(directives('After')).toEqual(['local-fs.target']);
     expect([...directives('Requires'), ...directives('BindsTo'), ...directives('Requisite')]).toEqual([]);
   });
 });
 
 describe('dnskeeper.socket', () => {
   const socket = readFileSync(join(import.meta.dirname, '../../systemd/dnskeeper.socket'), 'utf8');
+  const dropIn = readFileSync(join(import.meta.dirname, '../../systemd/systemd-resolved.conf'), 'utf8');
 
   test('is understood by systemd without a complaint', () => {
     const folder = temporaryFolder();
@@ -82,10 +83,9 @@ describe('dnskeeper.socket', () => {
   });
 
   test('tells nobody but a dnskeeperd that runs when systemd-resolved comes and goes, whose own start never fails by it', () => {
-    const folder = join(import.meta.dirname, '../../systemd/systemd-resolved.service.d');
-    const lines = readFileSync(join(folder, 'dnskeeper.conf'), 'utf8').match(/^\w+=.*$/gm) ?? [];
+    const lines = dropIn.match(/^\w+=.*$/gm) ?? [];
     const socket = '/run/dnskeeper/io.dnskeeper';
-    expect(lines).toEqual([
+    expect(lines.filter((line) => line.startsWith('Exec'))).toEqual([
       `ExecStartPre=-+/bin/sh -c '[ ! -S ${socket} ] || exec /usr/bin/dnsctl give-way'`,
       `ExecStartPre=-+/bin/sh -c '[ ! -d /run/systemd/resolve/netif ] || exec chown -R systemd-resolve: /run/systemd/resolve/netif'`,
       `ExecStop=-+/bin/sh -c '[ ! -S ${socket} ] || exec /usr/bin/dnsctl stand-in'`,
@@ -93,8 +93,13 @@ describe('dnskeeper.socket', () => {
   });
 
   test('gives way to systemd-resolved', () => {
-    expect(socket).toMatch(/^Conflicts=systemd-resolved\.service$/m);
-    expect(socket).toMatch(/^After=systemd-resolved\.service$/m);
+    expect(dropIn).toMatch(/^Conflicts=dnskeeper\.socket$/m);
+    expect(dropIn).toMatch(/^Before=dnskeeper\.service dnskeeper\.socket$/m);
+  });
+
+  // It would be a word about itself where dnskeeper.service has that name too.
+  test('says nothing of systemd-resolved.service in units of our own', () => {
+    for (const unit of [text, socket]) expect(unit).not.toMatch(/^\w+=.*\bsystemd-resolved\.service/m);
   });
 });
 
