@@ -15,6 +15,7 @@ import { build } from 'esbuild';
 export const PROGRAMS: Readonly<Record<string, string>> = {
   dnskeeperd: 'src/main.ts',
   dnsctl: 'src/dnsctl.ts',
+  resolvconf: 'src/resolvconf.ts',
   'fast-path-worker': 'src/resolver/fast-path-worker.ts',
 };
 

@@ -43,7 +43,7 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
   const from = (path: string): { file: string } => ({ file: join(inputs.root, path) });
   return [
     { to: `${LIB}/node`, content: { file: join(inputs.node, 'bin/node') }, mode: 0o755 },
-    ...['dnskeeperd', 'dnsctl', 'fast-path-worker'].map((name) => ({
+    ...['dnskeeperd', 'dnsctl', 'resolvconf', 'fast-path-worker'].map((name) => ({
       to: `${LIB}/${name}.mjs`,
       content: { file: join(inputs.bundles, `${name}.mjs`) },
     })),
@@ -53,6 +53,8 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     { to: 'etc/dnskeeper/hooks.d', folder: true },
     { to: 'usr/sbin/dnskeeperd', content: from('packaging/dnskeeperd'), mode: 0o755 },
     { to: 'usr/bin/dnsctl', content: from('packaging/dnsctl'), mode: 0o755 },
+    { to: `${LIB}/resolvconf`, content: from('packaging/resolvconf'), mode: 0o755 },
+    ...callerEntries(inputs.root),
     ...['dnskeeper.service', 'dnskeeper.socket'].map((name) => ({
       to: `usr/lib/systemd/system/${name}`,
       content: from(`systemd/${name}`),
@@ -147,13 +149,28 @@ function koffiEntries({ root, koffi, npmArchitecture }: TreeInputs): readonly En
   ];
 }
 
-const MANUALS = ['dnsctl.1', 'dnskeeper.toml.5', 'dnskeeperd.8'];
+const MANUALS = ['dnsctl.1', 'dnskeeper.toml.5', 'dnskeeperd.8', 'dnskeeper-resolvconf.8'];
 
 function manEntries(root: string): readonly Entry[] {
   return MANUALS.map((name) => ({
     to: `usr/share/man/man${name.slice(-1)}/${name}.gz`,
     content: { file: join(root, 'docs/man', name) },
     gzip: true,
+  }));
+}
+
+/** Hooks of programs that know resolvconf only by a hook, under names that no other resolvconf has. */
+function callerEntries(root: string): readonly Entry[] {
+  return [
+    ['dhclient', 'etc/dhcp/dhclient-enter-hooks.d/dnskeeper', 0o644],
+    ['if-up', 'etc/network/if-up.d/dnskeeper', 0o755],
+    ['if-down', 'etc/network/if-down.d/dnskeeper', 0o755],
+    ['ppp-up', 'etc/ppp/ip-up.d/dnskeeper', 0o755],
+    ['ppp-down', 'etc/ppp/ip-down.d/dnskeeper', 0o755],
+  ].map(([name, to, mode]) => ({
+    to: String(to),
+    content: { file: join(root, 'packaging/callers', String(name)) },
+    mode: Number(mode),
   }));
 }
 

@@ -71,6 +71,7 @@ export async function buildDeb(options: DebOptions): Promise<string> {
   writeControl(tree, seconds, {
     control: controlText(template, { version, architecture, installedKilobytes: kilobytes(tree) }),
     conffiles: configuration.map((path) => `${path}\n`).join(''),
+    triggers: readFileSync(join(root, 'packaging/triggers'), 'utf8'),
     md5sums: checksums(tree, configuration),
     ...Object.fromEntries(SCRIPTS.map((name) => [name, scriptText(join(root, 'packaging'), name)])),
   });

@@ -18,8 +18,13 @@ const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'u
 const CONTENTS = `
 -rw-r--r-- etc/apparmor.d/abstractions/nameservice-strict.d/dnskeeper
 -rw-r--r-- etc/apparmor.d/abstractions/nameservice.d/dnskeeper
+-rw-r--r-- etc/dhcp/dhclient-enter-hooks.d/dnskeeper
 drwxr-xr-x etc/dnskeeper/conf.d/
 drwxr-xr-x etc/dnskeeper/hooks.d/
+-rwxr-xr-x etc/network/if-down.d/dnskeeper
+-rwxr-xr-x etc/network/if-up.d/dnskeeper
+-rwxr-xr-x etc/ppp/ip-down.d/dnskeeper
+-rwxr-xr-x etc/ppp/ip-up.d/dnskeeper
 -rwxr-xr-x usr/bin/dnsctl
 -rw-r--r-- usr/lib/dbus-1/system-services/org.freedesktop.resolve1.service
 drwxr-xr-x usr/lib/dnskeeper/conf.d/
@@ -34,6 +39,8 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/package.json
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/index.cjs
 -rw-r--r-- usr/lib/dnskeeper/node_modules/koffi/src/koffi/src/static.cjs
+-rwxr-xr-x usr/lib/dnskeeper/resolvconf
+-rw-r--r-- usr/lib/dnskeeper/resolvconf.mjs
 -rw-r--r-- usr/lib/dnskeeper/systemd-resolved.conf
 -rwxr-xr-x usr/lib/systemd/system-generators/dnskeeper-generator
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
@@ -53,6 +60,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/share/lintian/overrides/dnskeeper
 -rw-r--r-- usr/share/man/man1/dnsctl.1.gz
 -rw-r--r-- usr/share/man/man5/dnskeeper.toml.5.gz
+-rw-r--r-- usr/share/man/man8/dnskeeper-resolvconf.8.gz
 -rw-r--r-- usr/share/man/man8/dnskeeperd.8.gz
 -rw-r--r-- usr/share/polkit-1/actions/io.dnskeeper.resolve1.policy
 -rw-r--r-- usr/share/zsh/vendor-completions/_dnsctl
@@ -97,7 +105,16 @@ describe.each<{ architecture: Architecture; npm: string }>([
   test('lets dpkg keep changed configuration files and verify the rest', () => {
     const control = unpackControl(file);
     expect(readFileSync(join(control, 'conffiles'), 'utf8')).toBe(
-      '/etc/apparmor.d/abstractions/nameservice.d/dnskeeper\n/etc/apparmor.d/abstractions/nameservice-strict.d/dnskeeper\n',
+      [
+        '/etc/dhcp/dhclient-enter-hooks.d/dnskeeper',
+        '/etc/network/if-up.d/dnskeeper',
+        '/etc/network/if-down.d/dnskeeper',
+        '/etc/ppp/ip-up.d/dnskeeper',
+        '/etc/ppp/ip-down.d/dnskeeper',
+        '/etc/apparmor.d/abstractions/nameservice.d/dnskeeper',
+        '/etc/apparmor.d/abstractions/nameservice-strict.d/dnskeeper',
+        '',
+      ].join('\n'),
     );
     const sums = readFileSync(join(control, 'md5sums'), 'utf8').trim().split('\n');
     const files = CONTENTS.trim()
@@ -181,13 +198,14 @@ function sourceTree(): string {
     'src/main.ts':
       "import { parse } from 'tldts';\nprocess.stdout.write(String(parse('a.example').domain));\n",
     'src/dnsctl.ts': 'process.exitCode = await Promise.resolve(0);\n',
+    'src/resolvconf.ts': 'process.exitCode = 0;\n',
     'src/resolver/fast-path-worker.ts': 'process.exitCode = 0;\n',
     'examples/dnskeeper.toml': '# every key\n',
     'examples/dnskeeper-metrics.service': '[Service]\n',
     'examples/dnskeeper-metrics.timer': '[Timer]\n',
     'CHANGELOG.md': `# Changelog\n\n## ${version} - 2026-11-21\n\n- A version.\n`,
     ...Object.fromEntries(
-      ['man/dnsctl.1', 'man/dnskeeper.toml.5', 'man/dnskeeperd.8']
+      ['man/dnsctl.1', 'man/dnskeeper.toml.5', 'man/dnskeeperd.8', 'man/dnskeeper-resolvconf.8']
         .concat(
           ['dnsctl', 'dnskeeperd']
             .flatMap((name) => [`${name}.bash`, `_${name}`, `${name}.fish`])

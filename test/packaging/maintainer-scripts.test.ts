@@ -23,6 +23,18 @@ const REAL =
 const COPY =
   '# The last DNS servers that dnskeeper knew. Nothing updates this file now.\nnameserver 192.0.2.53\nsearch lab.example\n';
 
+describe.each(['dhclient', 'if-up', 'if-down', 'ppp-up', 'ppp-down'])('the hook for %s', (name) => {
+  test.skipIf(!hasShellcheck)('passes shellcheck (skipped where it is not installed)', () => {
+    const text = readFileSync(join(packaging, 'callers', name), 'utf8');
+    // dhclient's variables come from the script that reads the hook.
+    const { stdout } = spawnSync('shellcheck', ['-s', 'sh', '-e', 'SC2154', '-'], {
+      input: text,
+      encoding: 'utf8',
+    });
+    expect(stdout).toBe('');
+  });
+});
+
 describe.each(['postinst', 'prerm', 'postrm'])('%s', (name) => {
   test('is a POSIX shell script with every include in place', () => {
     const text = scriptText(packaging, name);
@@ -196,6 +208,44 @@ describe('configuration', () => {
   });
 });
 
+describe('the command resolvconf', () => {
+  const OUR_COMMAND = '../lib/dnskeeper/resolvconf';
+  const command = (root: string): string => join(root, 'usr/sbin/resolvconf');
+
+  test.each([
+    ['configure', ''],
+    ['configure', '0.0.1'],
+    ['triggered', '/usr/sbin/resolvconf'],
+  ])('is made where there is none: %s %s', (...args) => {
+    const root = machine({ before: OURS, release: 'leaves' });
+    expect(run(root, 'postinst', ...args)).toMatchObject({ status: 0 });
+    expect(readlinkSync(command(root))).toBe(OUR_COMMAND);
+  });
+
+  test("is left to systemd-resolved's, also where that leads nowhere", () => {
+    const root = machine({ before: OURS, release: 'leaves' });
+    symlinkSync('../bin/resolvectl', command(root));
+    expect(run(root, 'postinst', 'configure', '')).toMatchObject({ status: 0 });
+    expect(run(root, 'prerm', 'remove')).toMatchObject({ status: 0 });
+    expect(readlinkSync(command(root))).toBe('../bin/resolvectl');
+  });
+
+  test('goes when the package is removed, and stays over an upgrade', () => {
+    const root = machine({ before: OURS, release: 'leaves' });
+    run(root, 'postinst', 'configure', '');
+    run(root, 'prerm', 'upgrade', '0.0.2');
+    expect(readlinkSync(command(root))).toBe(OUR_COMMAND);
+    run(root, 'prerm', 'remove');
+    expect(lstatSync(command(root), { throwIfNoEntry: false })).toBeUndefined();
+  });
+
+  test('starts no daemon when only a trigger asks for it', () => {
+    const root = machine({ before: OURS, release: 'leaves' });
+    run(root, 'postinst', 'triggered', '/usr/sbin/resolvconf');
+    expect(calls(root)).toEqual([]);
+  });
+});
+
 /** A machine in a folder: /etc, /run, /var, and stand-ins for the programs that the scripts call, which note each call. */
 function machine(of: Pick<Removal, 'before' | 'release' | 'resolved' | 'upstream'>): string {
   const root = temporaryFolder(
@@ -204,6 +254,7 @@ function machine(of: Pick<Removal, 'before' | 'release' | 'resolved' | 'upstream
     'run/systemd/system',
     'run/systemd/resolve',
     'var/lib/dnskeeper',
+    'usr/sbin',
     'bin',
   );
   writeFileSync(join(root, 'run/dnskeeper/upstream.conf'), of.upstream ?? REAL);
