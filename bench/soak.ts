@@ -1,9 +1,10 @@
 /**
- * `npm run soak [-- --minutes 30 --queries 20000000 --switch 2]`: load through the daemon as it is shipped, while its links
- * change all the while. A NetworkManager on a private bus has a cable, then a wireless network, then a VPN beside them;
- * each network's server has answers of its own. Every answer is checked against what may be true when it comes: between
- * two plans that of either, as soon as a name never asked before gets the new answer the new one alone. Prints a table;
- * ends with 1 when anything was lost or wrong or memory grew. Half an hour or more writes bench/results-soak.md.
+ * `npm run soak [-- --minutes 30 --queries 20000000 --switch 2 --silence 0]`: load through the daemon as it is shipped, while
+ * its links change all the while. A NetworkManager on a private bus has a cable, then a wireless network, then a VPN beside
+ * them; each network's server has answers of its own. Every answer is checked against what may be true when it comes: between
+ * two plans that of either, as soon as a name never asked before gets the new answer the new one alone. With --silence all
+ * servers are held for so many milliseconds every 20 seconds. Prints a table; ends with 1 when anything was lost or wrong or
+ * memory grew. Half an hour or more writes bench/results-soak.md.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,17 +30,20 @@ const SAMPLE_MS = 10_000;
 const FILLED_PART = 1 / 4;
 const MOST_GROWTH = 0.05;
 const SETTLE_MS = 5000;
+const SILENCE_EVERY_MS = 20_000;
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '30' },
     queries: { type: 'string', default: '20000000' },
     switch: { type: 'string', default: '2' },
+    silence: { type: 'string', default: '0' },
   },
 });
 const minutes = positive('minutes');
 const queries = positive('queries');
 const switchSeconds = positive('switch');
+const silenceMs = Number(values.silence);
 
 await using held = new AsyncDisposableStack();
 const folder = mkdtempSync(join(tmpdir(), 'dnskeeper-soak-'));
@@ -57,6 +61,7 @@ const client = held.use(new SoakClient(daemon.port));
 const truths = networks.states.map(({ truth }) => truth);
 const resident: number[] = [];
 const switching = { count: 0, slowestMs: 0, failed: '' };
+const silences = { count: 0 };
 const report = await soak();
 process.stdout.write(`${report.text}\n`);
 if (minutes >= 30)
@@ -73,6 +78,7 @@ function positive(name: keyof typeof values): number {
 }
 
 interface Networks {
+  readonly servers: readonly Program[];
   readonly states: readonly { readonly truth: Truth; readonly entries: readonly unknown[] }[];
 }
 
@@ -93,6 +99,7 @@ async function startNetworks(): Promise<Networks> {
     entries,
   });
   return {
+    servers: [cable, wireless, vpn].filter((one) => one !== undefined),
     states: [
       state(1, false, [entry('eth0', at(cable))]),
       state(2, false, [entry('wlan0', at(wireless))]),
@@ -122,9 +129,9 @@ async function soak(): Promise<{ readonly text: string; readonly good: boolean }
   const over = AbortSignal.timeout(minutes * 60_000);
   client.settled(truths[0] as Truth);
   const loading = client.load(queries, minutes * 60, PUBLIC, OFFICE);
-  const sampling = sample(over);
+  const others = [sample(over), ...(silenceMs > 0 ? [silence(over)] : [])];
   await switchLinks(over);
-  await sampling;
+  await Promise.all(others);
   const counts = await loading;
   const seconds = (performance.now() - startedAt) / 1000;
   const processor = processorSeconds(daemon.pid) - processorBefore;
@@ -137,6 +144,20 @@ async function sample(over: AbortSignal): Promise<void> {
     await pause(SAMPLE_MS, undefined, { signal: over }).catch(() => {});
   }
   resident.push(memoryOf(daemon.pid).resident);
+}
+
+async function silence(over: AbortSignal): Promise<void> {
+  const tell = (signal: 'SIGSTOP' | 'SIGCONT'): void => {
+    for (const { pid } of networks.servers) process.kill(pid, signal);
+  };
+  while (!over.aborted) {
+    await pause(SILENCE_EVERY_MS, undefined, { signal: over }).catch(() => {});
+    if (over.aborted) return;
+    tell('SIGSTOP');
+    await pause(silenceMs);
+    tell('SIGCONT');
+    silences.count++;
+  }
 }
 
 async function switchLinks(over: AbortSignal): Promise<void> {
@@ -193,6 +214,9 @@ function tell(
       String(counts.lost),
       counts.lost === 0,
     ),
+    ...(silenceMs > 0
+      ? [row(`times that all servers were silent for ${silenceMs} ms`, '', String(silences.count), true)]
+      : []),
     row('answers that were not true any more, or never', '0', String(counts.wrong), counts.wrong === 0),
     row('failures told', '0', failures === '' ? '0' : failures, failures === ''),
     row(

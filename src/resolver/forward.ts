@@ -40,8 +40,11 @@ export class UnderWay extends Queued {
 
 /** When one of several links says that a name does not exist, the others get this long to know better. */
 const OTHERS_MS = 400;
-/** NetworkManager takes a network's addresses away up to 100 ms before it says so; until then asking there fails at once. */
-const MOVE_MS = 250;
+/**
+ * NetworkManager takes a network's addresses away up to 100 ms before it says so, on a busy machine later; until then asking
+ * there fails at once.
+ */
+const MOVE_MS = 500;
 /** As many as resolved follows. */
 const MOST_REDIRECTS = 16;
 
@@ -252,9 +255,13 @@ function unasked(query: Query, why: 'nobody' | 'not here'): Answer {
   };
 }
 
-function failure(query: Query, route: Route, ede: { readonly code: number; readonly text: string }): Answer {
+function failure(
+  query: Query,
+  route: Route,
+  { code, text, circle }: ReturnType<typeof extendedErrorOf>,
+): Answer {
   return {
-    wire: responseTo(query, { rcode: RCODE.SERVFAIL, ede }),
-    origin: { kind: 'failure', route: route.key },
+    wire: responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code, text } }),
+    origin: { kind: 'failure', route: route.key, ...(circle === undefined ? {} : { circle }) },
   };
 }
