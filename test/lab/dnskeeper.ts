@@ -47,8 +47,8 @@ export async function expectServersAsNetworkManager(
   servers: readonly string[],
 ): Promise<void> {
   await untilServers(machine, networkManagersFile, servers, 15_000);
-  await untilServers(machine, upstreamFile, servers, 5000);
-  await untilServers(machine, ourFile, servers, 5000);
+  await untilServers(machine, upstreamFile, servers, 15_000);
+  await untilServers(machine, ourFile, servers, 15_000);
 }
 
 /** The same where a plain file cannot say it all: ours lists the resolver, and the servers stand in the file beside it. */
@@ -57,8 +57,8 @@ export async function expectStubAsNetworkManager(
   servers: readonly string[],
 ): Promise<void> {
   await untilServers(machine, networkManagersFile, servers, 15_000);
-  await untilServers(machine, upstreamFile, servers, 5000);
-  await untilServers(machine, ourFile, stub, 5000);
+  await untilServers(machine, upstreamFile, servers, 15_000);
+  await untilServers(machine, ourFile, stub, 15_000);
 }
 
 /** NetworkManager's own file, which always has the real servers. */
@@ -87,7 +87,7 @@ async function untilServers(
 export async function untilLink(
   machine: Machine,
   state: Status['link']['state'],
-  ms = 10_000,
+  ms = 20_000,
 ): Promise<Status> {
   let last: Status | undefined;
   const reached = async (): Promise<boolean> => {

@@ -6,6 +6,9 @@ import { until } from '../support/until.ts';
 import { pristineTree, type Suite } from './debian.ts';
 import { end, hold, type Result, run } from './processes.ts';
 
+/** Long enough for a machine that is three times slower than any of ours: waiting costs nothing where it succeeds. */
+const PATIENCE_MS = 20_000;
+
 /** A booted Debian: real systemd, D-Bus, NetworkManager and systemd-resolved, in namespaces of its own. */
 export interface Machine {
   readonly suite: Suite;
@@ -147,7 +150,7 @@ function machineAt(suite: Suite, pid: number, destroy: () => Promise<void>, gone
     pid,
     run: runInside,
     ok,
-    async until(condition, what, ms = 5000) {
+    async until(condition, what, ms = PATIENCE_MS) {
       // The loop runs inside, where a look costs a fork and not a whole entry into the namespaces.
       const loop = `until { ${condition}; } >/dev/null 2>&1; do sleep 0.02; done`;
       const { code } = await runInside(loop, { timeoutMs: ms });

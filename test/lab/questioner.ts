@@ -46,7 +46,7 @@ export async function startQuestioner(
   const more: Questioner['more'] = async (count) => {
     const from = Date.now();
     const since = (): number => answers().filter(({ at }) => at >= from).length;
-    await until(() => since() >= count, `${count} more answers came`, 15_000);
+    await until(() => since() >= count, `${count} more answers came`, 60_000);
   };
   await more(1);
   return {

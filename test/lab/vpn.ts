@@ -62,6 +62,7 @@ export async function addVpnServer(
   await until(
     () => readFileSync(at('openvpn.log'), 'utf8').includes('Initialization Sequence Completed'),
     'OpenVPN serves',
+    20_000,
   );
   const names = network.hold(
     'dnsmasq',
@@ -77,6 +78,7 @@ export async function addVpnServer(
   await until(
     () => existsSync(at('queries.log')) && readFileSync(at('queries.log'), 'utf8').includes('started'),
     'dnsmasq serves behind the tunnel',
+    20_000,
   );
   const log = followQueryLog(at('queries.log'));
   return {
