@@ -81,15 +81,18 @@ export function coalesce({ routeKeyOf, most = MOST }: CoalesceOptions): Stage {
         };
         if (signal.aborted) return stop();
         signal.addEventListener('abort', stop, ONCE);
-        flight.answer
-          .then((answer) => {
+        const fail = (error: unknown): void => {
+          reject(error);
+          if (!signal.aborted) end();
+        };
+        flight.answer.then((answer) => {
+          try {
             resolve(own ? answer : answerFor(query, answer));
-            if (!signal.aborted) end();
-          })
-          .catch((error: unknown) => {
-            reject(error);
-            if (!signal.aborted) end();
-          });
+          } catch (error) {
+            return fail(error);
+          }
+          if (!signal.aborted) end();
+        }, fail);
       });
     };
   };

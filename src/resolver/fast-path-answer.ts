@@ -4,13 +4,13 @@ import type { Query } from './query.ts';
 import {
   DNSSEC_OK,
   type EdnsOption,
+  endsWithRecords,
   FLAG,
   HEADER,
   lowerCase,
   MOST_UDP_BYTES,
   NAME_BYTES,
   RCODE,
-  readRecords,
   TYPE,
   UDP_SIZE,
 } from './wire.ts';
@@ -43,41 +43,51 @@ export function pack(
   if (!standsWithoutTtls(response)) return undefined;
   const end = edns?.record.start ?? wire.length;
   if (end > MOST_MESSAGE_BYTES) return undefined;
-  const records = response.records.filter((record) => record.start < end);
-  const count = (section: string): number => records.filter((record) => record.section === section).length;
-  const options = Buffer.concat(
-    (edns?.options ?? []).filter(({ code }) => !HOP_BY_HOP.has(code)).map(optionBytes),
-  );
+  const records =
+    edns === undefined ? response.records : response.records.filter((record) => record.start < end);
+  const counts = { answer: 0, authority: 0, additional: 0 };
+  for (const { section } of records) counts[section]++;
+  const kept = edns === undefined ? [] : edns.options.filter(({ code }) => !HOP_BY_HOP.has(code));
+  const options = kept.length === 0 ? NO_BYTES : Buffer.concat(kept.map(optionBytes));
   const optionsAt = PACKED_HEAD + 2 * records.length;
   const recordsAt = optionsAt + options.length;
   const most = response.kind === 'positive' ? mostSeconds : seconds;
   const packed = Buffer.allocUnsafe(recordsAt + end - question.end);
   packed.writeUInt16BE(rcode | (response.authenticData ? FLAG.authenticData : 0), 0);
-  packed.writeUInt16BE(count('answer'), 2);
-  packed.writeUInt16BE(count('authority'), 4);
-  packed.writeUInt16BE(count('additional'), 6);
+  packed.writeUInt16BE(counts.answer, 2);
+  packed.writeUInt16BE(counts.authority, 4);
+  packed.writeUInt16BE(counts.additional, 6);
   packed.writeUInt16BE(records.length, 8);
   packed.writeUInt16BE(options.length, 10);
   packed.writeUInt16BE(end - question.end, 12);
   options.copy(packed, optionsAt);
   wire.copy(packed, recordsAt, question.end, end);
-  for (const [i, record] of records.entries()) {
+  let place = PACKED_HEAD;
+  for (const record of records) {
     const at = record.ttlAt - question.end;
-    packed.writeUInt16BE(at, PACKED_HEAD + 2 * i);
+    packed.writeUInt16BE(at, place);
     packed.writeUInt32BE(Math.min(record.ttl, most), recordsAt + at);
+    place += 2;
   }
   return packed;
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 /**
  * Whether no owner's name runs through a TTL, where a hostile pointer may lead: it would break when the TTL is counted
  * down. No length byte has the value that is put there to find out.
  */
 function standsWithoutTtls({ wire, question, records }: ResponseFacts): boolean {
-  const marked = Buffer.from(wire);
+  if (wire.length > room.length) return false;
+  const marked = room.subarray(0, wire.length);
+  wire.copy(marked);
   for (const { ttlAt, type } of records) if (type !== TYPE.OPT) marked.fill(0x80, ttlAt, ttlAt + 4);
-  return readRecords(marked, question?.end ?? HEADER.bytes) !== undefined;
+  return endsWithRecords(marked, question?.end ?? HEADER.bytes, records.length);
 }
+
+/** For the copy of a message that is marked. */
+const room = Buffer.alloc(MOST_MESSAGE_BYTES);
 
 /** A query as the fast path reads it: one object, filled anew for each, so that nothing is allocated. */
 export interface Glance {

@@ -25,16 +25,25 @@ export interface ForwardNeeds {
   readonly mixed?: (route: string, other: string) => void;
 }
 
-/** A question and the route that it went; where that ends it is asked anew, where its name goes then. */
+/** A question and the route that it went. */
 export class UnderWay extends Queued {
   readonly query: Query;
   readonly route: string;
-  readonly ended = new Stop();
+  /** Whether the route has ended, so that the question is asked anew, where its name goes then. */
+  ended = false;
+  /** Given when the route ends, for whoever asked over a network that is gone would wait for nobody, or nobody waits. */
+  readonly stop = new Stop();
 
   constructor(query: Query, route: string) {
     super();
     this.query = query;
     this.route = route;
+  }
+
+  /** The route has ended. */
+  end(): void {
+    this.ended = true;
+    this.stop.abort();
   }
 }
 
@@ -62,11 +71,14 @@ async function forward(
   const route = needs.routing().routeOf(query.name, query.type, query.wish);
   if (typeof route === 'string') return unasked(query, route);
   const noted = new UnderWay(query, route.key);
-  const { ended } = noted;
+  const { stop } = noted;
+  const giveUp = (): void => stop.abort();
+  if (signal.aborted) giveUp();
+  else signal.addEventListener('abort', giveUp);
   const started = performance.now();
   needs.underWay.add(noted);
   try {
-    const { chosen, link } = await askUntil(ended, needs, route, query, signal);
+    const { chosen, link } = await askRoute(needs, route, query, stop);
     const { server, tookMs } = chosen;
     const response = believed(needs, query, chosen);
     const origin = {
@@ -79,51 +91,32 @@ async function forward(
       response.aliases.length === 0
         ? undefined
         : await redirected(needs, route, query, response, origin, signal, redirects);
-    if (ended.aborted && redirects > 0) return forward(needs, query, signal, redirects - 1);
+    if (noted.ended && redirects > 0) return forward(needs, query, signal, redirects - 1);
     return followed ?? new Forwarded(query, response, origin);
   } catch (error) {
     if (signal.aborted) throw error;
-    if (redirects > 0 && (await hasEnded(ended, started + MOVE_MS - performance.now(), signal)))
+    if (redirects > 0 && (await hasEnded(noted, started + MOVE_MS - performance.now())))
       return forward(needs, query, signal, redirects - 1);
     return failure(query, route, extendedErrorOf(error));
   } finally {
     needs.underWay.delete(noted);
+    signal.removeEventListener('abort', giveUp);
   }
 }
 
-/** Whether a route ends within some milliseconds, or has ended; a signal that ends the question ends the wait. */
-function hasEnded(ended: StopSignal, ms: number, signal: StopSignal): Promise<boolean> {
-  if (ended.aborted || ms <= 0) return Promise.resolve(ended.aborted);
-  const signals = [ended, signal];
+/** Whether the route of a question ends within some milliseconds, or has ended; when nobody waits any more, neither do we. */
+function hasEnded(noted: UnderWay, ms: number): Promise<boolean> {
+  const { stop } = noted;
+  if (stop.aborted || ms <= 0) return Promise.resolve(noted.ended);
   return new Promise((resolve) => {
     const settle = (): void => {
       clearTimeout(timer);
-      for (const one of signals) one.removeEventListener('abort', settle);
-      resolve(ended.aborted);
+      stop.removeEventListener('abort', settle);
+      resolve(noted.ended);
     };
     const timer = setTimeout(settle, ms);
-    for (const one of signals) one.addEventListener('abort', settle);
+    stop.addEventListener('abort', settle);
   });
-}
-
-/** Whoever asked over a network that is gone would wait for nobody, so the end of the route ends the question too. */
-async function askUntil(
-  ended: StopSignal,
-  needs: ForwardNeeds,
-  route: Route,
-  query: Query,
-  signal: StopSignal,
-): Promise<Heard> {
-  if (signal.aborted) return askRoute(needs, route, query, signal);
-  const stop = new Stop();
-  const abort = (): void => stop.abort();
-  const signals = [ended, signal];
-  for (const one of signals) one.addEventListener('abort', abort);
-  try {
-    return await askRoute(needs, route, query, stop);
-  } finally {
-    for (const one of signals) one.removeEventListener('abort', abort);
-  }
 }
 
 /** A server's answer. Its bytes are made when they are asked for, because the cache makes others for each client. */

@@ -145,7 +145,7 @@ export function readResponse(wire: Buffer): Parsed<ResponseFacts> {
     question,
     records,
     edns,
-    extendedErrors: (edns?.options ?? []).flatMap(extendedErrorIn),
+    extendedErrors: edns === undefined ? [] : edns.options.flatMap(extendedErrorIn),
     aliases,
     kind,
     ttl: (flags & FLAG.truncated) !== 0 ? undefined : lifetime(wire, records, kind),
@@ -175,18 +175,19 @@ function readQuestion(wire: Buffer): Question | undefined {
 
 /** What no query holds: answers, an authority section but for IXFR's SOA, many additional records. */
 function strangeIn(records: readonly WireRecord[], type: number): string | undefined {
-  const count = (section: WireRecord['section']): number =>
-    records.filter((record) => record.section === section).length;
-  if (count('answer') > 0) return 'answers in a query';
-  if (count('authority') > (type === TYPE.IXFR ? 1 : 0)) return 'an authority section in a query';
-  if (count('additional') > 2) return 'many additional records in a query';
+  const counts = { answer: 0, authority: 0, additional: 0 };
+  for (const { section } of records) counts[section]++;
+  if (counts.answer > 0) return 'answers in a query';
+  if (counts.authority > (type === TYPE.IXFR ? 1 : 0)) return 'an authority section in a query';
+  if (counts.additional > 2) return 'many additional records in a query';
   return undefined;
 }
 
 function readEdns(wire: Buffer, records: readonly WireRecord[]): Edns | 'malformed' | undefined {
-  const [record, second] = records.filter(({ type }) => type === TYPE.OPT);
+  const record = records.find(isOpt);
   if (record === undefined) return undefined;
-  if (second !== undefined || record.section !== 'additional' || wire[record.start] !== 0) return 'malformed';
+  if (record !== records.findLast(isOpt) || record.section !== 'additional' || wire[record.start] !== 0)
+    return 'malformed';
   const options = readOptions(wire.subarray(record.dataStart, record.dataEnd));
   if (options === undefined) return 'malformed';
   return {
@@ -199,14 +200,17 @@ function readEdns(wire: Buffer, records: readonly WireRecord[]): Edns | 'malform
   };
 }
 
+const isOpt = ({ type }: WireRecord): boolean => type === TYPE.OPT;
+
 /** As many aliases as resolved follows; a chain beyond that or in a circle ends where it stands. */
 const MOST_ALIASES = 16;
 
 function aliasesOf(wire: Buffer, records: readonly WireRecord[], question: Question): Buffer[] {
   if (question.type === TYPE.CNAME || question.type === TYPE.ANY) return [];
-  const cnames = records.filter(
-    (record) => record.section === 'answer' && record.type === TYPE.CNAME && record.class === question.class,
-  );
+  const isAlias = (record: WireRecord): boolean =>
+    record.section === 'answer' && record.type === TYPE.CNAME && record.class === question.class;
+  if (!records.some(isAlias)) return [];
+  const cnames = records.filter(isAlias);
   const aliases: Buffer[] = [];
   let name = question.name;
   while (aliases.length < MOST_ALIASES) {
@@ -253,14 +257,13 @@ function lifetime(
   kind: ResponseFacts['kind'],
 ): number | undefined {
   if (kind === 'failure') return undefined;
-  const kept = records.filter((record) => record.section !== 'additional');
-  const soa = kept.find((record) => record.section === 'authority' && record.type === TYPE.SOA);
-  const ttls = kept.map((record) => record.ttl);
-  if (kind !== 'positive') {
-    if (soa === undefined || soa.dataEnd - soa.dataStart < 22) return undefined;
-    ttls.push(wire.readUInt32BE(soa.dataEnd - 4));
-  }
-  return ttls.length === 0 ? undefined : Math.min(...ttls);
+  let shortest: number | undefined;
+  for (const { section, ttl } of records)
+    if (section !== 'additional' && (shortest === undefined || ttl < shortest)) shortest = ttl;
+  if (kind === 'positive') return shortest;
+  const soa = records.find((record) => record.section === 'authority' && record.type === TYPE.SOA);
+  if (soa === undefined || soa.dataEnd - soa.dataStart < 22) return undefined;
+  return Math.min(shortest ?? 0, wire.readUInt32BE(soa.dataEnd - 4));
 }
 
 function extendedErrorIn({ code, data }: EdnsOption): { code: number; text: string }[] {

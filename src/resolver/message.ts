@@ -128,8 +128,10 @@ export function forClient(query: Query, response: ResponseFacts, nsid?: Buffer):
     (response.truncated ? FLAG.truncated : 0) |
     (certain ? FLAG.authenticData : 0);
   out.writeUInt16BE(flags | shortRcode(response.rcode, query), HEADER.flags);
-  const before = response.records.filter((record) => record.section === 'additional' && record.start < end);
-  out.writeUInt16BE(before.length + (opt.length > 0 ? 1 : 0), HEADER.additional);
+  let additional = opt.length > 0 ? 1 : 0;
+  for (const { section, start } of response.records)
+    if (section === 'additional' && start < end) additional++;
+  out.writeUInt16BE(additional, HEADER.additional);
   return out;
 }
 

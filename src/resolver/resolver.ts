@@ -135,8 +135,8 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       }
       if (before.table !== routing.table) needs.dropAliases();
       if (changed.size > 0) choice.forgive();
-      for (const { ended, query, route } of underWay.items())
-        if (stale.has(route) || routeKeyOf(query) !== route) ended.abort();
+      for (const noted of underWay.items())
+        if (stale.has(noted.route) || routeKeyOf(noted.query) !== noted.route) noted.end();
     },
     routeKeyOf,
     linkKeys: () => routing.links.map(({ key }) => key),

@@ -2,9 +2,8 @@ import { type Domain, ROOT } from '../core/domain.ts';
 import type { NameRoute, Plan, PlanLink } from '../core/plan.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { Knob } from '../core/snapshot.ts';
-import { endsWith, labelsOf } from './labels.ts';
 import type { QueryWish } from './query.ts';
-import { TYPE } from './wire.ts';
+import { encodeName, TYPE } from './wire.ts';
 
 /** One link that may be asked for a name. */
 export interface RouteLink {
@@ -107,7 +106,7 @@ function routeTable(
 function routed(name: Buffer, type: number, { routes, deepest }: RouteTable, singleLabels: boolean): Routed {
   for (let at = 0; at < name.length; at += (name[at] ?? 0) + 1) {
     if (name.length - at > deepest) continue;
-    const route = routes.get(name.toString('latin1', at));
+    const route = routes.get(at === name.length - 1 ? ROOT_TEXT : name.toString('latin1', at));
     if (route === undefined) continue;
     return route.domain === ROOT && !isForEverybody(name, type, singleLabels) ? 'not here' : route;
   }
@@ -116,18 +115,20 @@ function routed(name: Buffer, type: number, { routes, deepest }: RouteTable, sin
 
 /** Whether servers that claim no domain for a name may be asked for it. */
 function isForEverybody(name: Buffer, type: number, singleLabels: boolean): boolean {
-  const labels = labelsOf(name);
   // Other types of a single label are wanted: DS and NS of a top-level domain.
-  if (labels.length <= 1 && !singleLabels) return type !== TYPE.A && type !== TYPE.AAAA;
-  return !LINK_LOCAL.some((suffix) => endsWith(labels, suffix));
+  if ((name[0] ?? 0) + 2 >= name.length && !singleLabels) return type !== TYPE.A && type !== TYPE.AAAA;
+  for (let at = 0; at < name.length; at += (name[at] ?? 0) + 1)
+    for (const suffix of LINK_LOCAL)
+      if (name.length - at === suffix.length && suffix.compare(name, at) === 0) return false;
+  return true;
 }
 
 /** Names that belong to the link itself (RFC 6762 sections 3 and 4, RFC 3927), unless a domain is configured for them. */
-const LINK_LOCAL: readonly (readonly string[])[] = [
-  ['local'],
-  ['254', '169', 'in-addr', 'arpa'],
-  ...['8', '9', 'a', 'b'].map((digit) => [digit, 'e', 'f', 'ip6', 'arpa']),
-];
+const LINK_LOCAL: readonly Buffer[] = [
+  'local',
+  '254.169.in-addr.arpa',
+  ...['8', '9', 'a', 'b'].map((digit) => `${digit}.e.f.ip6.arpa`),
+].map((domain) => encodeName(domain as Domain));
 
 /**
  * Reverse zones that lie below a domain which another link owns alone are no routes: the owner of every name owns
@@ -184,9 +185,12 @@ const unique = (links: readonly (RouteLink | undefined)[]): readonly RouteLink[]
   ...new Set(links.filter((link) => link !== undefined)),
 ];
 
+/** The root as `wireText` has it. */
+const ROOT_TEXT = '\0';
+
 /** A domain as the bytes of its wire form, one character each. */
 function wireText(domain: Domain): string {
-  if (domain === ROOT) return '\0';
+  if (domain === ROOT) return ROOT_TEXT;
   const labels = domain.split('.').map((label) => String.fromCharCode(label.length) + label);
   return `${labels.join('')}\0`;
 }

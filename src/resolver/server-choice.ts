@@ -41,6 +41,11 @@ export class ServerChoice {
   readonly #clock: Clock;
   readonly #policy: () => ChoicePolicy;
   readonly #health = new Map<string, ServerHealth>();
+  /** What is known of each link's servers, as they were asked last. */
+  readonly #links = new Map<
+    string,
+    { readonly servers: readonly Server[]; readonly entries: readonly Entry[] }
+  >();
   readonly #deadlines: Deadlines;
 
   constructor(clock: Clock, policy: () => ChoicePolicy) {
@@ -62,19 +67,17 @@ export class ServerChoice {
     signal: StopSignal,
     enough?: StopSignal,
   ): Promise<Chosen> {
-    const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
     const now = this.#clock.elapsed();
-    const order = arrange(entries, this.#policy(), now);
-    const probes = order.slice(1).filter(({ health }) => health.takeProbe(now));
+    const order = arrange(this.#entriesOf(link, servers), this.#policy(), now);
+    const probes = order.length < 2 ? NOBODY : order.slice(1).filter(({ health }) => health.takeProbe(now));
     const [clock, deadlines] = [this.#clock, this.#deadlines];
     return new Race({ clock, deadlines, order, probes, attempt, signal, enough }).result;
   }
 
   /** How the servers of one link did, in the order in which a query would ask them now. */
   ranking(link: string, servers: readonly Server[]): readonly ServerReport[] {
-    const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
-    return arrange(entries, this.#policy(), this.#clock.elapsed()).map(({ server, health }) =>
-      health.report(link, formatServer(server)),
+    return arrange(this.#entriesOf(link, servers), this.#policy(), this.#clock.elapsed()).map(
+      ({ server, health }) => health.report(link, formatServer(server)),
     );
   }
 
@@ -90,12 +93,21 @@ export class ServerChoice {
       }),
     );
     for (const key of this.#health.keys()) if (!wanted.has(key)) this.#health.delete(key);
+    this.#links.clear();
     return reports;
   }
 
   /** Forget all failures: the network has changed, or the machine woke up. */
   forgive(): void {
     for (const health of this.#health.values()) health.forgive();
+  }
+
+  #entriesOf(link: string, servers: readonly Server[]): readonly Entry[] {
+    const held = this.#links.get(link);
+    if (held?.servers === servers) return held.entries;
+    const entries = servers.map((server) => ({ server, health: this.#healthOf(link, server) }));
+    this.#links.set(link, { servers, entries });
+    return entries;
   }
 
   #healthOf(link: string, server: Server): ServerHealth {
@@ -119,6 +131,7 @@ const isSilence = (error: unknown): boolean =>
   error instanceof DnskeeperError && error.code === 'DEADLINE' && !(error instanceof EncryptionError);
 
 const ONCE = { once: true };
+const NOBODY: readonly Entry[] = [];
 const nothing = (): void => {};
 
 /** Those that failed lately come last; a server that was never tried counts as quick, so that it is tried. */
@@ -150,7 +163,8 @@ class Race extends Due {
   readonly #signal: StopSignal;
   readonly #enough: StopSignal | undefined;
   readonly #settled = Promise.withResolvers<Chosen>();
-  readonly #out = new Set<Entry>();
+  /** Those that have had their say; few, so that a list is less work than a Set. */
+  readonly #out: Entry[] = [];
   readonly #started: number;
   #launched = 0;
   #open = 0;
@@ -206,7 +220,7 @@ class Race extends Due {
     while (this.#launched < most) {
       const round = Math.floor(this.#launched / this.#order.length);
       const entry = this.#order[this.#launched++ % this.#order.length];
-      if (entry === undefined || this.#out.has(entry)) continue;
+      if (entry === undefined || this.#out.includes(entry)) continue;
       this.#current = entry;
       this.#pauseMs = Math.min(entry.health.patienceMs * 2 ** round, LONGEST_PAUSE_MS);
       this.#cancelNext = this.#clock.after(this.#pauseMs, () => {
@@ -237,7 +251,7 @@ class Race extends Due {
     const chosen = { response, server: entry.server, tookMs: now - this.#started };
     if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) {
       const first = this.#order[0];
-      if (!this.#done && first !== undefined && first !== entry && !this.#out.has(first))
+      if (!this.#done && first !== undefined && first !== entry && !this.#out.includes(first))
         entry.health.overtook();
       this.#finish(chosen);
     } else {
@@ -271,9 +285,9 @@ class Race extends Due {
 
   /** It has had its say on this query; whoever comes next is asked at once. */
   #drop(entry: Entry): void {
-    this.#out.add(entry);
+    if (!this.#out.includes(entry)) this.#out.push(entry);
     if (this.#done) return;
-    if (this.#out.size === this.#order.length) this.#giveUp();
+    if (this.#out.length === this.#order.length) this.#giveUp();
     else if (this.#launched < this.#order.length || this.#open === 0) this.#next();
   }
 

@@ -188,22 +188,30 @@ const MOST_RECORDS = 4096;
 
 /** All records after the question section, which ends at `at`; undefined when they are malformed or too many. */
 export function readRecords(wire: Buffer, at: number): WireRecord[] | undefined {
-  const sections = [
-    ['answer', wire.readUInt16BE(HEADER.answers)],
-    ['authority', wire.readUInt16BE(HEADER.authority)],
-    ['additional', wire.readUInt16BE(HEADER.additional)],
-  ] as const;
+  const answers = wire.readUInt16BE(HEADER.answers);
+  const before = answers + wire.readUInt16BE(HEADER.authority);
+  const all = before + wire.readUInt16BE(HEADER.additional);
   const records: WireRecord[] = [];
-  if (sections.reduce((sum, [, count]) => sum + count, 0) > MOST_RECORDS) return undefined;
+  if (all > MOST_RECORDS) return undefined;
   let start = at;
-  for (const [section, count] of sections)
-    for (let i = 0; i < count; i++) {
-      const record = readRecord(wire, start, section);
-      if (record === undefined) return undefined;
-      records.push(record);
-      start = record.dataEnd;
-    }
+  for (let i = 0; i < all; i++) {
+    const record = readRecord(wire, start, i < answers ? 'answer' : i < before ? 'authority' : 'additional');
+    if (record === undefined) return undefined;
+    records.push(record);
+    start = record.dataEnd;
+  }
   return start === wire.length ? records : undefined;
+}
+
+/** Whether a message ends with so many well-formed records from `at` on: what `readRecords` asks for, and no list of them. */
+export function endsWithRecords(wire: Buffer, at: number, count: number): boolean {
+  let end = at;
+  for (let i = 0; i < count; i++) {
+    const head = skipName(wire, end);
+    if (head < 0 || head + 10 > wire.length) return false;
+    end = head + 10 + wire.readUInt16BE(head + 8);
+  }
+  return end === wire.length;
 }
 
 /** One EDNS option (RFC 6891 section 6.1.2). */
