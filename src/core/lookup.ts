@@ -86,6 +86,7 @@ export type LookupFailure =
   | 'attempts-exhausted'
   | 'network-down'
   | 'invalid-reply'
+  | 'stub-loop'
   | 'aborted';
 
 /** Thrown by a lookup that has no response to give. */

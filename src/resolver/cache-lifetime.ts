@@ -44,6 +44,8 @@ export function lifetimeOf(
 ): number {
   if (policy.cache === 'no' || (policy.cache === 'no-negative' && facts.kind !== 'positive')) return 0;
   if (policy.cacheFromLocalhost === false && isFromLocalhost(answer)) return 0;
+  // Nobody is asked who could be spared.
+  if (answer.origin.kind === 'failure' && answer.origin.circle === true) return 0;
   if (answer.origin.kind !== 'upstream')
     return facts.rcode === RCODE.SERVFAIL ? Math.min(limits.failure, OWN_FAILURE_SECONDS) : 0;
   if (facts.kind === 'failure') return limits.failure;

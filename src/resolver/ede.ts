@@ -27,12 +27,17 @@ export class NoRoomError extends DnskeeperError {
  * What a client is told about servers that could not be asked: the reason at the bottom of the chain, because "no server
  * could be asked" says nothing that anybody could act on.
  */
-export function extendedErrorOf(error: unknown): { readonly code: number; readonly text: string } {
+export function extendedErrorOf(error: unknown): {
+  readonly code: number;
+  readonly text: string;
+  /** The server would have asked us again. */
+  readonly circle?: true;
+} {
   const reasons = chainOf(error).filter((each) => each instanceof DnskeeperError);
   const reason = reasons.find((each) => each instanceof EncryptionError) ?? reasons.at(-1);
   if (reason === undefined) return { code: EDE.other, text: messageOf(error) };
   const text = reason.message;
-  if (reason instanceof CircleError) return { code: EDE.other, text };
+  if (reason instanceof CircleError) return { code: EDE.other, text, circle: true };
   if (reason instanceof NoRoomError) return { code: EDE.notReady, text };
   const talked = reason instanceof EncryptionError || reason.code === 'PROTOCOL';
   return { code: talked ? EDE.networkError : EDE.noReachableAuthority, text };

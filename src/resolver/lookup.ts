@@ -129,6 +129,7 @@ const NETWORK_ERROR = 23;
 function failureOf(origin: AnswerOrigin, extended: number | undefined): LookupFailure | undefined {
   if (origin.kind !== 'failure') return undefined;
   if (origin.route === undefined) return 'no-servers';
+  if (origin.circle === true) return 'stub-loop';
   return extended === NO_REACHABLE_AUTHORITY || extended === NETWORK_ERROR ? 'attempts-exhausted' : undefined;
 }
 

@@ -49,7 +49,8 @@ export type AnswerOrigin =
   | { readonly kind: 'local' | 'hosts' | 'refused' }
   | { readonly kind: 'cache'; readonly route: string; readonly stale: boolean }
   | { readonly kind: 'upstream'; readonly route: string; readonly server: string; readonly tookMs: number }
-  | { readonly kind: 'failure'; readonly route: string | undefined };
+  /** `circle`: whoever would have been asked only asks us again. */
+  | { readonly kind: 'failure'; readonly route: string | undefined; readonly circle?: boolean };
 
 /** A whole response to one query: id, question with the client's case, and EDNS are as this client needs them. */
 export interface Answer {

@@ -96,10 +96,14 @@ export class Upstream {
     signal: StopSignal,
     again = false,
   ): Promise<ResponseFacts> {
-    if (this.#needs.isOwn(formatHost(server), server.port)) throw circle(server, 'is dnskeeper itself');
     this.#lookAtAddresses();
     const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal, again };
     const { limits } = asking;
+    if (this.#needs.isOwn(hostOf(server), server.port)) {
+      const text = `${formatServer(server)} (${link.key}) is dnskeeper itself, so it is not asked.`;
+      limits.trouble = { kind: 'circle', text };
+      throw circle(server, 'is dnskeeper itself');
+    }
     if (this.#limits.isCircle(limits)) throw circle(server, 'sends questions back to dnskeeper');
     const response = await this.#askOnce(asking, !this.#limits.holds(limits.noEdns));
     // What it says now is only our own refusal.
@@ -305,7 +309,7 @@ export class Upstream {
   #endpointOf(server: Server, link: RouteLink, port: number): Endpoint {
     const { family, kind } = server.address;
     const through = linkToAsk(server);
-    const host = through === undefined ? formatHost(server) : formatAddress(server.address);
+    const host = hostOf(server);
     const name = through ?? link.interface;
     const bound = name !== undefined && kind !== 'loopback' && !this.#own.has(host);
     return { host, port, family, ...(bound ? { interface: name } : {}) };
@@ -326,6 +330,10 @@ export class Upstream {
 
 const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
   a.size === b.size && [...a].every((address) => b.has(address));
+
+/** The address to ask at; a zone belongs to it only where it says which of several it is. */
+const hostOf = (server: Server): string =>
+  linkToAsk(server) === undefined ? formatHost(server) : formatAddress(server.address);
 
 const circle = (server: Server, why: string): CircleError =>
   new CircleError('IO', `asking ${formatServer(server)} would go round in circles: it ${why}`);

@@ -41,6 +41,7 @@ const NAMES: Readonly<Record<LookupProblem, readonly [bus: string, varlink: stri
   'attempts-exhausted': ['org.freedesktop.DBus.Error.Timeout', 'MaxAttemptsReached'],
   'network-down': [`${RESOLVE1}.NetworkDown`, 'NetworkDown'],
   'invalid-reply': [`${RESOLVE1}.InvalidReply`, 'InvalidReply'],
+  'stub-loop': [`${RESOLVE1}.StubLoop`, 'StubLoop'],
   aborted: [`${RESOLVE1}.Aborted`, 'QueryAborted'],
   'no-such-record': [`${RESOLVE1}.NoSuchRR`, 'NoSuchResourceRecord'],
   'alias-loop': [`${RESOLVE1}.CNameLoop`, 'CNAMELoop'],

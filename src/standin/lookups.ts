@@ -322,6 +322,7 @@ const FAILURE_TEXTS: Readonly<Record<LookupFailure | 'no-source', string>> = {
   'attempts-exhausted': 'All attempts to contact name servers or networks failed',
   'network-down': 'Network is down',
   'invalid-reply': 'Received invalid reply',
+  'stub-loop': 'Configured DNS server loops back to us',
   aborted: 'Query aborted',
   'no-source': 'All suitable resolution sources turned off',
 };

@@ -95,6 +95,7 @@ const STATES: Readonly<Record<LookupFailure, string>> = {
   'attempts-exhausted': 'attempts-max-reached',
   'network-down': 'network-down',
   'invalid-reply': 'invalid-reply',
+  'stub-loop': 'stub-loop',
   aborted: 'aborted',
 };
 

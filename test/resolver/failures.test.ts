@@ -76,6 +76,10 @@ describe('every failure of ours carries an extended error (RFC 8914)', () => {
       rcode: SERVFAIL,
       errors: [`${EDE.other}: asking 192.0.2.1 would go round in circles: it is dnskeeper itself`],
     });
+    expect(resolver.servers()[0]?.trouble).toEqual({
+      kind: 'circle',
+      text: '192.0.2.1 (lo) is dnskeeper itself, so it is not asked.',
+    });
   });
 
   it('too many queries at once', () => {
@@ -122,11 +126,13 @@ it.each([
   ],
   ['a fault of ours', new TypeError('a fault'), EDE.other, 'a fault'],
 ])('the reason at the bottom is told: %s', (_, reason, code, text) => {
-  expect(extendedErrorOf(reason)).toEqual({ code, text });
+  const circle = reason instanceof CircleError ? { circle: true } : {};
+  expect(extendedErrorOf(reason)).toEqual({ code, text, ...circle });
   if (reason instanceof DnskeeperError)
     expect(extendedErrorOf(new DnskeeperError('DEADLINE', 'no server could be asked', reason))).toEqual({
       code,
       text,
+      ...circle,
     });
 });
 

@@ -156,6 +156,14 @@ test('servers that cannot be reached are no answer', async () => {
   await expect(lookup(question('a.example'), open)).rejects.toMatchObject({ failure: 'attempts-exhausted' });
 });
 
+test('a server that is ourselves is a loop, each time it is asked', async () => {
+  const server = link({ interface: 'lo', servers: ['192.0.2.1'] });
+  const resolver = resolverOver([server], { isOwn: (host) => host === '192.0.2.1' });
+  const lookup = resolverLookup({ resolver, ifindexOf: () => 5 });
+  for (let i = 0; i < 2; i++)
+    await expect(lookup(question('a.example'), open)).rejects.toMatchObject({ failure: 'stub-loop' });
+});
+
 test('a caller that leaves ends its lookup', async () => {
   const { lookup, server } = await over(() => undefined);
   const leaving = new AbortController();

@@ -199,6 +199,7 @@ test.each<[string, TestAnswer, string, string]>([
   ['nobody to ask', 'no-servers', `${RESOLVE1}.NoNameServers`, 'No appropriate name servers'],
   ['silence', 'timeout', 'org.freedesktop.DBus.Error.Timeout', 'timed out'],
   ['all servers failing', 'attempts-exhausted', 'org.freedesktop.DBus.Error.Timeout', 'attempts'],
+  ['servers that are ourselves', 'stub-loop', 'org.freedesktop.resolve1.StubLoop', 'loops back to us'],
   ['no network', 'network-down', `${RESOLVE1}.NetworkDown`, 'down'],
   ['garbage', 'invalid-reply', `${RESOLVE1}.InvalidReply`, 'invalid'],
   ['a caller that left', 'aborted', `${RESOLVE1}.Aborted`, 'aborted'],
