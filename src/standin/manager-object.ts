@@ -59,7 +59,7 @@ export function managerObject(
       DNSSECStatistics: () => [0n, 0n, 0n, 0n],
       DNSSECSupported: () => false,
       DNSSECNegativeTrustAnchors: () => [],
-      DNSStubListener: () => (views().global.stub ? 'yes' : 'no'),
+      DNSStubListener: () => views().global.stub,
       ResolvConfMode: () => views().global.resolvConfMode,
     },
   };

@@ -13,7 +13,7 @@ import type { KernelLink, KernelLinks } from '../system/kernel-links.ts';
 /** Where the views are taken from. */
 export interface ViewGround {
   readonly status: () => Status;
-  readonly config: () => Pick<Config, 'dnsOverTls' | 'fallback'>;
+  readonly config: () => Pick<Config, 'dnsOverTls' | 'fallback' | 'stub'>;
   readonly links: KernelLinks;
   readonly pushed: { get(ifindex: number): PushedLink | undefined };
   /** The machine's name as the kernel has it. */
@@ -53,8 +53,8 @@ export interface GlobalView {
   readonly fallback: readonly ServerView[];
   readonly domains: readonly PushedDomain[];
   readonly dnsOverTls: string;
-  /** Whether somebody answers on 127.0.0.53. */
-  readonly stub: boolean;
+  /** Over what somebody answers on 127.0.0.53 (DNSStubListener= of resolved.conf(5)). */
+  readonly stub: Config['stub'];
   readonly resolvConfMode: 'stub' | 'uplink' | 'foreign';
 }
 
@@ -103,7 +103,7 @@ export function viewGlobal(ground: ViewGround): GlobalView {
     fallback: ground.config().fallback.map((server) => plannedServer(server, 0)),
     domains: planned.flatMap(domainsOf),
     dnsOverTls: effective(undefined, ground),
-    stub: status.resolver.state === 'bound',
+    stub: status.resolver.state === 'bound' ? ground.config().stub : 'no',
     resolvConfMode: modeOf(status),
   };
 }
