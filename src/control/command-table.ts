@@ -126,7 +126,7 @@ export const DNSCTL: ProgramEntry = {
       text: 'Show live what the local resolver does, until q is pressed',
       detail: [
         'Queries a second, what part is answered from memory, failures, the servers with their times, the slowest and the most asked names. Keys: q quits, p pauses, n hides or shows names. Without a terminal it prints a frame a second.',
-        'Names are shown to root, or the user that the daemon runs as, and are kept only while somebody watches. Names of answers from the fast path are not counted.',
+        'Names are shown to root, or the user that the daemon runs as, and are kept only while somebody watches. Meanwhile the fast path leaves its questions to the main thread, as far as that keeps up.',
       ],
       options: [
         { name: '--json', text: 'Print one JSON object a second' },
@@ -274,9 +274,9 @@ export const DNSKEEPERD: ProgramEntry = {
   detail: [
     'dnskeeperd learns DNS servers from everything that hands them out, decides with fixed rules, and writes the decision to /run/dnskeeper/resolv.conf, to which it keeps /etc/resolv.conf linked. While systemd-resolved runs it leaves /etc/resolv.conf alone.',
     'Started without root it runs in user mode: it writes below $XDG_RUNTIME_DIR/dnskeeper and never touches /etc, so that anybody can try it.',
-    'SIGHUP reads the configuration again. SIGUSR1 tells links, servers and counts to the log; SIGUSR2 forgets every remembered answer. SIGTERM and SIGINT end it; the file it leaves behind names real servers.',
+    'SIGHUP reads the configuration again. SIGUSR1 tells links, servers and counts to the log; SIGUSR2 forgets every remembered answer; SIGRTMIN+1 forgets what is known of servers; SIGRTMIN+18 gives memory back that nothing needs, all as systemd-resolved does. SIGTERM and SIGINT end it; the file it leaves behind names real servers.',
     'The listening sockets of the local resolver outlive a restart and a crash: systemd keeps copies of them (FileDescriptorStoreMax= in systemd.service(5)), and what is asked meanwhile waits in them. With dnskeeper.socket, which is not enabled unless the administrator does it, the first query starts dnskeeperd.',
-    'systemd-resolved has the same addresses. A drop-in for its unit tells dnskeeperd before it starts and before it stops, so that each name is answered by one of the two.',
+    'systemd-resolved has the same addresses. A drop-in for its unit tells dnskeeperd before it starts and before it stops, so that each name is answered by one of the two. Where systemd-resolved is not installed, dnskeeper.service has its names as well, systemd-resolved.service and dbus-org.freedesktop.resolve1.service, for scripts that restart it by name and for programs that have the bus start it; so a call to that bus name starts a dnskeeper.service that was stopped, unless it is disabled.',
   ],
   options: [
     ROOT_OPTION,

@@ -315,7 +315,7 @@ type Statistics (
   latency: (boundsMs: []float, counts: []int, sumMs: float)
 )
 
-# Names that clients asked for since somebody watches, but for those that the fast path answered.
+# Names that clients asked for since somebody watches; meanwhile the fast path hands on what the main thread keeps up with.
 type Names (
   since: int,
   asked: [](name: string, count: int, countedTooHigh: int),

@@ -193,7 +193,7 @@ function names(
   if (asked.length === 0) frame.put('none', 'faint');
   for (const { name, count, countedTooHigh } of asked.slice(0, each))
     frame.put(`${(countedTooHigh > 0 ? `<${groupedText(count)}` : groupedText(count)).padStart(8)}  ${name}`);
-  frame.put(`since ${timeText(report.since, now)}; what the fast path answers is not seen`, 'faint');
+  frame.put(`since ${timeText(report.since, now)}`, 'faint');
 }
 
 const WAYS: Readonly<Record<string, string>> = { failure: 'no server answered', cache: 'from the cache' };

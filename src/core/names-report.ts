@@ -1,4 +1,4 @@
-/** Names that clients asked for while somebody watched; of those whose answers came from the fast path nothing is known. */
+/** Names that clients asked for while somebody watched, but for those that were more than the main thread could look at. */
 export interface NamesReport {
   /** Since when names are kept, in milliseconds since the epoch. */
   readonly since: number;

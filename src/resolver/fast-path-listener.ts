@@ -23,6 +23,8 @@ export interface FastUdp {
   readonly datagrams: UpstreamDatagrams | undefined;
   /** Questions are to be expected. */
   begin(): void;
+  /** Whether somebody watches what is asked. */
+  watched(on: boolean): void;
   close(): Promise<void>;
 }
 
@@ -56,6 +58,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
   const unserved = new Set<FastSocket>();
   const bell = doorbell(libc, begin);
   let path: FastPath | undefined;
+  let watchedNow = false;
   let closed = false;
 
   function begin(): void {
@@ -74,6 +77,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
       },
     });
     path = started;
+    started.watched(watchedNow);
     for (const socket of unserved) started.add(socket);
     unserved.clear();
     void bell.close();
@@ -93,6 +97,10 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
       return path === undefined ? undefined : pool;
     },
     begin,
+    watched(on) {
+      watchedNow = on;
+      path?.watched(on);
+    },
     async listen(at) {
       const socket: FastSocket = { fds: bindAll(at), service: at.service };
       if (path !== undefined) path.add(socket);

@@ -33,10 +33,11 @@ export interface SocketList {
 }
 
 /**
- * Words that the main thread writes and the worker reads: `taken` counts the queries that were handed on. The worker writes
+ * Words that the main thread writes and the worker reads: `taken` counts the queries that were handed on; while `watched` is
+ * not 0 questions are handed on although the answer is known, as far as the main thread keeps up. The worker writes
  * `awake`, which differs whenever it has come round.
  */
-export const CONTROL = { generation: 0, stop: 1, taken: 2, awake: 3, size: 4 };
+export const CONTROL = { generation: 0, stop: 1, taken: 2, awake: 3, watched: 4, size: 5 };
 
 /** Counts that the worker alone writes. */
 export const COUNTERS = { hits: 0, misses: 1, oversized: 2, unsent: 3, entries: 4, refused: 5, size: 6 };

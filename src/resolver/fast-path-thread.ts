@@ -24,6 +24,8 @@ export interface FastThread {
   put(bytes: Buffer): void;
   /** Forget all answers, before this returns. */
   invalidate(): void;
+  /** Somebody watches what is asked, or nobody does any more. */
+  watched(on: boolean): void;
   count(counter: keyof Omit<typeof COUNTERS, 'size'>): number;
   readonly restarts: number;
   close(): Promise<void>;
@@ -179,6 +181,7 @@ export function startThread(options: FastThreadOptions): FastThread {
       wake();
     },
     invalidate: () => void Atomics.add(control, CONTROL.generation, 1),
+    watched: (on) => void Atomics.store(control, CONTROL.watched, on ? 1 : 0),
     count: (counter) => counters[COUNTERS[counter]] ?? 0,
     get restarts() {
       return restarts;

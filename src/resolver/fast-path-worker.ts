@@ -173,11 +173,13 @@ function answerAll(socket: WorkerSocket, count: number): void {
   let refused = 0;
   // Both counts go round at 2^32.
   const room = MOST_HANDED - ((handedOver - Atomics.load(control, CONTROL.taken)) | 0);
+  // How many are handed on although their answers are known: half of the room is kept for those that are not.
+  const shown = Atomics.load(control, CONTROL.watched) === 0 ? 0 : room - MOST_HANDED / 2;
   for (let slot = 0; slot < count; slot++) {
     const length = batch.lengthOf(slot);
     const at = slot * MOST_UDP_BYTES;
     if (length === 0) oversized++;
-    else if (table.find(batch.bytes, at, length, variant, now)) {
+    else if (handed >= shown && table.find(batch.bytes, at, length, variant, now)) {
       hits++;
       if (table.wantsRefresh()) {
         handPacket(HANDED.refresh, socket.id, slot, length);

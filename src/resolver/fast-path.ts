@@ -24,6 +24,11 @@ export interface FastPath extends FastTableKeeper {
   pause(socket: FastSocket): Promise<void>;
   /** Serve it no more; resolves when nothing of ours touches it. */
   remove(socket: FastSocket): Promise<void>;
+  /**
+   * Somebody watches what is asked, or nobody does any more: meanwhile questions are handed on although their answers are
+   * known. Beyond half of what may wait for the main thread they are answered unseen all the same.
+   */
+  watched(on: boolean): void;
   /** Resolves when no worker touches sockets of servers any more that are not watched now. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -203,6 +208,9 @@ export function startFastPath(options: FastPathOptions): FastPath {
         sockets.delete(id);
       }
       await list();
+    },
+    watched(on) {
+      for (const thread of threads) thread.watched(on);
     },
     settled: () => threads[0]?.list() ?? Promise.resolve(),
     put(query, packed, storedAt, expiresAt) {

@@ -55,7 +55,10 @@ export interface LiveResolver {
   listen(at: ListenAt): Promise<readonly Listener[]>;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
   readonly view: ResolverView;
-  /** Hear of every answer to a client that the fast path does not give, until the returned function is called. */
+  /**
+   * Hear of every answer to a client until the returned function is called. The fast path gives none meanwhile, but for
+   * those that the main thread is too busy for, which are not heard of.
+   */
   watchAnswers(watcher: Heard): () => void;
   /** Why the hosts file, or part of it, is not in force. */
   readonly problem: string | undefined;
@@ -123,6 +126,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     for (const watcher of watchers) watcher(...given);
   };
   const answer = counting(resolver.answer, counters, () => (watchers.size > 0 ? toAll : names.heard));
+  const tellFast = (): void => fast?.watched(watchers.size > 0 || names.heard !== undefined);
   const reception = new Reception(answer, log, () => fast?.path?.statistics().hits ?? 0);
   const startFast = (calls: Libc): FastUdp =>
     fastUdp({
@@ -139,7 +143,10 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     cache,
     reception,
     async listen(at) {
-      if (libc !== undefined) fast ??= startFast(libc);
+      if (libc !== undefined && fast === undefined) {
+        fast = startFast(libc);
+        tellFast();
+      }
       const started = fast;
       if (libc === undefined || started === undefined) return listenBoth(at, reception);
       try {
@@ -167,11 +174,25 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       async outlook(name) {
         return { ...(await resolver.outlook(name)), cached: cachedFor(name, cache, resolver) };
       },
-      watchNames: () => names.watch(),
+      watchNames() {
+        const watch = names.watch();
+        tellFast();
+        return {
+          report: () => watch.report(),
+          close() {
+            watch.close();
+            tellFast();
+          },
+        };
+      },
     },
     watchAnswers(watcher) {
       watchers.add(watcher);
-      return () => void watchers.delete(watcher);
+      tellFast();
+      return () => {
+        watchers.delete(watcher);
+        tellFast();
+      };
     },
     query: (name, type, signal) => reportQuery(resolver.answer, name, type, signal),
     get problem() {

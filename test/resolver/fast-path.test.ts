@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { makeCache } from '../../src/resolver/cache.ts';
 import {
+  type FastPath,
   type FastPathOptions,
   type FastSocket,
   type Miss,
@@ -218,7 +219,7 @@ describe('the worker of the fast path', () => {
     const steps = new Int32Array(new SharedArrayBuffer(8));
     const asker = new Worker(FLOOD, {
       eval: true,
-      workerData: { port, steps, query: queryWire({ name: 'other.example' }) },
+      workerData: { port, steps, query: queryWire({ name: 'other.example' }), rcode: 2 },
     });
     onTestFinished(() => void asker.terminate());
     await once(asker, 'message');
@@ -228,6 +229,27 @@ describe('the worker of the fast path', () => {
     await until(() => misses.length >= before + 4096, 'those that waited are taken');
     expect(path.statistics().refused).toBeGreaterThan(0);
     await warm({ name: 'third.example' });
+  });
+
+  it('answers unseen, while somebody watches, what the main thread is too busy for', async () => {
+    const { warm, port, path, misses } = await underTest('worker');
+    await warm({ name: 'other.example' });
+    const fast = path as unknown as FastPath;
+    fast.watched(true);
+    const [before, hits] = [misses.length, path.statistics().hits];
+    const steps = new Int32Array(new SharedArrayBuffer(8));
+    const query = queryWire({ name: 'other.example' });
+    const asker = new Worker(FLOOD, { eval: true, workerData: { port, steps, query, rcode: 0 } });
+    onTestFinished(() => void asker.terminate());
+    await once(asker, 'message');
+    Atomics.store(steps, 0, 1);
+    Atomics.notify(steps, 0);
+    expect(Atomics.wait(steps, 1, 0, 15_000)).not.toBe('timed-out');
+    await until(() => misses.length >= before + 2048, 'those that waited are taken');
+    expect(path.statistics()).toMatchObject({ refused: 0 });
+    expect(path.statistics().hits).toBeGreaterThan(hits);
+    fast.watched(false);
+    await warm({ name: 'other.example' });
   });
 
   it('leaves a socket alone once it was told to, and answers nobody on it any more', async () => {
@@ -398,13 +420,13 @@ const ASK_WHEN_TOLD = `
   socket.send(query, port, '127.0.0.1');
 `;
 
-/** A client that asks until it is refused, waiting for the main thread all the while. */
+/** A client that asks until it gets an answer with this code; the main thread waits for it all the while. */
 const FLOOD = `
-  const { parentPort, workerData: { port, steps, query } } = require('node:worker_threads');
+  const { parentPort, workerData: { port, steps, query, rcode } } = require('node:worker_threads');
   const socket = require('node:dgram').createSocket('udp4');
   let refused = false;
   socket.on('message', (answer) => {
-    if ((answer[3] & 15) !== 2 || !answer.subarray(12).equals(query.subarray(12))) return;
+    if ((answer[3] & 15) !== rcode || !answer.subarray(12, query.length).equals(query.subarray(12))) return;
     refused = true;
     Atomics.store(steps, 1, 1);
     Atomics.notify(steps, 1);

@@ -118,6 +118,33 @@ describe.each([
     expect(live.cache.remembered(10)).toHaveLength(2);
   });
 
+  it('tells who watches of every name, and answers fast again when nobody does', async () => {
+    const server = await saying('192.0.2.7');
+    const { ask, live } = await open(withLibc, link({ interface: 'lo', servers: [at(server)] }));
+    const fast = (): number => live.view.statistics().origins.fastPath;
+    const untilFast = async (): Promise<void> => {
+      const before = fast();
+      await until(async () => {
+        await ask('www.example.com');
+        return !withLibc || fast() > before;
+      }, 'the fast path answers');
+    };
+    await untilFast();
+    const told: string[] = [];
+    const stop = live.watchAnswers((query, { origin }) => told.push(`${query.domain} ${origin.kind}`));
+    const names = live.view.watchNames();
+    const before = fast();
+    for (let times = 0; times < 5; times++) await ask('www.example.com');
+    await until(() => told.length === 5, 'all are told');
+    expect([fast(), new Set(told)]).toEqual([before, new Set(['www.example.com cache'])]);
+    stop();
+    await ask('www.example.com');
+    expect(names.report().asked).toEqual([{ name: 'www.example.com', count: 6, countedTooHigh: 0 }]);
+    expect(fast()).toBe(before);
+    names.close();
+    await untilFast();
+  });
+
   it('gives no answer of a network that another one now answers for', async () => {
     const [isp, office] = [await saying('192.0.2.7'), await saying('10.0.0.7')];
     const home = link({ interface: 'lo', servers: [at(isp)] });
