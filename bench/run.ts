@@ -11,10 +11,11 @@ import { noLab } from './lab.ts';
 import type { Measurement, Options, Row } from './measurement.ts';
 import { plan } from './plan.ts';
 import { processes } from './processes.ts';
+import { standin } from './standin.ts';
 import { switches } from './switches.ts';
 import { describeMachine, table } from './table.ts';
 
-const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan];
+const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan, standin];
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
