@@ -76,6 +76,8 @@ export interface DaemonParts {
   /** Makes the files' output; `written` hears of every change of resolv.conf. */
   readonly files: (written: (before: string, after: string) => void) => PublishedFiles;
   readonly link: LinkKeeper;
+  /** What is applied last, and stands in nobody's way when it fails. */
+  readonly others: readonly Output[];
   readonly resolver: NameService;
   readonly configuration: Configuration;
   readonly clock: Clock;

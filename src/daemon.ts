@@ -281,7 +281,8 @@ class Loop implements Daemon {
     await this.idle();
     await Promise.all(this.#parts.sources.map((source) => source.close()));
     await this.#leaveFiles(next);
-    for (const output of [this.#parts.link, this.#files, this.#parts.resolver]) await output.close();
+    const { resolver, link, others } = this.#parts;
+    for (const output of [...others.toReversed(), link, this.#files, resolver]) await output.close();
   }
 
   /**
@@ -401,7 +402,8 @@ class Loop implements Daemon {
 
   async #run(): Promise<void> {
     await Promise.resolve(); // let what arrives in the same turn be folded in
-    if (this.#stop.signal.aborted || this.#holdBack()) return;
+    if (this.#stop.signal.aborted) return;
+    if (this.#holdBack()) return this.#applyToResolver();
     const pending = this.#pending;
     this.#pending = undefined;
     if (pending === undefined) return;
@@ -411,11 +413,31 @@ class Loop implements Daemon {
       if (this.#graceUntil !== graceBefore) this.#publish();
       return;
     }
-    if (text !== this.#planText) this.#planTime = this.#parts.clock.now();
-    this.#planText = text;
+    this.#keepPlan(text);
     this.#force = false;
     await this.#apply(pending);
     this.#publish();
+  }
+
+  /** Only the files are spared in a storm: names go the new way at once. */
+  async #applyToResolver(): Promise<void> {
+    const text = this.#decide();
+    if (text === this.#planText || this.#pending === undefined) return;
+    this.#keepPlan(text);
+    this.#force = true;
+    try {
+      const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]);
+      await this.#parts.resolver.apply(this.#decisionFor(this.#pending.cause), signal);
+    } catch (error) {
+      // Tried again, and told where it fails again, when the files have their turn.
+      this.#parts.log.debug({}, messageOf(error));
+    }
+    this.#publish();
+  }
+
+  #keepPlan(text: string): void {
+    if (text !== this.#planText) this.#planTime = this.#parts.clock.now();
+    this.#planText = text;
   }
 
   /** Make the plan that is to hold now; returns its text, by which plans are compared. */
@@ -437,7 +459,8 @@ class Loop implements Daemon {
     this.#applying = pending;
     this.#failures.clear();
     let written: string | undefined;
-    for (const output of [this.#parts.resolver, this.#files, this.#parts.link] satisfies readonly Output[]) {
+    const { resolver, link, others } = this.#parts;
+    for (const output of [resolver, this.#files, link, ...others] satisfies readonly Output[]) {
       const decision = this.#decisionFor(pending.cause);
       if (output === this.#files) written = decision.nameserver;
       try {

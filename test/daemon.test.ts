@@ -422,6 +422,7 @@ function start({ holdFirst = 0 } = {}): {
       try: async () => loaded,
       keepTried: async () => undefined,
     },
+    others: [],
     profileChoice: { first: undefined, save: () => {} },
     clock,
     log: recordingLog(),

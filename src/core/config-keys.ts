@@ -1,6 +1,7 @@
 import { recordTypeNumber } from './dns-parameters.ts';
 import { type Domain, parseDomain } from './domain.ts';
 import { parseListenPlace } from './listen-place.ts';
+import { parseNetnsName } from './netns-name.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption } from './resolv-option.ts';
 import { parseServer } from './server.ts';
@@ -33,6 +34,15 @@ export const CONFIG_KEYS = [
     detail:
       'With "always" the link is held even while systemd-resolved runs; with "never" only the files under /run/dnskeeper are written.',
     parse: oneOf('auto', 'always', 'never'),
+  },
+  {
+    key: 'link.netns',
+    type: 'list of names of network namespaces, at most 64',
+    default: '[]',
+    why: 'Namespaces whose /etc/netns/NAME/resolv.conf is kept, for ip-netns(8): the real servers, never our resolver.',
+    detail:
+      'The resolver does not answer in another network namespace, so the file lists at most three servers that are neither on this machine nor bound to a link of it. A file that somebody else wrote is left alone; ours goes when its name is taken off the list.',
+    parse: listOf(parseNetnsName, 64),
   },
   {
     key: 'resolver.mode',

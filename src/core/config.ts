@@ -8,6 +8,8 @@ import { ascii, compareText, editDistance } from './text.ts';
 /** The configuration after parsing, defaults filled in; another type than what stands in the files. */
 export interface Config {
   readonly takeover: ConfigValue<'link.takeover'>;
+  /** Network namespaces whose resolv.conf is kept. */
+  readonly netns: ConfigValue<'link.netns'>;
   readonly mode: ConfigValue<'resolver.mode'>;
   readonly choice: ConfigValue<'resolver.choice'>;
   /** For links that leave it open. */
@@ -51,6 +53,7 @@ export interface ConfigDocument {
 /** The configuration of a machine without any file. */
 export const DEFAULT_CONFIG: Config = {
   takeover: 'auto',
+  netns: [],
   mode: 'auto',
   choice: 'strict',
   dnsOverTls: 'no',
@@ -81,6 +84,7 @@ export const DEFAULT_CONFIG: Config = {
 
 const FIELD: Readonly<Record<string, keyof Config>> = {
   'link.takeover': 'takeover',
+  'link.netns': 'netns',
   'resolver.mode': 'mode',
   'resolver.choice': 'choice',
   'resolver.dns-over-tls': 'dnsOverTls',

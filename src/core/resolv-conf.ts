@@ -29,12 +29,19 @@ export function renderResolvConf(plan: Plan, time: number): string {
 /** The same with every real server, however many: for programs that must never meet a stub. */
 export function renderUpstreamConf(plan: Plan, time: number): string {
   const plain = plan.upstream.filter((choice) => isPlain(choice.value));
-  return text(
-    ['# All real servers, also beyond the three that libc reads.', ...header(plan, time)],
-    plan,
-    plain,
-    [],
-  );
+  const first = '# All real servers, also beyond the three that libc reads.';
+  return renderServersConf(plan, time, plain, [first, OWN_FIRST_LINE]);
+}
+
+/** A resolv.conf(5) with these servers of a plan, and first lines that say what it is. */
+export function renderServersConf(
+  plan: Plan,
+  time: number,
+  servers: readonly Choice<Server>[],
+  firstLines: readonly string[],
+): string {
+  const [, ...rest] = header(plan, time);
+  return text([...firstLines, ...rest], plan, servers, []);
 }
 
 /**

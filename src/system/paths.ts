@@ -28,6 +28,8 @@ export interface Paths {
   /** Drop-in folders, weakest first; the file stands between vendor and local drop-ins. */
   readonly vendorConfigFolder: string;
   readonly localConfigFolder: string;
+  /** Files of network namespaces, as ip-netns(8) has them. */
+  readonly netnsFolder: string;
   /** Programs of the administrator that are run after a change. */
   readonly hooksFolder: string;
   /** Where systemd keeps its configuration, strongest first (systemd-system.conf(5)). */
@@ -45,6 +47,7 @@ export function systemPaths(root: string): Paths {
     etcResolvConf: at('/etc/resolv.conf'),
     hosts: at('/etc/hosts'),
     resolvedFolder: at('/run/systemd/resolve'),
+    netnsFolder: at('/etc/netns'),
     linkText: root === '' ? '/run/dnskeeper/resolv.conf' : '../run/dnskeeper/resolv.conf',
     original: at('/var/lib/dnskeeper/original'),
     released: at('/var/lib/dnskeeper/released'),

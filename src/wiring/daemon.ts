@@ -10,6 +10,7 @@ import type { Daemon, DaemonParts } from '../daemon-parts.ts';
 import type { Decision } from '../outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from '../outputs/resolv-conf-file.ts';
 import { hostSource } from '../sources/host.ts';
+import { networkdSource } from '../sources/networkd.ts';
 import { networkManagerSource } from '../sources/networkmanager.ts';
 import type { Source } from '../sources/source.ts';
 import type { Bus } from '../system/bus.ts';
@@ -52,6 +53,7 @@ export async function startOn(ground: Ground): Promise<Daemon> {
       sources: bus === undefined ? [] : liveSources(bus, ground),
       files: (written) => resolvConfFile(paths, files, render, written, resolvedFiles),
       link,
+      others: [ground.netns],
       resolver: {
         ...resolver,
         async giveWay() {
@@ -102,15 +104,17 @@ function render({ plan, time, nameserver }: Decision): RenderedFiles {
 
 function liveSources(
   bus: Bus,
-  { hostName, records, configuration, log, resolve1 }: Ground,
+  { paths, hostName, network, records, configuration, log, resolve1 }: Ground,
 ): readonly Source[] {
   const networkmanager = networkManagerSource(bus, {
     ifindexOf,
     log: log.child('networkmanager'),
     clock: systemClock,
   });
+  const networkd = networkdSource({ root: paths.root, bus, network, log: log.child('networkd') });
   return [
     hostSource(hostName),
+    networkd,
     records,
     ...(configuration.current.config.networkmanager ? [networkmanager] : []),
     ...(resolve1 === undefined ? [] : [resolve1.pushed]),
@@ -127,6 +131,7 @@ function machineFindings({
   configuration,
   standin,
   hooks,
+  netns,
   resolvedFiles,
   network,
   resolve1,
@@ -137,6 +142,7 @@ function machineFindings({
     live.problem,
     standin.current?.problem,
     hooks?.problem,
+    netns.problem,
     resolvedFiles.problem,
     network.problem,
     ...watches.map((watch) => watch.problem),

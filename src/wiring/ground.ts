@@ -1,7 +1,9 @@
 import { parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
+import { renderNetnsConf } from '../core/netns-conf.ts';
 import { type EtcResolvConf, etcResolvConf } from '../outputs/etc-resolv-conf.ts';
 import type { Hooks } from '../outputs/hooks.ts';
+import { type NetnsFiles, netnsFiles } from '../outputs/netns-files.ts';
 import { type ResolvedFiles, resolvedFiles } from '../outputs/resolved-files.ts';
 import { type ResolverOutput, resolverOutput } from '../outputs/resolver-output.ts';
 import { type LiveResolver, openResolver } from '../resolver/open.ts';
@@ -69,6 +71,7 @@ export interface Ground {
   readonly resolvedFiles: ResolvedFiles;
   readonly live: LiveResolver;
   readonly resolver: ResolverOutput;
+  readonly netns: NetnsFiles;
   /** Absent where none are run. */
   readonly hooks: Hooks | undefined;
   readonly watches: Watch[];
@@ -121,6 +124,14 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
   held.defer(() => furtherNames.close());
   const labelProblem = (): string | undefined => labels.problem;
   const settings = (): ConfigFiles['current']['config'] => configuration.current.config;
+  const netns = netnsFiles({
+    folder: paths.netnsFolder,
+    files,
+    // A daemon in user mode never writes below /etc.
+    names: () => (paths.mode === 'user' ? [] : settings().netns),
+    render: ({ plan, time }, name) => renderNetnsConf(plan, time, name),
+    log: log.child('netns'),
+  });
   const notifier = serviceNotifier(process.env, libc, log);
   const sockets =
     libc === undefined
@@ -180,6 +191,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     standin: { current: undefined },
     link,
     resolvedFiles: furtherNames,
+    netns,
     hooks: openHooks(paths, log),
     watches: [],
     labelProblem,

@@ -140,6 +140,28 @@ describe.each(suites)('rules per network on %s', (suite) => {
     await expectServers(machine, ['10.20.0.2']);
   });
 
+  test('a network namespace gets the real servers, never our resolver, and keeps up while a program runs in it', async () => {
+    const config = '/etc/dnskeeper/conf.d/netns.toml';
+    await machine.ok('ip netns add blue');
+    try {
+      await machine.writeFile(config, '[link]\nnetns = ["blue"]\n[resolver]\nmode = "stub"\n');
+      await expectServers(machine, stub);
+      await machine.until('test -f /etc/netns/blue/resolv.conf', 'the file is there');
+      const inside = 'systemd-run --quiet --collect --unit=in-blue ip netns exec blue sleep 600';
+      await machine.ok(inside);
+      const seen = (server: string) =>
+        `p=$(systemctl show -P MainPID in-blue) && nsenter -t $p -m grep -qx 'nameserver ${server}' /etc/resolv.conf`;
+      await machine.until(seen('10.20.0.2'), 'the program sees the real server');
+      await machine.ok('dnsctl profile use elsewhere');
+      await machine.until(seen('10.20.0.1'), 'the program sees the other one');
+      expect(await machine.ok('cat /etc/netns/blue/resolv.conf')).not.toContain('127.0.0.53');
+    } finally {
+      await machine.ok(`systemctl stop in-blue; dnsctl profile auto; rm -f ${config}; ip netns delete blue`);
+    }
+    await expectServers(machine, ['10.20.0.2']);
+    await machine.until('test ! -e /etc/netns/blue/resolv.conf', 'the file is gone');
+  });
+
   test('a wrong rule is told with file and line, and the last good ones stay', async () => {
     await machine.writeFile(rules, `${RULES}\n[[profile]]\nname = "bad"\nservers = ["nonsense"]\n`);
     await machine.until(`dnsctl status | grep -q 'rules.toml:19: profile\\[4\\].servers'`, 'it is told');

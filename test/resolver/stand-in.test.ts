@@ -216,6 +216,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
         try: async () => ({ config, files: [], problems: [] }),
         keepTried: async () => undefined,
       },
+      others: [],
       profileChoice: { first: undefined, save: () => {} },
       clock,
       log,

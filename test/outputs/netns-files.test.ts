@@ -1,0 +1,117 @@
+import { statSync } from 'node:fs';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/core/config.ts';
+import { renderNetnsConf } from '../../src/core/netns-conf.ts';
+import { parseNetnsName } from '../../src/core/netns-name.ts';
+import { makePlan } from '../../src/core/policy.ts';
+import { netnsFiles } from '../../src/outputs/netns-files.ts';
+import { openFiles } from '../../src/system/files.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { link, snapshotOf } from '../support/links.ts';
+import { parseResolvConf } from '../support/parse-resolv-conf.ts';
+import { recordingLog } from '../support/recording-log.ts';
+
+const live = new AbortController().signal;
+const { config } = readConfig([]);
+
+const decisionFor = (servers: readonly string[], searches: readonly string[] = []) => ({
+  plan: makePlan(snapshotOf([link({ servers, searches })]), config),
+  time: 0,
+  cause: 'a test',
+  nameserver: '127.0.0.53',
+});
+
+function setUp(names: string[] = ['blue']) {
+  const folder = join(temporaryFolder(), 'netns');
+  const output = netnsFiles({
+    folder,
+    files: openFiles(undefined),
+    names: () => names,
+    render: ({ plan, time }, name) => renderNetnsConf(plan, time, name),
+    log: recordingLog(),
+  });
+  const path = (name: string) => join(folder, name, 'resolv.conf');
+  const read = (name: string) => readFile(path(name), 'utf8').catch(() => undefined);
+  return { output, folder, names, path, read };
+}
+
+describe('the resolv.conf of a network namespace', () => {
+  it.each([
+    [
+      'the real servers, three at most',
+      ['10.0.0.1', '10.0.0.2', 'fd00::3', '10.0.0.4'],
+      ['10.0.0.1', '10.0.0.2', 'fd00::3'],
+    ],
+    ['no server that means another machine there', ['127.0.0.1', '::1', '10.0.0.1'], ['10.0.0.1']],
+    ['no server that is bound to a link', ['fe80::1%eth0', '10.0.0.1'], ['10.0.0.1']],
+    ['no server that a file cannot say', ['dns+tls://9.9.9.9#dns.quad9.net', '10.0.0.1'], ['10.0.0.1']],
+  ])('lists %s', async (_what, servers, listed) => {
+    const { output, read } = setUp();
+    await output.apply(decisionFor(servers, ['home.example']), live);
+    const text = (await read('blue')) ?? '';
+    expect(parseResolvConf(text)).toMatchObject({ nameservers: listed, search: ['home.example'] });
+    expect(text).toMatch(/^# For the network namespace blue, written by dnskeeper;/);
+  });
+
+  it('keeps its inode when it changes, because programs have it mounted', async () => {
+    const { output, path, read } = setUp();
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    const { ino } = statSync(path('blue'));
+    await output.apply(decisionFor(['10.0.0.2']), live);
+    expect(parseResolvConf((await read('blue')) ?? '').nameservers).toEqual(['10.0.0.2']);
+    expect(statSync(path('blue')).ino).toBe(ino);
+  });
+
+  it('is not written again when only the time is another', async () => {
+    const { output, path } = setUp();
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    const { mtimeNs } = statSync(path('blue'), { bigint: true });
+    await output.apply({ ...decisionFor(['10.0.0.1']), time: 5000 }, live);
+    expect(statSync(path('blue'), { bigint: true }).mtimeNs).toBe(mtimeNs);
+  });
+
+  it('goes when its name is taken off the list, also after a restart', async () => {
+    const { output, names, read, folder } = setUp(['blue', 'red']);
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    names.pop();
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    expect([await read('blue'), await read('red')]).toEqual([expect.any(String), undefined]);
+    const next = netnsFiles({
+      folder,
+      files: openFiles(undefined),
+      names: () => [],
+      render: () => '',
+      log: recordingLog(),
+    });
+    await next.apply(decisionFor(['10.0.0.1']), live);
+    expect(await read('blue')).toBeUndefined();
+  });
+
+  it('of somebody else is left alone and told about, and the others are kept', async () => {
+    const { output, folder, read, path } = setUp(['blue', 'link', 'red']);
+    await mkdir(join(folder, 'blue'), { recursive: true });
+    await mkdir(join(folder, 'link'));
+    await mkdir(join(folder, 'green'));
+    await writeFile(path('blue'), 'nameserver 192.0.2.1\n');
+    await writeFile(path('green'), 'nameserver 192.0.2.2\n');
+    await symlink('../blue/resolv.conf', path('link'));
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    expect(output.problem).toMatch(/blue\/resolv\.conf is not ours/);
+    expect(await read('blue')).toBe('nameserver 192.0.2.1\n');
+    expect(await read('green')).toBe('nameserver 192.0.2.2\n');
+    expect(await read('red')).toContain('nameserver 10.0.0.1');
+  });
+
+  it('that cannot be written is told, and nothing else fails', async () => {
+    const { output, folder } = setUp();
+    await writeFile(folder, 'a file in the way');
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    expect(output.problem).toMatch(/^Files of network namespaces: /);
+  });
+
+  it.each(['', '.', '..', 'a/b', '../x', 'a\nb', '-x', 'x'.repeat(65)])('has no name such as %j', (name) => {
+    expect(parseNetnsName(name).ok).toBe(false);
+  });
+});
