@@ -70,15 +70,42 @@ export function configurationPage(
         `Takes: ${key.type}. Default: ${key.default}.`,
       ]),
     ),
+    ...heading('RESOLVED.CONF'),
+    ...paragraphs([
+      'What systemd-resolved is told in resolved.conf(5) and its drop-ins holds beneath these files: a key of theirs takes the place of the setting there, but for nothing else. It counts whether systemd-resolved runs or not, so that names are asked for the same way before and after one of the two takes over from the other. A line that is wrong is left out and told by dnsctl status and dnskeeperd --check; so is what dnskeeper does not do (DNSSEC=, MulticastDNS=, LLMNR=, ReadStaticRecords= and sizes of caches). There are no fallback servers but those that somebody names.',
+    ]),
+    ...RESOLVED_KEYS.flatMap(([theirs, ours]) => tagged(bold(`${theirs}=`), [`As ${ours}.`])),
     ...heading('PROFILES'),
     ...paragraphs([
       'A [[profile]] is a rule for networks: when all its conditions hold for a link, its settings change what that link brings. The first profile that fits a link holds for it; one without conditions fits every link. Servers of the table dns belong to no link and are not changed. dnsctl profile list tells what became of each, and why.',
       'A later file adds profiles after those of earlier files, or replaces one of the same name in its place. Of a list in when.KEY any entry may fit; upper and lower case differ.',
     ]),
     ...profileKeys.flatMap((key) => tagged(bold(key.key), [key.why, `Takes: ${key.type}.`])),
-    ...seeAlso(['dnskeeperd(8)', 'dnsctl(1)', 'resolv.conf(5)', 'NetworkManager.conf(5)']),
+    ...seeAlso([
+      'dnskeeperd(8)',
+      'dnsctl(1)',
+      'resolv.conf(5)',
+      'resolved.conf(5)',
+      'NetworkManager.conf(5)',
+    ]),
   ]);
 }
+
+/** Settings of resolved.conf(5) and what they are here. */
+const RESOLVED_KEYS = [
+  ['DNS', 'dns.servers, each address[:port][%link][#name]; with a link it is asked through that alone'],
+  ['FallbackDNS', 'dns.fallback'],
+  ['Domains', 'dns.search'],
+  ['DNSOverTLS', 'resolver.dns-over-tls'],
+  ['Cache', 'resolver.cache'],
+  ['CacheFromLocalhost', 'resolver.cache-from-localhost'],
+  ['DNSStubListener', 'resolver.stub'],
+  ['DNSStubListenerExtra', 'resolver.listen-also'],
+  ['ReadEtcHosts', 'resolver.hosts'],
+  ['ResolveUnicastSingleLabel', 'resolver.single-labels'],
+  ['StaleRetentionSec', 'resolver.stale'],
+  ['RefuseRecordTypes', 'resolver.refuse-record-types'],
+] as const;
 
 function page(name: string, section: number, text: string, lines: readonly string[]): string {
   return [
