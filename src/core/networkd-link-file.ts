@@ -7,6 +7,8 @@ export interface NetworkdLink {
   readonly managed: boolean;
   /** `degraded`, `routable`, …; undefined where the file does not say. */
   readonly operationalState: string | undefined;
+  /** Name of the file that configures it, without folder and ending; undefined where there is none. */
+  readonly configuredBy: string | undefined;
   /** What it says of DNS; what is absent was not said. */
   readonly settings: PushedSettings;
 }
@@ -18,6 +20,7 @@ export function parseNetworkdLink(text: string): NetworkdLink {
   return {
     managed: state !== undefined && !LEFT_TO_OTHERS.includes(state),
     operationalState: values.get('OPER_STATE'),
+    configuredBy: /([^/]+)\.network$/.exec(values.get('NETWORK_FILE') ?? '')?.[1],
     settings: readSettings(values, KEYS),
   };
 }

@@ -8,6 +8,7 @@ import {
   originOf,
   readEntries,
 } from './entries.ts';
+import { withoutDoubles } from './networkd-links.ts';
 import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
 import { planLinks } from './plan-links.ts';
@@ -33,8 +34,9 @@ const MAX_LEFT_OUT = 64;
  * `profileByHand` is the one that somebody chose. Pure: the same input in any order gives the same plan.
  */
 export function makePlan(snapshot: Snapshot, config: Config, profileByHand?: string): Plan {
-  const reading = readEntries(withPushed(snapshot));
-  const dropped = [...reading.dropped];
+  const dropped: LeftOut[] = [];
+  const reading = readEntries(withPushed(withoutDoubles(snapshot, dropped)));
+  dropped.push(...reading.dropped);
   const { entries, uses } = applyProfiles(reading.entries, config.profiles, profileByHand, dropped);
   const global = globalInForce(snapshot.networkmanager?.global, dropped);
   const pool = withGlobalServers(entries, global, config, dropped);

@@ -1,6 +1,6 @@
 import { type Address, formatAddress } from './address.ts';
 import type { Domain } from './domain.ts';
-import type { Knob, LinkDns, Snapshot, SourceName, SourceState } from './snapshot.ts';
+import type { Knob, LinkDns, Protocols, Snapshot, SourceName, SourceState } from './snapshot.ts';
 
 /** Settings of links that programs push over systemd-resolved's interface, as values. */
 
@@ -101,31 +101,40 @@ const tells = ({ by, settings }: PushedLink): boolean =>
 
 function linkDns(link: PushedLink): LinkDns {
   const { settings, by } = link;
-  const domains = settings.domains ?? [];
-  const catchAll = domains.some(({ routingOnly }) => routingOnly);
   return {
+    ...settingsAsDns(settings),
     interface: link.interface,
     ifindex: link.ifindex,
     family: 4,
     connection: { id: by.name, uuid: '', type: 'pushed' },
     vpn: link.tunnel,
     priority: link.tunnel ? 50 : 100,
+    addresses: [],
+    routes: [],
+    connectivity: 'unknown',
+  };
+}
+
+/** What settings say, in the terms of a snapshot. */
+export function settingsAsDns(settings: PushedSettings): SettingsAsDns {
+  const domains = settings.domains ?? [];
+  return {
     servers: (settings.servers ?? []).map((server) => serverText(server, settings.dnsOverTls)),
     searches: domains.map(({ domain, routingOnly }) => (routingOnly ? `~${domain}` : domain)),
     domains: [],
     options: [],
-    addresses: [],
-    routes: [],
     // As in systemd-resolved: a link that names routing domains takes no others unless it is told to.
-    defaultRoute: settings.defaultRoute ?? !catchAll,
+    defaultRoute: settings.defaultRoute ?? !domains.some(({ routingOnly }) => routingOnly),
     neverDefault: settings.defaultRoute === false,
     mdns: settings.mdns ?? 'default',
     llmnr: settings.llmnr ?? 'default',
     dnsOverTls: settings.dnsOverTls ?? 'default',
     dnssec: settings.dnssec ?? 'default',
-    connectivity: 'unknown',
   };
 }
+
+type SettingsAsDns = Protocols &
+  Pick<LinkDns, 'servers' | 'searches' | 'domains' | 'options' | 'defaultRoute' | 'neverDefault'>;
 
 /** In NetworkManager's syntax. A port of its own means TLS only where TLS is a must. */
 function serverText({ address, port, name }: PushedServer, dnsOverTls: Knob | undefined): string {

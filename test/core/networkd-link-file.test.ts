@@ -39,6 +39,7 @@ test('all that a link file says of DNS is read, and what it says of other things
   expect(parseNetworkdLink(WITH_DHCP)).toEqual({
     managed: true,
     operationalState: 'routable',
+    configuredBy: '20-wired',
     settings: {
       servers: [
         { address: address('192.0.2.53'), port: 0 },
