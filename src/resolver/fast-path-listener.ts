@@ -5,6 +5,7 @@ import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
 import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
+import { clientOf } from './client.ts';
 import { doorbell } from './doorbell.ts';
 import { type FastPath, type FastSocket, startFastPath } from './fast-path.ts';
 import { type ListenAt, type Listener, mayBeShared, type Reception } from './listener.ts';
@@ -70,7 +71,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
       upstream: pool,
       threads,
       onMiss: ({ packet, service, source, reply }) =>
-        reception.take(packet, 'udp', service, source.toString('latin1'), reply),
+        reception.take(packet, 'udp', service, clientOf(source), reply),
       onRefresh(packet, service) {
         const reading = readQuery(packet, 'udp', service);
         if (reading.ok) refresh(reading.value);

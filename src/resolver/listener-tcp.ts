@@ -1,5 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { DnskeeperError } from '../core/errors.ts';
+import { clientAt } from './client.ts';
 import type { ListenAt, Listener, Reception } from './listener.ts';
 import { CLIENT_IDLE_MS } from './message.ts';
 import { MessageReader } from './message-reader.ts';
@@ -115,7 +116,7 @@ class Connections {
 
 function serve(connection: Connection, { service }: ListenAt, reception: Reception, bounds: TcpBounds): void {
   const { socket } = connection;
-  const client = `tcp ${socket.remoteAddress} ${socket.remotePort}`;
+  const client = clientAt(socket.remoteAddress ?? '', socket.remotePort ?? 0);
   const reader = new MessageReader();
   let reading = false;
   let partial: NodeJS.Timeout | undefined;

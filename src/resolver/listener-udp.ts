@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { DnskeeperError } from '../core/errors.ts';
+import { clientAt } from './client.ts';
 import { type ListenAt, type Listener, mayBeShared, type Reception } from './listener.ts';
 
 /** Bursts of this size wait in the kernel rather than being lost while the loop is busy. */
@@ -20,7 +21,7 @@ export function listenUdp(at: ListenAt, reception: Reception): Promise<Listener>
   });
   let open = true;
   socket.on('message', (message, { address, port }) => {
-    reception.take(message, 'udp', at.service, `${address} ${port}`, (response) => {
+    reception.take(message, 'udp', at.service, clientAt(address, port), (response) => {
       // What the kernel cannot send is as good as lost on the way; the client asks again.
       if (open) socket.send(response, port, address, () => {});
     });

@@ -1,5 +1,6 @@
 import { messageOf } from '../core/errors.ts';
 import type { Log } from '../system/log.ts';
+import type { Client } from './client.ts';
 import { EDE } from './ede.ts';
 import { fit as cutToSize, responseTo } from './message.ts';
 import { readQuery } from './message-read.ts';
@@ -37,8 +38,12 @@ export const mayBeShared = (port: number): boolean => port < FIRST_FREE_PORT;
 /** Ports from here on are anybody's (ip(7), ip_unprivileged_port_start). */
 const FIRST_FREE_PORT = 1024;
 
-/** Bounds on what clients may have under way. */
-export const MOST_QUERIES = { all: 2048, perClient: 1024 };
+/**
+ * Bounds on what clients may have under way: all together, one socket on this machine, one address elsewhere. Who keeps to
+ * his share meets none of them, however long the main thread is away. Beyond a bound he is told SERVFAIL, where unbound
+ * drops the question: whoever is told can ask less, whoever is not waits for five seconds.
+ */
+export const MOST_QUERIES = { all: 2048, perClient: 1024, perNeighbour: 512 };
 
 /** Counts of what came, for status and statistics. */
 export interface Traffic {
@@ -96,7 +101,7 @@ export class Reception {
     message: Buffer,
     transport: Query['transport'],
     service: Query['service'],
-    client: string,
+    client: Client,
     reply: (response: Buffer) => void,
   ): void {
     this.#queries++;
@@ -107,15 +112,15 @@ export class Reception {
       return;
     }
     const query = read.value;
-    const held = this.#clients.get(client) ?? 0;
-    if (this.#closed || this.#inFlight >= MOST_QUERIES.all || held >= MOST_QUERIES.perClient) {
+    const held = this.#clients.get(client.key) ?? 0;
+    if (this.#closed || this.#inFlight >= MOST_QUERIES.all || held >= shareOf(client)) {
       this.#overBound++;
       this.#tell(reply, busy(query));
       return;
     }
     this.#inFlight++;
-    this.#clients.set(client, held + 1);
-    const taken = new Taken(client);
+    this.#clients.set(client.key, held + 1);
+    const taken = new Taken(client.key);
     this.#taken.add(taken);
     const failed = (error: unknown): void => {
       this.#release(taken);
@@ -181,6 +186,8 @@ class Taken extends Queued {
     this.client = client;
   }
 }
+
+const shareOf = ({ local }: Client): number => (local ? MOST_QUERIES.perClient : MOST_QUERIES.perNeighbour);
 
 const busy = (query: Query): Buffer =>
   responseTo(query, { rcode: RCODE.SERVFAIL, ede: { code: EDE.notReady, text: 'too many queries at once' } });

@@ -170,7 +170,7 @@ describe('the sockets of the resolver', () => {
     const { output, events, reception, answers, bound } = standing();
     await bound();
     let replied = false;
-    reception.take(queryWire('www.example'), 'udp', 'full', 'client', () => {
+    reception.take(queryWire('www.example'), 'udp', 'full', { key: 'client', local: true }, () => {
       replied = true;
     });
     await output.resolved('running');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DnskeeperError } from '../../src/core/errors.ts';
+import { clientAt } from '../../src/resolver/client.ts';
 import { CircleError, EDE, extendedErrorOf } from '../../src/resolver/ede.ts';
 import { EncryptionError } from '../../src/resolver/encryption.ts';
 import { MOST_QUERIES, Reception } from '../../src/resolver/listener.ts';
@@ -90,7 +91,7 @@ describe('every failure of ours carries an extended error (RFC 8914)', () => {
         queryWire('www.example.com'),
         'udp',
         'full',
-        'a',
+        clientAt('127.0.0.1', 1),
         (reply) => void replies.push(Buffer.from(reply)),
       );
     expect(replies.map(told)).toEqual([
@@ -101,7 +102,7 @@ describe('every failure of ours carries an extended error (RFC 8914)', () => {
   it('a fault of ours', async () => {
     const reception = new Reception(() => Promise.reject(new Error('a fault')), recordingLog());
     const reply = await new Promise<Buffer>((resolve) =>
-      reception.take(queryWire('www.example.com'), 'udp', 'full', 'a', resolve),
+      reception.take(queryWire('www.example.com'), 'udp', 'full', clientAt('127.0.0.1', 1), resolve),
     );
     expect(told(reply)).toEqual({ rcode: SERVFAIL, errors: [`${EDE.other}: `] });
   });

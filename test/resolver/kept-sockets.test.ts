@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { makePlan } from '../../src/core/policy.ts';
+import { clientAt } from '../../src/resolver/client.ts';
 import type { Listener } from '../../src/resolver/listener.ts';
 import { type LiveResolver, openResolver } from '../../src/resolver/open.ts';
 import { systemClock } from '../../src/system/clock.ts';
@@ -98,7 +99,7 @@ it('nothing in flight is drained at once, and a deadline ends the wait', async (
   const { live, server } = await resolver(NO_STORE);
   await live.reception.drained(AbortSignal.timeout(8000));
   server.script = () => undefined;
-  live.reception.take(queryWire('www.example.com'), 'udp', 'full', 'client', () => {});
+  live.reception.take(queryWire('www.example.com'), 'udp', 'full', clientAt('127.0.0.1', 1), () => {});
   const controller = new AbortController();
   let ended = false;
   const drained = live.reception.drained(controller.signal).then(() => {

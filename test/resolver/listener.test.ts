@@ -1,12 +1,16 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseAddress } from '../../src/core/address.ts';
+import { type Client, clientAt, clientOf } from '../../src/resolver/client.ts';
 import { type Listener, MOST_QUERIES, Reception } from '../../src/resolver/listener.ts';
 import { listenBoth } from '../../src/resolver/listener-both.ts';
 import { responseTo } from '../../src/resolver/message.ts';
 import type { Answerer } from '../../src/resolver/query.ts';
 import { RCODE, TYPE } from '../../src/resolver/wire.ts';
+import { socketAddress } from '../../src/system/libc-datagrams.ts';
 import { askOverTcp, askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
 import { recordingLog } from '../support/recording-log.ts';
+import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
 
 const HOST = '127.0.0.1';
@@ -117,22 +121,52 @@ describe('bounds', () => {
   it('one client that asks too much is told so, and others are served', () => {
     const reception = new Reception(never, recordingLog());
     const replies: Buffer[] = [];
-    const take = (client: string): void =>
-      reception.take(message, 'udp', 'full', client, (reply) => void replies.push(reply));
-    for (let i = 0; i < MOST_QUERIES.perClient; i++) take('a');
+    const take = (port: number): void =>
+      reception.take(
+        message,
+        'udp',
+        'full',
+        clientAt('127.0.0.1', port),
+        (reply) => void replies.push(reply),
+      );
+    for (let i = 0; i < MOST_QUERIES.perClient; i++) take(1);
     expect(replies).toEqual([]);
-    take('a');
+    take(1);
     expect(replies.map((reply) => (reply[3] ?? 0) & 15)).toEqual([RCODE.SERVFAIL]);
-    take('b');
+    take(2);
     expect(replies.length).toBe(1);
     expect(reception.traffic).toMatchObject({ inFlight: MOST_QUERIES.perClient + 1, overBound: 1 });
+  });
+
+  it('all ports of another machine have one share, whatever it asks by', () => {
+    const reception = new Reception(never, recordingLog());
+    let refused = 0;
+    const take = (client: Client): void =>
+      reception.take(message, 'udp', 'full', client, () => void refused++);
+    const sources = (address: string) => {
+      const parsed = must(parseAddress(address));
+      return (port: number) => clientOf(socketAddress(parsed, port));
+    };
+    for (const source of [sources('192.0.2.7'), sources('2001:db8::7')]) {
+      const before = refused;
+      for (let port = 1; port <= MOST_QUERIES.perNeighbour; port++) take(source(port));
+      expect(refused).toBe(before);
+      take(source(9999));
+      expect(refused).toBe(before + 1);
+    }
+    for (const address of ['127.0.0.1', '127.0.0.53', '::1'])
+      for (const port of [1, 2]) take(sources(address)(port));
+    expect(refused).toBe(2);
+    expect(sources('::1')(1).key).not.toBe(sources('::1')(2).key);
+    expect(clientAt('192.0.2.7', 1).key).toBe(clientAt('192.0.2.7', 2).key);
+    expect(clientAt('::ffff:127.0.0.1', 1).local).toBe(true);
   });
 
   it('all clients together have a bound too', () => {
     const reception = new Reception(never, recordingLog());
     let refused = 0;
     for (let i = 0; i < MOST_QUERIES.all + 10; i++)
-      reception.take(message, 'udp', 'full', `client ${i}`, () => void refused++);
+      reception.take(message, 'udp', 'full', clientAt('127.0.0.1', i), () => void refused++);
     expect(refused).toBe(10);
   });
 
@@ -141,7 +175,7 @@ describe('bounds', () => {
     for (let round = 0; round < 5; round++) {
       let answered = 0;
       for (let i = 0; i < MOST_QUERIES.perClient; i++)
-        reception.take(message, 'udp', 'full', 'a', () => void answered++);
+        reception.take(message, 'udp', 'full', clientAt('127.0.0.1', 1), () => void answered++);
       await until(() => answered === MOST_QUERIES.perClient, 'all are answered');
     }
     await until(() => reception.traffic.inFlight === 0, 'nothing is under way');
@@ -166,7 +200,7 @@ describe('bounds', () => {
   ])('a client that cannot be answered, as one at port 0, ends nothing: %s', async (_, sent) => {
     const reception = new Reception(sized, recordingLog());
     let told = 0;
-    reception.take(sent, 'udp', 'full', 'a', () => {
+    reception.take(sent, 'udp', 'full', clientAt('127.0.0.1', 1), () => {
       told++;
       throw new RangeError('Port should be > 0 and < 65536.');
     });
@@ -179,7 +213,7 @@ describe('bounds', () => {
     const log = recordingLog();
     const reception = new Reception(() => Promise.reject(new Error('a fault of ours')), log);
     const reply = await new Promise<Buffer>((resolve) =>
-      reception.take(message, 'udp', 'full', 'a', resolve),
+      reception.take(message, 'udp', 'full', clientAt('127.0.0.1', 1), resolve),
     );
     expect((reply[3] ?? 0) & 15).toBe(RCODE.SERVFAIL);
     expect(log.lines.at(-1)).toMatchObject({ level: 'error' });
