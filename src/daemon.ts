@@ -308,9 +308,12 @@ class Loop implements Daemon {
   /** What the files are to say with everything as it is now. */
   #decisionFor(cause: string): Decision {
     this.#fileMode = this.#chooseMode();
-    const { mode } = this.#fileMode;
+    return this.#decision(cause, this.#fileMode);
+  }
+
+  #decision(cause: string, mode: FileModeDecision): Decision {
     const decision = { plan: this.#plan, time: this.#planTime, cause };
-    return mode === 'stub' ? { ...decision, nameserver: this.#fileMode.nameserver } : decision;
+    return mode.mode === 'stub' ? { ...decision, nameserver: mode.nameserver } : decision;
   }
 
   #chooseMode(): FileModeDecision {
@@ -427,7 +430,7 @@ class Loop implements Daemon {
     this.#force = true;
     try {
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]);
-      await this.#parts.resolver.apply(this.#decisionFor(this.#pending.cause), signal);
+      await this.#parts.resolver.apply(this.#decision(this.#pending.cause, this.#chooseMode()), signal);
     } catch (error) {
       // Tried again, and told where it fails again, when the files have their turn.
       this.#parts.log.debug({}, messageOf(error));

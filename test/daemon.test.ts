@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { DEFAULT_CONFIG } from '../src/core/config.ts';
 import { DnskeeperError } from '../src/core/errors.ts';
 import { renderResolvConf, renderStubConf, withoutTime } from '../src/core/resolv-conf.ts';
+import { formatServer } from '../src/core/server.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
 import type { LinkStatus, ResolverStatus } from '../src/core/status.ts';
 import { startDaemon } from '../src/daemon.ts';
@@ -120,6 +121,23 @@ describe('the loop', () => {
     expect(file().nameservers).toEqual([`10.0.${9999 >> 8}.${9999 & 255}`]);
     expect(texts.length).toBeLessThanOrEqual(36);
     expect(daemon.history().length).toBeLessThanOrEqual(64);
+  });
+
+  it('in a storm names go the new way at once, and only the files wait', async () => {
+    const { daemon, file, resolver, applied, clock } = start();
+    const change = async (last: number): Promise<void> => {
+      daemon.tell(says([link({ servers: [`192.168.1.${last}`] })]));
+      await daemon.idle();
+    };
+    for (let last = 1; last < 40; last++) await change(last);
+    const written = applied.length;
+    await change(99);
+    expect(resolver.asks).toEqual(['192.168.1.99']);
+    expect(file().nameservers).not.toEqual(['192.168.1.99']);
+    expect(applied.length, 'nothing was written').toBe(written);
+    clock.advance(1000);
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.99']);
   });
 
   it('an output that fails stops the ones after it, shows in the status, and is tried again', async () => {
@@ -349,6 +367,8 @@ function start({ holdFirst = 0 } = {}): {
     status: ResolverStatus;
     listeners: ((status: ResolverStatus) => void)[];
     named: (string | undefined)[];
+    /** The servers it was last told to ask. */
+    asks: string[];
   };
   loaded: { -readonly [K in keyof LoadedConfig]: LoadedConfig[K] };
   file: () => ReturnType<typeof parseResolvConf>;
@@ -361,6 +381,7 @@ function start({ holdFirst = 0 } = {}): {
     status: OFF,
     listeners: [] as ((status: ResolverStatus) => void)[],
     named: [] as (string | undefined)[],
+    asks: [] as string[],
   };
   const loaded = { config: DEFAULT_CONFIG, files: [], problems: [] } as {
     -readonly [K in keyof LoadedConfig]: LoadedConfig[K];
@@ -408,7 +429,9 @@ function start({ holdFirst = 0 } = {}): {
       },
       giveWay: async () => void applied.push('resolver gives way'),
       filesName: (nameserver) => void resolver.named.push(nameserver),
-      apply: async () => {},
+      apply: async ({ plan }) => {
+        resolver.asks = plan.upstream.map(({ value }) => formatServer(value));
+      },
       query: () => Promise.reject(new Error('not asked in these tests')),
       flush: () => 0,
       view: sampleView,

@@ -1,5 +1,5 @@
 import { type Address, formatAddress } from './address.ts';
-import type { Domain } from './domain.ts';
+import { type Domain, ROOT } from './domain.ts';
 import type { Knob, LinkDns, Protocols, Snapshot, SourceName, SourceState } from './snapshot.ts';
 
 /** Settings of links that programs push over systemd-resolved's interface, as values. */
@@ -123,8 +123,7 @@ export function settingsAsDns(settings: PushedSettings): SettingsAsDns {
     searches: domains.map(({ domain, routingOnly }) => (routingOnly ? `~${domain}` : domain)),
     domains: [],
     options: [],
-    // As in systemd-resolved: a link that names routing domains takes no others unless it is told to.
-    defaultRoute: settings.defaultRoute ?? !domains.some(({ routingOnly }) => routingOnly),
+    defaultRoute: settings.defaultRoute ?? takesAllNames(domains),
     neverDefault: settings.defaultRoute === false,
     mdns: settings.mdns ?? 'default',
     llmnr: settings.llmnr ?? 'default',
@@ -132,6 +131,10 @@ export function settingsAsDns(settings: PushedSettings): SettingsAsDns {
     dnssec: settings.dnssec ?? 'default',
   };
 }
+
+/** As in systemd-resolved: a link that names routing domains takes no others, unless the root is among them. */
+export const takesAllNames = (domains: readonly PushedDomain[]): boolean =>
+  domains.some(({ domain }) => domain === ROOT) || !domains.some(({ routingOnly }) => routingOnly);
 
 type SettingsAsDns = Protocols &
   Pick<LinkDns, 'servers' | 'searches' | 'domains' | 'options' | 'defaultRoute' | 'neverDefault'>;

@@ -44,5 +44,7 @@ export interface StandinGround extends Omit<ViewGround, 'pushed'> {
   readonly rights: CallerRights;
   /** Who calls, for the status. */
   readonly pusherOf: (call: IncomingCall) => Promise<Pusher>;
+  /** Resolves when what was pushed is in force, or soon: who sets DNS of a link looks names up next. */
+  readonly settled: () => Promise<void>;
   readonly log: LogControl;
 }

@@ -82,6 +82,7 @@ export async function setLink(
     if (!(error instanceof RangeError)) throw error;
     throw new BusError('org.freedesktop.DBus.Error.LimitsExceeded', 'Too many links have settings.');
   }
+  await ground.settled();
 }
 
 /** Take back all that was set on a link. */
@@ -89,6 +90,7 @@ export async function revertLink(ground: StandinGround, ifindex: number, call: I
   const link = writable(linkOf(ground, ifindex));
   await permitOn(ground, link, 'revert', call);
   ground.pushed.revert(ifindex, await ground.pusherOf(call));
+  await ground.settled();
 }
 
 const permitOn = ({ rights }: StandinGround, link: KernelLink, action: string, call: IncomingCall) =>

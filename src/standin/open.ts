@@ -40,6 +40,8 @@ export interface OpenStandinNeeds {
   /** The kernel's number of the link with this key of the plan; 0 where it has none. */
   readonly ifindexOf: (linkKey: string) => number;
   readonly resolverStatistics: () => StatisticsReport;
+  /** Resolves when all that was told is in force. */
+  readonly settled: () => Promise<void>;
   readonly flush: () => void;
   readonly forgetServers: () => void;
   readonly logControl: LogControl;
@@ -62,6 +64,9 @@ const LIMITS: Partial<VarlinkLimits> = {
 
 /** More remembered answers than this nobody reads. */
 const MOST_REMEMBERED = 10_000;
+
+/** So long a caller waits for what it has set to be in force. */
+const SETTLED_MS = 1000;
 
 const NETWORKMANAGER = 'org.freedesktop.NetworkManager';
 
@@ -103,6 +108,7 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
         name: await callers.describe(sender),
         mirrored: sender === networkmanager && needs.followsNetworkManager(),
       }),
+      settled: () => within(SETTLED_MS, needs.settled(), clock),
       log: needs.logControl,
       onQuery: needs.onQuery,
       onConfiguration: needs.onConfiguration,
@@ -125,6 +131,14 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
       });
     },
   });
+}
+
+/** Resolves with `work`, or after that time: a file that cannot be written is no reason to keep a caller waiting. */
+function within(ms: number, work: Promise<void>, clock: Clock): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, resolve);
+  void work.catch(() => {}).then(resolve);
+  return promise.finally(cancel);
 }
 
 /** The status is put together anew for whoever asks; all who ask in one turn are shown the same. */

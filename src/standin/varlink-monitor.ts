@@ -131,7 +131,7 @@ function cacheRows(ground: MonitorGround): readonly Row[] {
   const global = viewGlobal(ground);
   return [
     ...asked.toReversed().map(({ ifindex, name, dnsOverTls }) => row(ifindex, name, dnsOverTls)),
-    ...(global.servers.length > 0 || byLink.has(0) ? [row(0, undefined, global.dnsOverTls)] : []),
+    row(0, undefined, global.dnsOverTls),
   ];
 }
 

@@ -2,7 +2,13 @@ import { type Address, formatAddress } from '../core/address.ts';
 import type { Config } from '../core/config.ts';
 import { isRelevant } from '../core/link-state.ts';
 import type { PlanLink } from '../core/plan.ts';
-import type { PushedDomain, PushedLink, PushedServer, PushedSettings } from '../core/pushed-links.ts';
+import {
+  type PushedDomain,
+  type PushedLink,
+  type PushedServer,
+  type PushedSettings,
+  takesAllNames,
+} from '../core/pushed-links.ts';
 import { formatServer, type Server } from '../core/server.ts';
 import type { Knob } from '../core/snapshot.ts';
 import { isInForce, type Status } from '../core/status.ts';
@@ -134,7 +140,7 @@ const plannedServer = ({ address, port, protocol, name }: Server, ifindex: numbe
   name: name ?? '',
 });
 
-/** Without a word on it, a link with servers takes all names unless it names routing domains. */
+/** Without a word on it, a link with servers is asked for all names unless its domains say otherwise. */
 function takesAll(
   settings: PushedSettings,
   servers: readonly ServerView[],
@@ -143,7 +149,7 @@ function takesAll(
 ): boolean {
   if (settings.servers === undefined && settings.domains === undefined)
     return planned.some(({ defaultRoute }) => defaultRoute);
-  return servers.length > 0 && !domains.some(({ routingOnly }) => routingOnly);
+  return servers.length > 0 && takesAllNames(domains);
 }
 
 const domainsOf = ({ searches, routing }: PlanLink): readonly PushedDomain[] => [

@@ -55,6 +55,7 @@ export function standInForResolved(ground: Ground, daemon: Daemon): void {
     remembered: (most) => live.cache.remembered(most),
     ifindexOf: linkNumber,
     resolverStatistics: () => live.view.statistics(),
+    settled: () => daemon.idle(),
     flush: () => void live.cache.flush(),
     forgetServers: () => live.resolver.forgive(),
     logControl: {

@@ -189,3 +189,37 @@ test('1,000 settings at once are carried out in their order, each once', async (
   const distinct = wanted.filter((text, n) => text !== wanted[n - 1]);
   expect(told.filter((text) => text !== '')).toEqual(distinct);
 });
+
+test('who sets or takes back something is answered when it is in force', async () => {
+  const inForce = Promise.withResolvers<void>();
+  const ground = { ...standinGround(), settled: () => inForce.promise };
+  let answered = 0;
+  const calls = [
+    callMethod(ground, 'SetLinkDNS', [2, [v4(192, 0, 2, 9)]]),
+    callMethod(ground, 'RevertLink', [3]),
+  ].map((call) => call.then(() => answered++));
+  await new Promise(setImmediate);
+  expect([ground.pushed.get(2) !== undefined, answered]).toEqual([true, 0]);
+  inForce.resolve();
+  await Promise.all(calls);
+  expect(answered).toBe(2);
+});
+
+test.each<[string, readonly (readonly [string, boolean])[], boolean]>([
+  ['no domain', [], true],
+  ['a search domain', [['a.example', false]], true],
+  ['a routing domain', [['a.example', true]], false],
+  [
+    'a routing domain beside the root',
+    [
+      ['a.example', true],
+      ['.', true],
+    ],
+    true,
+  ],
+])('a link with %s is asked for other names too, or not, from the call on', async (_, domains, asked) => {
+  const ground = standinGround();
+  await callMethod(ground, 'SetLinkDNS', [2, [v4(192, 0, 2, 9)]]);
+  await callMethod(ground, 'SetLinkDomains', [2, domains]);
+  expect(readProperty(ground, 'DefaultRoute', ETH0)).toBe(asked);
+});

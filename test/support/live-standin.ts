@@ -87,6 +87,7 @@ export async function liveStandin(server: string): Promise<LiveStandin> {
     remembered: (most) => live.cache.remembered(most),
     ifindexOf,
     resolverStatistics: () => live.view.statistics() as StatisticsReport,
+    settled: async () => {},
     flush: () => void live.cache.flush(),
     forgetServers: () => live.resolver.forgive(),
     logControl: { level: () => 'info', setLevel: () => {} },

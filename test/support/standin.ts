@@ -79,6 +79,7 @@ export function standinGround(
     },
     rights: { permit: (_, action) => permit(action), permitRoot: () => permit('root') },
     pusherOf: async () => ({ name: 'openvpn (pid 812, uid 0)', mirrored: false }),
+    settled: async () => {},
     log: {
       level: () => level,
       setLevel: (next) => {
