@@ -42,9 +42,9 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rwxr-xr-x usr/lib/dnskeeper/resolvconf
 -rw-r--r-- usr/lib/dnskeeper/resolvconf.mjs
 -rw-r--r-- usr/lib/dnskeeper/systemd-resolved.conf
--rwxr-xr-x usr/lib/systemd/system-generators/dnskeeper-generator
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.socket
+-rwxr-xr-x usr/lib/systemd/system-generators/dnskeeper-generator
 -rwxr-xr-x usr/sbin/dnskeeperd
 -rw-r--r-- usr/share/bash-completion/completions/dnsctl
 -rw-r--r-- usr/share/bash-completion/completions/dnskeeperd
@@ -201,6 +201,7 @@ function sourceTree(): string {
     'src/resolvconf.ts': 'process.exitCode = 0;\n',
     'src/resolver/fast-path-worker.ts': 'process.exitCode = 0;\n',
     'examples/dnskeeper.toml': '# every key\n',
+    'examples/profiles.toml': '# rules per network\n',
     'examples/dnskeeper-metrics.service': '[Service]\n',
     'examples/dnskeeper-metrics.timer': '[Timer]\n',
     'CHANGELOG.md': `# Changelog\n\n## ${version} - 2026-11-21\n\n- A version.\n`,
