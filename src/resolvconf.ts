@@ -22,8 +22,7 @@ import { matchesPattern } from './core/record-pattern.ts';
 import { DEFAULT_RULES, type ResolvconfRules, readRules } from './core/record-rules.ts';
 import { printable } from './core/text.ts';
 import { VERSION } from './core/version.ts';
-import { kernelLinks } from './system/kernel-links.ts';
-import { type RecordFolder, recordFolder, recordPaths } from './system/record-folder.ts';
+import { linksBelow, type RecordFolder, recordFolder, recordPaths } from './system/record-folder.ts';
 import { callVarlink } from './system/varlink-client.ts';
 
 /** How long standard input may take to end. */
@@ -118,7 +117,7 @@ async function add(
       ),
       changed: false,
     };
-  const links = kernelLinks(root).all();
+  const links = linksBelow(root);
   folder.sweep(links);
   const link = interfaceOfKey(key.value, links);
   const order = exclusive ? exclusiveOrder(key.value, folder, rules()) : undefined;

@@ -52,7 +52,9 @@ export function recordState(
   const gone = new Set(left.map(({ key }) => key));
   const used = { ...set, records: set.records.filter(({ key }) => !gone.has(key)) };
   const alone = exclusiveRecord(used, rules);
-  const described = orderRecords(used, rules).map((ordered) => describe(ordered, alone, ground));
+  const described = orderRecords(used, rules).map((ordered, place) =>
+    describe(ordered, place, alone, ground),
+  );
   const links = [...configured(rules, 'first'), ...merge(described), ...configured(rules, 'last')];
   return { state: { links }, left };
 }
@@ -110,10 +112,11 @@ function whyLeft(
 }
 
 /** NetworkManager's numbers: VPN before others, a negative one keeps the rest out. */
-const PRIORITY = { exclusive: -50, local: 20, vpn: 50, other: 100, deprecated: 200 } as const;
+const PRIORITY = { exclusive: -50, local: 20, first: 30, vpn: 50, other: 100, deprecated: 200 } as const;
 
 function describe(
   { record, group }: OrderedRecord,
+  place: number,
   alone: StoredRecord | undefined,
   { rules, links }: RecordGround,
 ): Described {
@@ -132,30 +135,29 @@ function describe(
     link: {
       ...PLAIN,
       ...(link === undefined ? {} : { interface: link.name, ifindex: link.ifindex }),
-      family: familyOf(servers),
       connection: connectionOf([record.key]),
       vpn,
-      priority: exclusive
-        ? PRIORITY.exclusive
-        : group === GROUP.deprecated
-          ? PRIORITY.deprecated
-          : local
-            ? localPriority(rules)
-            : vpn || group === GROUP.dynamic
-              ? PRIORITY.vpn
-              : PRIORITY.other,
+      priority: exclusive ? PRIORITY.exclusive : priorityOf(group, vpn, local ? rules : undefined),
       servers,
       searches: searchesOf(names, { own, exclusive, nosearch: isNosearch(record, rules) }),
       options: [...content.options, ...rules.options],
       defaultRoute: !own,
       neverDefault: own,
-      ...(record.metric === undefined ? {} : { metric: record.metric }),
+      metric: (record.metric ?? -1) + place * PLACE,
     },
   };
 }
 
-/** With openresolv a local server answers alone; here others stay behind it unless the administrator says so. */
-const localPriority = (rules: ResolvconfRules): number => (rules.localOnly ? -1 : PRIORITY.local);
+/** Too little to matter between metrics; it keeps records of one metric in their order. */
+const PLACE = 1e-6;
+
+/** With openresolv a local server (`rules` are given) answers alone; here others stay behind it unless they say so. */
+function priorityOf(group: number, vpn: boolean, rules: ResolvconfRules | undefined): number {
+  if (group === GROUP.deprecated) return PRIORITY.deprecated;
+  if (rules !== undefined) return rules.localOnly ? -1 : PRIORITY.local;
+  if (group === GROUP.first) return PRIORITY.first;
+  return vpn || group === GROUP.dynamic ? PRIORITY.vpn : PRIORITY.other;
+}
 
 /** As NetworkManager writes routing: `~domain`. A private record's domains go to its servers and nowhere else. */
 function searchesOf(
@@ -195,8 +197,11 @@ const saysSomething = (link: LinkDns): boolean => link.searches.length + link.op
 function belongTogether(a: LinkDns, b: LinkDns): boolean {
   if (a.interface === undefined || a.interface !== b.interface) return false;
   if (b.servers.length === 0) return a.priority >= 0 || b.priority < 0;
-  return a.priority === b.priority && a.metric === b.metric && a.neverDefault === b.neverDefault;
+  return a.priority === b.priority && sameMetric(a, b) && a.neverDefault === b.neverDefault;
 }
+
+const sameMetric = (a: LinkDns, b: LinkDns): boolean =>
+  Math.floor(a.metric ?? 0) === Math.floor(b.metric ?? 0);
 
 function join(a: LinkDns, b: LinkDns, key: string): LinkDns {
   const servers = [...new Set([...a.servers, ...b.servers])];
@@ -204,7 +209,6 @@ function join(a: LinkDns, b: LinkDns, key: string): LinkDns {
     ...a,
     connection: connectionOf([a.connection?.id.replace(/^resolvconf /, '') ?? '', key]),
     servers,
-    family: familyOf(servers),
     searches: [...new Set([...a.searches, ...b.searches])],
     options: [...new Set([...a.options, ...b.options])],
   };
@@ -216,7 +220,6 @@ function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly L
   return [
     {
       ...PLAIN,
-      family: familyOf(servers),
       connection: { id: '/etc/resolvconf.conf', uuid: '', type: 'record' },
       priority: where === 'first' ? PRIORITY.local : PRIORITY.deprecated,
       servers,
@@ -225,6 +228,7 @@ function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly L
   ];
 }
 
+/** Of no family: a record may have servers of both. */
 const PLAIN: LinkDns = {
   family: 4,
   vpn: false,
@@ -249,9 +253,6 @@ const connectionOf = (keys: readonly string[]): NonNullable<LinkDns['connection'
   uuid: '',
   type: 'record',
 });
-
-const familyOf = (servers: readonly string[]): 4 | 6 =>
-  servers.length > 0 && servers.every((server) => server.includes(':')) ? 6 : 4;
 
 const isAmong = (patterns: readonly string[], word: string): boolean =>
   patterns.some((pattern) => matchesPattern(pattern, word));

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -63,6 +64,19 @@ export const recordPaths = (
   socket: `${root}/run/dnskeeper/io.dnskeeper`,
 });
 
+/** The links below a root folder (`` for the machine itself), with no more than records need. */
+export function linksBelow(root: string): readonly InterfaceOf[] {
+  const folder = `${root}/sys/class/net`;
+  return namesIn(folder).flatMap((name) => {
+    try {
+      const ifindex = Number(readFileSync(`${folder}/${name}/ifindex`, 'latin1'));
+      return Number.isInteger(ifindex) ? [{ name, ifindex }] : [];
+    } catch {
+      return []; // it went away between its mention and now
+    }
+  });
+}
+
 /** What lies in the folder. */
 export interface FolderReading {
   readonly set: RecordSet;
@@ -88,7 +102,7 @@ export function recordFolder(folder: string): RecordFolder {
     store(record) {
       return changing(`store the record ${record.key} in ${folder}`, () => {
         const bytes = Buffer.from(formatRecord(record), 'latin1');
-        const before = readFile(at(record.key));
+        const before = readBytes(at(record.key));
         if (Buffer.isBuffer(before) && before.equals(bytes)) return false;
         const temporary = at(`.${record.key}.${process.pid}.new`);
         write(temporary, bytes);
@@ -143,7 +157,7 @@ function readFolder(folder: string): FolderReading {
     if (name.startsWith(DEPRECATED)) deprecated.push(name.slice(DEPRECATED.length));
     if (name.startsWith('.')) continue;
     const key = parseKey(name);
-    const file = key.ok ? readFile(join(folder, name)) : key.reason;
+    const file = key.ok ? readBytes(join(folder, name)) : key.reason;
     if (file === undefined) continue;
     if (records.length >= MOST_RECORDS) problems.push({ name, reason: `more than ${MOST_RECORDS} records` });
     else if (typeof file === 'string') problems.push({ name: printable(name, 60), reason: file });
@@ -161,7 +175,7 @@ function namesIn(folder: string): string[] {
 }
 
 /** The bytes of a record; undefined when it is gone, a reason when it is none. Links lead out of the folder: not followed. */
-function readFile(path: string): Buffer | string | undefined {
+function readBytes(path: string): Buffer | string | undefined {
   let file: number;
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -236,7 +250,7 @@ const LEFTOVER_MS = 60_000;
 /** Taken aside first: should another call have stored a new one in between, it is that one that has to stay. */
 function sweepOne(folder: string, key: string, links: readonly InterfaceOf[]): void {
   const isOld = (path: string): boolean => {
-    const file = readFile(path);
+    const file = readBytes(path);
     return Buffer.isBuffer(file) && isVanished(parseRecord(key, file.toString('latin1')), links);
   };
   if (!isOld(join(folder, key))) return;
