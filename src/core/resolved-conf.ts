@@ -181,6 +181,9 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     }),
 };
 
+/** The keys of resolved.conf(5) that are obeyed; dnskeeper.toml(5) lists them. */
+export const RESOLVED_CONF_KEYS: readonly string[] = Object.keys(SETTINGS);
+
 function flag(field: 'cacheFromLocalhost' | 'hosts' | 'singleLabels'): Setting {
   return (reader, given) => reader.set(given, field, 'yes or no', systemdBoolean);
 }

@@ -7,6 +7,7 @@ import { documents } from '../../scripts/documents/documents.ts';
 import { DNSCTL } from '../../src/control/command-table.ts';
 import { CONTROL_DESCRIPTION } from '../../src/control/description.ts';
 import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
+import { RESOLVED_CONF_KEYS } from '../../src/core/resolved-conf.ts';
 import { readDescription } from '../support/varlink-idl.ts';
 
 const top = join(import.meta.dirname, '../..');
@@ -28,6 +29,12 @@ describe('made documents', () => {
       expect(example).toContain(`\n#${key.split('.')[1]} = ${value}\n`);
       expect(page).toContain(`\\fB${key.replaceAll('-', '\\-')}\\fR`);
     }
+  });
+
+  test('every key of resolved.conf(5) that is obeyed is in the man page, and no other', () => {
+    const page = made.find(({ path }) => path.endsWith('dnskeeper.toml.5'))?.text ?? '';
+    const listed = [...page.matchAll(/^\\fB([A-Za-z]+)=\\fR$/gm)].map(([, key]) => key);
+    expect(listed.toSorted()).toEqual(RESOLVED_CONF_KEYS.toSorted());
   });
 });
 
