@@ -160,13 +160,13 @@ async function serve({ paths, records, libc, log, held }: Ground, daemon: Daemon
 }
 
 /** Tell the service manager: ready once the first file is written, what we do, that we live, that we end. */
-function announce({ notifier, held }: Ground, daemon: Daemon, stop: AbortSignal): void {
+function announce({ notifier, libc, held }: Ground, daemon: Daemon, stop: AbortSignal): void {
   held.defer(notifier.watchdog(systemClock));
   held.defer(daemon.onStatus((status) => notifier.status(status.link.reason)));
   stop.addEventListener('abort', () => notifier.stopping(), { once: true });
   void daemon.ready.then(() => notifier.ready());
   // What the start has left behind would stay for as long as nothing happens.
-  held.defer(systemClock.after(SWEEP_AFTER_START_MS, sweep));
+  held.defer(systemClock.after(SWEEP_AFTER_START_MS, () => sweep(libc)));
 }
 
 /** SIGTERM and SIGINT as a signal and a promise; keeps the process alive until it is let go. */

@@ -30,7 +30,7 @@ import { type BindToLink, nodeDatagrams, type UpstreamDatagrams } from './upstre
 /** What a live resolver stands on. */
 export interface LiveNeeds {
   readonly hostsFile: string;
-  /** Called for every answer that is remembered. */
+  /** Called for every answer that is remembered, and whenever one is looked up there: both leave something to sweep. */
   readonly onRemembered?: () => void;
   /** The machine's own name as it is now; the kernel's where left out. */
   readonly hostName?: () => string;
@@ -85,7 +85,10 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     ...(needs.onRemembered === undefined ? {} : { onRemembered: needs.onRemembered }),
     routeKeyOf: (query) => resolver.routeKeyOf(query),
     policy: () => settings(),
-    onRepeated: (...answer) => fast?.path?.put(...answer),
+    onRepeated(...answer) {
+      fast?.path?.put(...answer);
+      needs.onRemembered?.();
+    },
   });
   const cache = forgettingToo(kept, () => fast?.path?.invalidate());
   const made: Resolver = makeResolver({

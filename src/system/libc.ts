@@ -30,6 +30,11 @@ export interface Libc {
   notify(socketPath: string, text: string, descriptors?: readonly number[]): void;
   /** A TCP socket that only ever uses one link (socket(7), SO_BINDTODEVICE), not connected yet. */
   tcpSocketOnLink(family: 4 | 6, link: string): number;
+  /**
+   * Give memory back to the kernel that was freed but is kept for later (malloc_trim(3)), which takes some milliseconds;
+   * nothing where the C library is another than GNU's.
+   */
+  trimMemory(): void;
   /** UDP in batches. */
   readonly datagrams: DatagramCalls;
   /** Many descriptors watched as one. */
@@ -90,6 +95,7 @@ function bind(koffi: typeof import('koffi')): Libc {
   const sendto = library.func(
     'long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t addressSize)',
   );
+  const mallocTrim = optional(() => library.func('int malloc_trim(size_t pad)'));
   const failed = (what: string): DnskeeperError => systemError(what, koffi.errno(), koffi.os.errno);
   const sockets = bindSockets(library, koffi, failed);
 
@@ -141,6 +147,7 @@ function bind(koffi: typeof import('koffi')): Libc {
       closeSync(fd);
       throw error;
     },
+    trimMemory: () => void mallocTrim?.(0),
     datagrams: bindDatagrams(library, koffi, failed),
     epoll: bindEpoll(library, koffi, failed),
     wait: bindWait(library, koffi, failed),
@@ -148,6 +155,15 @@ function bind(koffi: typeof import('koffi')): Libc {
     signals: bindSignals(library, koffi),
     netlink: bindNetlink(library, koffi, failed),
   };
+}
+
+/** A call that not every C library has. */
+function optional<T>(find: () => T): T | undefined {
+  try {
+    return find();
+  } catch {
+    return undefined;
+  }
 }
 
 /** O_NONBLOCK so that a FIFO in place of the file cannot hang us. */

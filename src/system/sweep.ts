@@ -1,8 +1,13 @@
 import type { Clock } from './clock.ts';
+import type { Libc } from './libc.ts';
 
-/** Have V8 give everything that nobody uses back to the kernel, which takes some 20 ms; only where the launcher lets us. */
-export function sweep(): void {
+/**
+ * Give everything that nobody uses back to the kernel, which takes some 20 ms: V8's part only where the launcher lets us,
+ * and what lies outside its heap, as messages do, where the C library can be reached.
+ */
+export function sweep(libc: Pick<Libc, 'trimMemory'> | undefined): void {
   globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
+  libc?.trimMemory();
 }
 
 /** So long nothing may have happened. */
@@ -15,7 +20,7 @@ const WORTH = 5000;
  * A function to call for each thing that leaves something behind. When it was called often and then no more for a while,
  * `clean` is called once: V8 by itself keeps what a storm took until the next one, because it acts only on allocations.
  */
-export function sweepAfterStorms(clock: Clock, clean: () => void = sweep): () => void {
+export function sweepAfterStorms(clock: Clock, clean: () => void): () => void {
   let count = 0;
   let swept = 0;
   let armed = false;

@@ -29,7 +29,7 @@ import { type ServiceNotifier, serviceNotifier } from '../system/notify.ts';
 import type { Paths } from '../system/paths.ts';
 import { runningWriters } from '../system/processes.ts';
 import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-signal.ts';
-import { sweepAfterStorms } from '../system/sweep.ts';
+import { sweep, sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
 import { openHooks } from './hooks.ts';
 import { openNetwork } from './network.ts';
@@ -141,7 +141,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
   const records = openRecords({ paths, bus, configuration, network, log });
   const live = openResolver({
     hostsFile: paths.hosts,
-    onRemembered: sweepAfterStorms(systemClock),
+    onRemembered: sweepAfterStorms(systemClock, () => sweep(libc)),
     hostName: () => hostName.current,
     clock: systemClock,
     log: log.child('resolver'),

@@ -7,6 +7,7 @@ import { followResolved, resolvedHasServers } from '../sources/resolved-presence
 import { onResume } from '../sources/sleep.ts';
 import { followSignals } from '../standin/signals.ts';
 import { systemClock } from '../system/clock.ts';
+import type { Libc } from '../system/libc.ts';
 import type { Log } from '../system/log.ts';
 import { watchMemoryPressure } from '../system/memory-pressure.ts';
 import { sweep } from '../system/sweep.ts';
@@ -47,7 +48,7 @@ export function followOutside(
     statistics: () => live.view.statistics(),
     flush: () => void live.cache.flush(),
     forgetServers: () => live.resolver.forgive(),
-    trim: sweep,
+    trim: () => sweep(libc),
     realTime,
     log: log.child('signals'),
   });
@@ -65,7 +66,7 @@ export function followOutside(
         log,
       ),
     ),
-    watchMemoryPressure({ env: process.env, libc, clock: systemClock, log }, () => relieve(live, log)),
+    watchMemoryPressure({ env: process.env, libc, clock: systemClock, log }, () => relieve(live, libc, log)),
   );
   const replaying = 'replay' in options;
   let resolved: ResolvedPresence = 'unknown';
@@ -121,10 +122,10 @@ function oneAtATime(work: (cause: string) => Promise<void>): (cause: string) => 
 }
 
 /** Others need the machine's memory more than remembered names do. */
-function relieve({ cache }: LiveResolver, log: Log): void {
+function relieve({ cache }: LiveResolver, libc: Libc | undefined, log: Log): void {
   const before = cache.statistics().entries;
   cache.relieve();
-  sweep();
+  sweep(libc);
   const { entries } = cache.statistics();
   if (entries < before)
     log.info({ before, entries }, 'Memory is short: fewer names are remembered for a while.');
