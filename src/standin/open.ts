@@ -12,6 +12,7 @@ import type { KernelLinks } from '../system/kernel-links.ts';
 import type { Log } from '../system/log.ts';
 import { machineId } from '../system/machine-id.ts';
 import { callerRights } from '../system/polkit.ts';
+import { sweepAfterStorms } from '../system/sweep.ts';
 import { serveVarlink } from '../system/varlink.ts';
 import type { Peer, ServiceInfo, VarlinkLimits } from '../system/varlink-interface.ts';
 import type { LogControl, StandinGround, Statistics } from './ground.ts';
@@ -74,7 +75,9 @@ const NETWORKMANAGER = 'org.freedesktop.NetworkManager';
 export function openStandin(needs: OpenStandinNeeds): Standin {
   const { bus, ownUid, log, clock, links, pushed } = needs;
   const callers = busCallers(bus);
-  const { lookup, counts } = counted(needs.lookup);
+  // A storm of callers would have the daemon hold for good what it took for them.
+  const leavesBehind = sweepAfterStorms(clock);
+  const { lookup, counts } = counted(needs.lookup, leavesBehind);
   const counters = sinceReset(() => statisticsOf(needs.resolverStatistics(), counts));
   let networkmanager: string | undefined;
   bus.onOwner(NETWORKMANAGER, (owner) => {
@@ -128,6 +131,7 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
         log,
         peerOf,
         limits: LIMITS,
+        onConnection: leavesBehind,
       });
     },
   });
@@ -182,7 +186,10 @@ function sinceReset(now: () => Statistics): { read(): Statistics; reset(): void 
 }
 
 /** Lookups with a count of them, because they never pass where the resolver counts its clients' packets. */
-function counted(lookup: Lookup): { readonly lookup: Lookup; readonly counts: LookupCounts } {
+function counted(
+  lookup: Lookup,
+  ended: () => void,
+): { readonly lookup: Lookup; readonly counts: LookupCounts } {
   const counts = { open: 0, all: 0 };
   return {
     counts,
@@ -193,6 +200,7 @@ function counted(lookup: Lookup): { readonly lookup: Lookup; readonly counts: Lo
         return await lookup(question, options);
       } finally {
         counts.open--;
+        ended();
       }
     },
   };

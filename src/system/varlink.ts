@@ -17,6 +17,8 @@ export interface VarlinkServerOptions {
   readonly log: Log;
   readonly peerOf: (fd: number) => Peer | undefined;
   readonly limits?: Partial<VarlinkLimits>;
+  /** A connection has been asked for, which leaves memory behind whatever became of it. */
+  readonly onConnection?: () => void;
 }
 
 /** A server that listens until it is closed. */
@@ -42,6 +44,7 @@ export async function serveVarlink(options: VarlinkServerOptions): Promise<Varli
   const open = new Connections(limits);
   // Half-open connections, so that a client that closes its writing side after the call still gets its reply.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
+    options.onConnection?.();
     const fd = descriptorOf(socket);
     const peer = fd === undefined ? undefined : options.peerOf(fd);
     if (open.admit(socket, peer))
