@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../support/until.ts';
+import { suites } from './debian.ts';
+import { expectServers, statusOf, withoutAutomaticProfiles, withoutResolved } from './dnskeeper.ts';
+import type { Attacked } from './hostile-program.ts';
+import { prepareLoad, underLoad } from './loaded.ts';
+import { bootMachine, type Machine } from './machine.ts';
+import { addNetwork, type Network } from './network.ts';
+import { installPackage } from './package.ts';
+
+const WAVES = 3;
+
+/** An ordinary user who attacks the interfaces of systemd-resolved that dnskeeper stands in with, while the machine is used. */
+describe.each(suites)('an attack on the stand-in on %s', (suite) => {
+  let machine: Machine;
+  let network: Network;
+
+  beforeAll(async () => {
+    machine = await bootMachine({ suite, name: `standin-hostile-${suite}` });
+    await withoutAutomaticProfiles(machine);
+    await withoutResolved(machine);
+    await installPackage(machine);
+    await prepareLoad(machine);
+    await machine.copyIn(join(import.meta.dirname, 'hostile-program.ts'), '/var/tmp/lab/hostile-program.ts');
+    await machine.copyIn(join(import.meta.dirname, '../support/raw-bus.ts'), '/var/tmp/support/raw-bus.ts');
+    await machine.ok('mkdir -m 0777 /var/tmp/results');
+    network = await addNetwork(machine, {
+      link: 'eth-a',
+      ipv4: { prefix: '10.20.0', dns: ['10.20.0.1', '10.20.0.2'] },
+      answers: { 'who.example': '10.20.0.77' },
+    });
+    for (const [name, dns] of Object.entries(PROFILES))
+      await machine.ok(
+        `nmcli connection add type ethernet con-name ${name} ifname eth-a connection.autoconnect no ` +
+          `ipv6.method disabled ipv4.ignore-auto-dns yes ipv4.dns ${dns}`,
+      );
+    await machine.ok('nmcli connection up home');
+    await expectServers(machine, ['10.20.0.1']);
+  });
+
+  afterAll(async () => {
+    await network?.close();
+    await machine?.destroy();
+  });
+
+  test('costs nobody a name and NetworkManager no switch, changes nothing and leaves nothing behind', async () => {
+    const pid = await hostPid(machine);
+    const before = held(pid);
+    const attack =
+      `systemd-run --quiet --collect --unit=lab-attack --uid=65534 --property=KillMode=process ` +
+      `/var/tmp/node /var/tmp/lab/hostile-program.ts /var/tmp/results/attacked.json`;
+    let during = before;
+    const asked = await underLoad(
+      machine,
+      { servers: '127.0.0.53', ways: ['udp', 'tcp', 'nss', 'bus'] },
+      async (load) => {
+        await machine.ok(attack);
+        for (let round = 0; waves(machine) < WAVES || round < 4; round++) {
+          const [name, server] = Object.entries(PROFILES)[round % 2] ?? [];
+          await machine.ok(`nmcli connection up ${name}`);
+          await expectServers(machine, [String(server)]);
+          during = most(during, held(pid));
+          await load.more();
+        }
+        await machine.ok('systemctl stop lab-attack');
+      },
+    );
+    const attacked = attackedIn(machine);
+    process.stdout.write(`${suite}: attacked ${JSON.stringify(attacked)}; asked ${JSON.stringify(asked)}\n`);
+    for (const [way, { failures }] of Object.entries(asked)) expect(failures, way).toEqual([]);
+    expect(attacked.hungUp).toBeGreaterThan(0);
+    expect(Object.keys(attacked.errors)).toEqual(expect.arrayContaining(REFUSALS));
+    expect(await hostPid(machine)).toBe(pid);
+    await until(() => held(pid).descriptors <= before.descriptors + 4, 'the descriptors are closed', 30_000);
+    const after = held(pid);
+    process.stdout.write(
+      `${suite}: held before ${text(before)}, at most ${text(during)}, after ${text(after)}\n`,
+    );
+    const { status } = await statusOf(machine);
+    expect(status.plan.links.filter(({ origin }) => origin.source === 'pushed-links')).toEqual([]);
+    expect(await machine.ok('resolvectl query who.example')).toContain('10.20.0.77');
+    const refusals = await machine.ok('journalctl --unit=dnskeeper --output=cat | grep -c "control socket"');
+    expect(Number(refusals)).toBeLessThan(500);
+  });
+});
+
+const PROFILES: Readonly<Record<string, string>> = { home: '10.20.0.1', cafe: '10.20.0.2' };
+
+/** What an ordinary user is told, one for each check. */
+const REFUSALS = [
+  'org.freedesktop.DBus.Error.InvalidArgs',
+  'org.freedesktop.DBus.Error.UnknownMethod',
+  'org.freedesktop.DBus.Error.UnknownObject',
+  'org.freedesktop.DBus.Error.PropertyReadOnly',
+  'System.Error.E2BIG',
+  'org.freedesktop.DBus.Error.InteractiveAuthorizationRequired',
+];
+
+function attackedIn(machine: Machine): Attacked {
+  try {
+    return JSON.parse(readFileSync(machine.hostPath('/var/tmp/results/attacked.json'), 'utf8')) as Attacked;
+  } catch {
+    return { waves: 0, connections: 0, hungUp: 0, errors: {} }; // before the first wave is over
+  }
+}
+
+const waves = (machine: Machine): number => attackedIn(machine).waves;
+
+/** The host's number of the daemon, whose folder in /proc can be read without an entry into the machine. */
+async function hostPid(machine: Machine): Promise<number> {
+  const inside = await machine.ok('systemctl show -P MainPID dnskeeper');
+  const found = readdirSync('/proc').find((name) => /^\d+$/.test(name) && isThat(name, inside));
+  if (found === undefined) throw new Error('dnskeeper does not run');
+  return Number(found);
+
+  function isThat(pid: string, number: string): boolean {
+    try {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      const numbers = /^NSpid:\t(.*)$/m.exec(status)?.[1]?.split('\t') ?? [];
+      return numbers.length > 1 && numbers.at(-1) === number && status.startsWith('Name:\tdnskeeperd');
+    } catch {
+      return false; // it has just ended
+    }
+  }
+}
+
+interface Held {
+  readonly descriptors: number;
+  readonly residentMiB: number;
+}
+
+function held(pid: number): Held {
+  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return {
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    residentMiB: Math.round(Number(resident) / 1024),
+  };
+}
+
+const most = (a: Held, b: Held): Held => ({
+  descriptors: Math.max(a.descriptors, b.descriptors),
+  residentMiB: Math.max(a.residentMiB, b.residentMiB),
+});
+
+const text = ({ descriptors, residentMiB }: Held): string => `${descriptors} descriptors, ${residentMiB} MiB`;
