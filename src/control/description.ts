@@ -20,7 +20,7 @@ type Connection (
 )
 
 # Where a value came from.
-# source: networkmanager, configuration, host, networkd, records or pushed-links
+# source: networkmanager, kernel, configuration, host, networkd, records or pushed-links
 # priority: Lower comes first; negative keeps everything else out.
 # profile: The profile of the configuration that changed it.
 type Origin (

@@ -35,6 +35,7 @@ function originText(origin: Origin): string {
 
 const SOURCE_NAMES: Readonly<Record<Origin['source'], string>> = {
   networkmanager: 'NetworkManager',
+  kernel: 'the kernel',
   configuration: 'the configuration',
   host: 'the host name',
   networkd: 'systemd-networkd',

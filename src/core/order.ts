@@ -22,6 +22,7 @@ export function sortEntries(entries: readonly Entry[]): readonly Entry[] {
 
 const MACHINE_WIDE: Readonly<Record<SourceName, string>> = {
   networkmanager: "NetworkManager's global DNS",
+  kernel: 'the kernel',
   configuration: 'the configuration',
   host: 'the host name',
   networkd: 'systemd-networkd',

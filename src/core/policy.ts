@@ -8,6 +8,7 @@ import {
   originOf,
   readEntries,
 } from './entries.ts';
+import { withRoutes } from './kernel-routes.ts';
 import { withoutDoubles } from './networkd-links.ts';
 import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
@@ -35,7 +36,7 @@ const MAX_LEFT_OUT = 64;
  */
 export function makePlan(snapshot: Snapshot, config: Config, profileByHand?: string): Plan {
   const dropped: LeftOut[] = [];
-  const reading = readEntries(withPushed(withoutDoubles(snapshot, dropped)));
+  const reading = readEntries(withPushed(withRoutes(withoutDoubles(snapshot, dropped))));
   dropped.push(...reading.dropped);
   const { entries, uses } = applyProfiles(reading.entries, config.profiles, profileByHand, dropped);
   const global = globalInForce(snapshot.networkmanager?.global, dropped);

@@ -1,7 +1,7 @@
 import { type Parsed, parsed, refused } from './parsed.ts';
 import type { RecordedEvent, SourceEvent } from './snapshot.ts';
 
-const SOURCES = ['networkmanager', 'configuration', 'host', 'networkd', 'records', 'pushed-links'];
+const SOURCES = ['networkmanager', 'kernel', 'configuration', 'host', 'networkd', 'records', 'pushed-links'];
 const STATES = ['starting', 'running', 'gone', 'absent', 'failed'];
 const KNOBS = ['default', 'no', 'resolve', 'opportunistic', 'allow-downgrade', 'yes'];
 const CONNECTIVITY = ['unknown', 'none', 'portal', 'limited', 'full'];
@@ -113,11 +113,19 @@ const GLOBAL: Shape = {
   domains: must(record(list(text))),
 };
 
+const KERNEL_ROUTE: Shape = {
+  interface: must(text),
+  family: must(is((value) => value === 4 || value === 6, '4 or 6')),
+  metric: must(number),
+  gateway: may(text),
+};
+
 const STATE: Shape = {
   links: must(list(object(LINK))),
   global: may(object(GLOBAL)),
   host: may(object({ name: must(text), parentIsPublicSuffix: must(flag) })),
   connectivity: may(oneOf(CONNECTIVITY)),
+  routes: may(list(object(KERNEL_ROUTE))),
 };
 
 const EVENT: Check = (value, at) => {

@@ -1,14 +1,13 @@
 import { type Address, contains, type Prefix } from './address.ts';
 import { type Domain, isWithin, parentOf, ROOT } from './domain.ts';
 import type { Entry } from './entries.ts';
+import { NO_ROUTE } from './kernel-routes.ts';
 import { describeOrigin } from './order.ts';
 import type { NameRoute } from './plan.ts';
 
 /** The name of an entry's link within a plan. Two resolvconf(8) records without an interface are two links. */
 export const linkKey = ({ origin }: Entry): string =>
-  origin.interface ??
-  (origin.source === 'records' ? origin.connection?.id : undefined) ??
-  origin.source;
+  origin.interface ?? (origin.source === 'records' ? origin.connection?.id : undefined) ?? origin.source;
 
 /**
  * Which names go to which link: NetworkManager's claims (facts: networkmanager.md 1.8) over entries that have servers,
@@ -77,7 +76,10 @@ function candidatesOf(entry: Entry, around: Around): readonly Candidate[] {
 function automaticCatchAll(entry: Entry, { someoneHasDefault, explicit }: Around): string | undefined {
   // Those of equal priority would share the root, and names would go past the one that was told to have them all.
   if (isExplicit(entry) || explicit.has(entry.origin.priority)) return undefined;
-  if (entry.defaultRoute) return 'has a default route';
+  if (entry.defaultRoute)
+    return entry.metric === NO_ROUTE
+      ? 'may take every name, because nobody says otherwise'
+      : 'has a default route';
   const hasDomains = entry.searches.length + entry.routing.length > 0;
   if (entry.origin.vpn && !entry.neverDefault && !hasDomains)
     return 'is a VPN that names no domains and may carry all traffic';

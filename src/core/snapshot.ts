@@ -6,6 +6,7 @@
 /** Who can tell us about DNS. */
 export type SourceName =
   | 'networkmanager'
+  | 'kernel'
   | 'configuration'
   | 'host'
   | 'networkd'
@@ -90,6 +91,15 @@ export interface Host {
   readonly parentIsPublicSuffix: boolean;
 }
 
+/** A default route in the kernel's main table. */
+export interface KernelRoute {
+  readonly interface: string;
+  readonly family: 4 | 6;
+  /** The lowest is taken. */
+  readonly metric: number;
+  readonly gateway?: string;
+}
+
 /** All that one source says at one moment; it replaces what the source said before. */
 export interface SourceState {
   readonly links: readonly LinkDns[];
@@ -97,6 +107,8 @@ export interface SourceState {
   readonly host?: Host;
   /** Connectivity of the whole machine, where the source knows it. */
   readonly connectivity?: Connectivity;
+  /** The machine's default routes, whoever made them; only the kernel tells them. */
+  readonly routes?: readonly KernelRoute[];
 }
 
 /** A source says something new (`state`), or tells how it is (`health`). */

@@ -10,6 +10,7 @@ import type { Daemon, DaemonParts } from '../daemon-parts.ts';
 import type { Decision } from '../outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from '../outputs/resolv-conf-file.ts';
 import { hostSource } from '../sources/host.ts';
+import { kernelSource } from '../sources/links.ts';
 import { networkdSource } from '../sources/networkd.ts';
 import { networkManagerSource } from '../sources/networkmanager.ts';
 import type { Source } from '../sources/source.ts';
@@ -114,6 +115,7 @@ function liveSources(
   const networkd = networkdSource({ root: paths.root, bus, network, log: log.child('networkd') });
   return [
     hostSource(hostName),
+    kernelSource(network),
     networkd,
     records,
     ...(configuration.current.config.networkmanager ? [networkmanager] : []),
