@@ -27,7 +27,7 @@ const situations: readonly Situation[] = [
   {
     name: 'systemd-resolved not installed and the file left to NetworkManager',
     prepare:
-      'dpkg --purge libnss-resolve systemd-resolved && rm -f /etc/resolv.conf && systemctl restart NetworkManager',
+      'dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved && rm -f /etc/resolv.conf && systemctl restart NetworkManager',
     ours: true,
   },
 ];
