@@ -5,9 +5,10 @@ import type { StandinGround } from './ground.ts';
 import { LookupError, varlinkErrorOf } from './lookup-errors.ts';
 import { type LookupContext, resolveAddress, resolveHostname, resolveRecord } from './lookups.ts';
 import { addressFrom, readFamily, readLimits } from './manager-lookups.ts';
+import { escapeOctal } from './record-data.ts';
 import { resolveService } from './service-lookup.ts';
 import { RESOLVE, RESOLVE_DESCRIPTION } from './varlink-descriptions.ts';
-import { addressRow, escapeOctal, linkField, recordRow } from './varlink-rows.ts';
+import { addressRow, linkField, recordRow } from './varlink-rows.ts';
 
 /** io.systemd.Resolve: what nss-resolve and resolvectl look names up with. Open to everybody. */
 export function resolveInterface(ground: StandinGround): VarlinkInterface {

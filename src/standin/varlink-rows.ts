@@ -2,6 +2,7 @@ import { type Address, formatAddress } from '../core/address.ts';
 import type { LookupRecord } from '../core/lookup.ts';
 import { familyNumber } from './bus-rows.ts';
 import type { FoundAddress } from './lookups.ts';
+import { escapeOctal, recordData } from './record-data.ts';
 import type { ServerView } from './view.ts';
 
 /** JSON as systemd's clients read it: keys in their order, and what is empty left out. */
@@ -37,7 +38,8 @@ export const keyRow = ({
   name,
 });
 
-function dataOf({ value }: LookupRecord): Row | undefined {
+function dataOf(record: LookupRecord): Row | undefined {
+  const { value } = record;
   switch (value.kind) {
     case 'address':
       return { address: [...value.bytes] };
@@ -48,19 +50,9 @@ function dataOf({ value }: LookupRecord): Row | undefined {
     case 'text':
       return { items: value.items.map(escapeOctal) };
     default:
-      return undefined;
+      return recordData(record);
   }
 }
-
-/** Bytes as text, all that is not plain ASCII as a backslash and three octal digits. */
-export const escapeOctal = (bytes: Uint8Array): string =>
-  [...bytes]
-    .map((byte) =>
-      byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c
-        ? `\\${byte.toString(8).padStart(3, '0')}`
-        : String.fromCharCode(byte),
-    )
-    .join('');
 
 /** A server of the configuration. `port` is the one it is asked on. */
 export const serverRow = (server: ServerView, dnsOverTls: string, accessible: boolean): Row => ({
