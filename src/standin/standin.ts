@@ -12,6 +12,7 @@ import { resolve1Tree } from './resolve1.ts';
 import { MANAGER, MANAGER_PATH, RESOLVE1 } from './resolve1-tables.ts';
 import { type MonitorGround, monitorInterface } from './varlink-monitor.ts';
 import { resolveInterface } from './varlink-resolve.ts';
+import { serviceInterface } from './varlink-service.ts';
 
 /** dnskeeper under systemd-resolved's names: on the bus and on its two sockets. */
 export interface Standin {
@@ -58,8 +59,8 @@ export function standin(needs: StandinNeeds): Standin {
   const { bus, ground, clock, log } = needs;
   const tree = resolve1Tree(ground);
   const interfaces = [
-    ['io.systemd.Resolve', resolveInterface(ground)],
-    ['io.systemd.Resolve.Monitor', monitorInterface(ground)],
+    ['io.systemd.Resolve', [resolveInterface(ground), serviceInterface(ground)]],
+    ['io.systemd.Resolve.Monitor', [monitorInterface(ground)]],
   ] as const;
   let presence: ResolvedPresence = 'unknown';
   let closed = false;
@@ -106,7 +107,7 @@ export function standin(needs: StandinNeeds): Standin {
     const objects = serveObjects(bus, tree, { machineId: needs.machineId });
     const own: Taken = { objects, sockets, told: new Map(), free: async () => {} };
     taken = own;
-    for (const [name, each] of interfaces) sockets.push(await needs.serve(name, [each]));
+    for (const [name, served] of interfaces) sockets.push(await needs.serve(name, served));
     await needs.linkStates.begin();
     await needs.resolvedFiles.begin();
     own.told = properties(ground);

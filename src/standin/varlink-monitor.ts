@@ -99,13 +99,12 @@ const STATES: Readonly<Record<LookupFailure, string>> = {
   aborted: 'aborted',
 };
 
-/** The strict parser of systemd 252 takes state, rcode, question and answer; the rest only where there is something. */
+/** The strict parser of systemd 252 takes state, rcode of a failure, question and answer; the rest only where there is something. */
 function queryRow({ question, outcome }: FinishedQuery): Row {
   if (typeof outcome === 'string') return { state: STATES[outcome], question: [keyRow(question)] };
   const { rcode, error, records, ifindex } = outcome;
   return {
-    state: rcode === 0 ? 'success' : 'rcode-failure',
-    rcode,
+    ...(rcode === 0 ? { state: 'success' } : { state: 'rcode-failure', rcode }),
     ...(error === undefined ? {} : { extendedDNSErrorCode: error.code }),
     ...(error === undefined || error.text === '' ? {} : { extendedDNSErrorMessage: error.text }),
     question: [keyRow(question)],

@@ -6,6 +6,7 @@ import { MONITOR, RESOLVE } from '../../src/standin/varlink-descriptions.ts';
 import type { MonitorGround } from '../../src/standin/varlink-monitor.ts';
 import { monitorInterface } from '../../src/standin/varlink-monitor.ts';
 import { resolveInterface } from '../../src/standin/varlink-resolve.ts';
+import { serviceInterface } from '../../src/standin/varlink-service.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serveVarlink } from '../../src/system/varlink.ts';
 import { callVarlink, streamVarlink } from '../../src/system/varlink-client.ts';
@@ -91,7 +92,11 @@ beforeEach(async () => {
   };
   const server = await serveVarlink({
     path,
-    interfaces: [resolveInterface(ground), monitorInterface(monitor)],
+    interfaces: [
+      resolveInterface(ground),
+      monitorInterface(monitor),
+      serviceInterface({ ...ground, ownUid: 990 }),
+    ],
     info: { vendor: 'v', product: 'p', version: '1', url: 'https://example.org' },
     log: silentLog,
     peerOf: () => peer,
@@ -343,7 +348,7 @@ describe('the monitor', () => {
       watch({ question, outcome: { ...found, rcode: 2, records: [], error: { code: 22, text: 'no way' } } });
     }
     expect(JSON.stringify((await stream.next()).value)).toBe(
-      `{"state":"success","rcode":0,"question":[{"class":1,"type":1,"name":"host.example"}],"answer":[{"rr":{"key":{"class":1,"type":1,"name":"host.example"},"address":[192,0,2,1]},"raw":"${Buffer.from('host.example/1').toString('base64')}","ifindex":2}]}`,
+      `{"state":"success","question":[{"class":1,"type":1,"name":"host.example"}],"answer":[{"rr":{"key":{"class":1,"type":1,"name":"host.example"},"address":[192,0,2,1]},"raw":"${Buffer.from('host.example/1').toString('base64')}","ifindex":2}]}`,
     );
     expect((await stream.next()).value).toEqual({ state: 'no-servers', question: [question] });
     expect((await stream.next()).value).toEqual({
@@ -415,4 +420,36 @@ test('both transports show one state', async () => {
   expect(configuration.flatMap(({ servers = [] }) => servers.map(({ address }) => address))).toEqual(
     rows.map(([, , address]) => [...(address as Uint8Array)]),
   );
+});
+
+describe('what every service of systemd has', () => {
+  const service = (method: string, parameters = {}) => call(method, parameters, 'io.systemd.service');
+
+  test('it says that it lives', async () => {
+    await expect(service('Ping')).resolves.toEqual({});
+  });
+
+  test('the level of the log is told to everybody and set by root', async () => {
+    await expect(service('GetLogLevel')).resolves.toEqual({ level: 6 });
+    await expect(service('SetLogLevel', { level: 7 })).resolves.toEqual({});
+    expect(ground.log.level()).toBe('debug');
+    peer = { uid: 1000, pid: 1 };
+    await expect(service('SetLogLevel', { level: 3 })).rejects.toMatchObject({
+      error: 'org.varlink.service.PermissionDenied',
+    });
+    await expect(service('GetLogLevel')).resolves.toEqual({ level: 7 });
+  });
+
+  test.each([8, -1, 1.5])('%s is no level', async (level) => {
+    await expect(service('SetLogLevel', { level })).rejects.toMatchObject({
+      error: 'org.varlink.service.InvalidParameter',
+      parameters: { parameter: 'level' },
+    });
+  });
+
+  test('its description is one, and replies are as it says', async () => {
+    const description = readDescription(serviceInterface({ ...ground, ownUid: 0 }).description);
+    expect(description.methods).toEqual(['Ping', 'SetLogLevel', 'GetLogLevel']);
+    expect(description.check('GetLogLevel', await service('GetLogLevel'))).toEqual([]);
+  });
 });
