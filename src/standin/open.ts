@@ -44,6 +44,8 @@ export interface OpenStandinNeeds {
   /** Resolves when all that was told is in force. */
   readonly settled: () => Promise<void>;
   readonly flush: () => void;
+  /** Give memory back that nobody uses. */
+  readonly sweep: () => void;
   readonly forgetServers: () => void;
   readonly logControl: LogControl;
   readonly ownUid: number;
@@ -76,7 +78,7 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
   const { bus, ownUid, log, clock, links, pushed } = needs;
   const callers = busCallers(bus);
   // A storm of callers would have the daemon hold for good what it took for them.
-  const leavesBehind = sweepAfterStorms(clock);
+  const leavesBehind = sweepAfterStorms(clock, needs.sweep);
   const { lookup, counts } = counted(needs.lookup, leavesBehind);
   const counters = sinceReset(() => statisticsOf(needs.resolverStatistics(), counts));
   let networkmanager: string | undefined;

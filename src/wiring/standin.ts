@@ -8,6 +8,7 @@ import { openStandin } from '../standin/open.ts';
 import { systemClock } from '../system/clock.ts';
 import { ifindexOf } from '../system/ifindex.ts';
 import { kernelLinks } from '../system/kernel-links.ts';
+import { sweep } from '../system/sweep.ts';
 import type { ServiceInfo } from '../system/varlink-interface.ts';
 import type { Ground } from './ground.ts';
 
@@ -57,6 +58,7 @@ export function standInForResolved(ground: Ground, daemon: Daemon): void {
     resolverStatistics: () => live.view.statistics(),
     settled: () => daemon.idle(),
     flush: () => void live.cache.flush(),
+    sweep: () => sweep(libc),
     forgetServers: () => live.resolver.forgive(),
     logControl: {
       level: () => syslogLevel(log.level),

@@ -89,6 +89,7 @@ export async function liveStandin(server: string): Promise<LiveStandin> {
     resolverStatistics: () => live.view.statistics() as StatisticsReport,
     settled: async () => {},
     flush: () => void live.cache.flush(),
+    sweep: () => {},
     forgetServers: () => live.resolver.forgive(),
     logControl: { level: () => 'info', setLevel: () => {} },
     ownUid: process.getuid?.() ?? 0,
