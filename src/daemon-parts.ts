@@ -62,6 +62,8 @@ export interface NameService extends Output {
   filesName(nameserver: string | undefined): void;
   /** systemd-resolved is about to start: free its addresses, for a while; resolves when they are free. */
   giveWay(): Promise<void>;
+  /** systemd-resolved is about to end while a file names its address. */
+  standReady(): void;
   /** From now on no file may name it; it goes on answering until it is closed. */
   standDown(): void;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
@@ -112,6 +114,8 @@ export interface Daemon extends DaemonControl {
   readonly spoken: Promise<void>;
   /** Resolves when nothing waits to be decided or applied. */
   idle(): Promise<void>;
+  /** The same, and also for what a storm of changes holds back for a moment. */
+  settled(): Promise<void>;
   /** Stop the sources, leave files and link in place; the resolver too where `another process` takes its sockets. */
   close(next?: 'nobody' | 'another process'): Promise<void>;
 }

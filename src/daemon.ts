@@ -68,6 +68,8 @@ class Loop implements Daemon {
   #graceUntil: number | undefined;
   #pending: Pending | undefined;
   #running: Promise<void> | undefined;
+  /** Who waits until nothing is pending. */
+  readonly #settling: (() => void)[] = [];
   #force = true;
   #holding: boolean;
   #attempt = 0;
@@ -241,8 +243,10 @@ class Loop implements Daemon {
     return this.#steer('stand-in', async () => {
       // The resolver gets its addresses only when systemd-resolved is gone, so until then the file has to say it all.
       const [first] = beyondFile(this.#plan, this.#parts.configuration.current.config);
-      if (first !== undefined)
+      if (first !== undefined) {
+        this.#parts.resolver.standReady();
         return { ok: true, text: `Nothing changes before systemd-resolved is gone: ${first}` };
+      }
       await this.#parts.link.resolved('absent');
       await this.idle();
       return { ok: true, text: this.#parts.link.status().reason };
@@ -272,6 +276,13 @@ class Loop implements Daemon {
 
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+  }
+
+  settled(): Promise<void> {
+    if (this.#running === undefined && this.#pending === undefined) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#settling.push(resolve);
+    return promise;
   }
 
   async close(next: 'nobody' | 'another process' = 'nobody'): Promise<void> {
@@ -393,10 +404,16 @@ class Loop implements Daemon {
       this.#running = undefined;
       if (this.#pending !== undefined && !this.#stop.signal.aborted && !this.#holdBack())
         this.#wake(cause, source);
+      this.#tellSettled();
     });
   }
 
   /** In a storm of changes the next write waits; the timer wakes us with whatever holds by then. */
+  #tellSettled(): void {
+    if (this.#running !== undefined || (this.#pending !== undefined && !this.#stop.signal.aborted)) return;
+    for (const resolve of this.#settling.splice(0)) resolve();
+  }
+
   #holdBack(): boolean {
     const pause = pauseBeforeWrite(this.#writes, this.#parts.clock.now());
     if (pause > 0) this.#later(pause);

@@ -353,6 +353,7 @@ describe('a systemd-resolved that comes or goes', () => {
     daemon.tell(says([home]));
     expect((await daemon.standIn()).text).toMatch(/^Nothing changes .* resolver\.dns-over-tls is "yes"\.$/);
     expect(applied).not.toContain('link absent');
+    expect(applied.at(-1)).toBe('resolver stands ready');
   });
 });
 
@@ -428,6 +429,7 @@ function start({ holdFirst = 0 } = {}): {
         resolver.status = { ...OFF, reason: 'ends' };
       },
       giveWay: async () => void applied.push('resolver gives way'),
+      standReady: () => void applied.push('resolver stands ready'),
       filesName: (nameserver) => void resolver.named.push(nameserver),
       apply: async ({ plan }) => {
         resolver.asks = plan.upstream.map(({ value }) => formatServer(value));

@@ -18,6 +18,11 @@ export interface ResolverOutput extends Output {
   resolved(presence: ResolvedPresence): Promise<void>;
   /** systemd-resolved is about to start: free its addresses, for a while; resolves when they are free. */
   giveWay(): Promise<void>;
+  /**
+   * systemd-resolved is about to end, and a file names its address: what is asked there over UDP waits from now on until
+   * the resolver has the address.
+   */
+  standReady(): void;
   /** The files are written, and list this address of ours or none. Sockets close only after that. */
   filesName(nameserver: string | undefined): void;
   /** We end: from now on no file may name the resolver, which goes on answering until `close`. */
@@ -36,6 +41,8 @@ export interface ResolverOutputNeeds {
   readonly sharesAddresses: () => boolean;
   /** Open one address, UDP and TCP; rejects with a DnskeeperError when it cannot be had. */
   readonly listen: (at: ListenAt, reception: Reception) => Promise<readonly Listener[]>;
+  /** Have queries wait at an address from now on; throws when it cannot be had. */
+  readonly hold?: (at: ListenAt) => void;
   /** Where sockets wait that an earlier process had. */
   readonly sockets?: SocketStore;
   /** A file names us: questions will come. */
@@ -61,7 +68,7 @@ const DRAIN_MS = 300;
 /** A systemd-resolved that leaves the bus closes its sockets some milliseconds later, which nothing tells. */
 const LETTING_GO_MS = 1000;
 const LETTING_GO_STEP_MS = 25;
-/** A systemd-resolved that we gave way to and that is not there by then does not come. */
+/** A systemd-resolved that we gave way to and that is not there by then does not come, nor does one go that still is. */
 const GIVE_WAY_MS = 10_000;
 
 /** An address we listen on. */
@@ -97,6 +104,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   let attempt = 0;
   let cancelRetry = (): void => {};
   let cancelGiveWay: (() => void) | undefined;
+  let cancelHold: (() => void) | undefined;
   let queue: Promise<unknown> = Promise.resolve();
 
   function enqueue<T>(task: () => Promise<T>): Promise<T> {
@@ -171,7 +179,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       retry();
     }
     for (const place of gone) void close(place);
-    if (state === 'bound') sockets.closeRest();
+    if (state === 'bound') letGo();
   }
 
   function retry(): void {
@@ -193,6 +201,13 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     for (const text of failures)
       if (!unbound.includes(text)) log.warn({}, `The local resolver listens there not: ${text}`);
     unbound = failures;
+  }
+
+  /** Nobody takes up any more what waits. */
+  function letGo(): void {
+    cancelHold?.();
+    cancelHold = undefined;
+    sockets.closeRest();
   }
 
   /** Right after systemd-resolved has left, its addresses are tried for until it has really let go of them. */
@@ -318,6 +333,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     async giveWay() {
       await enqueue(async () => {
         if (closed || !needs.sharesAddresses()) return;
+        if (cancelHold !== undefined) letGo();
         endGiveWay();
         cancelGiveWay = clock.after(GIVE_WAY_MS, () => {
           endGiveWay();
@@ -326,6 +342,16 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
         await settle();
       });
       await allClosed();
+    },
+    standReady() {
+      if (closed || presence !== 'running' || cancelHold !== undefined || !needs.sharesAddresses()) return;
+      cancelHold = clock.after(GIVE_WAY_MS, letGo);
+      try {
+        for (const at of needs.places().at) if (at.extra !== true) needs.hold?.(at);
+      } catch (error) {
+        log.warn({}, `What is asked while systemd-resolved ends is lost: ${messageOf(error)}`);
+        letGo();
+      }
     },
     filesName(nameserver) {
       if (nameserver !== undefined) {
@@ -336,7 +362,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
         if (host !== nameserver && host !== status().nameserver) offered.delete(host);
       for (const look of unnamedListeners) look();
       // What an earlier process left may be named by its file until ours is written.
-      if (state === 'off' && wanted()?.at.length === 0) sockets.closeRest();
+      if (state === 'off' && cancelHold === undefined && wanted()?.at.length === 0) sockets.closeRest();
     },
     standDown() {
       leaving = true;
@@ -345,6 +371,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       [...open, ...closing.keys()].some(({ at }) => at.port === port && at.host === host),
     async close() {
       cancelRetry();
+      cancelHold?.();
       endGiveWay();
       await enqueue(async () => {
         closed = true;

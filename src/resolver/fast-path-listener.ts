@@ -18,6 +18,8 @@ import type { UpstreamDatagrams } from './upstream-udp.ts';
 export interface FastUdp {
   /** Take queries over UDP, like `listenUdp`. Rejects with a DnskeeperError when the address cannot be had. */
   listen(at: ListenAt): Promise<Listener>;
+  /** Have what is asked there wait from now on, until `listen` takes it up. Throws when the address cannot be had. */
+  hold(at: ListenAt): void;
   /** The workers, from the first packet or `begin` on: where nobody asks they would cost memory for nothing. */
   readonly path: FastPath | undefined;
   /** Asks servers by sockets that the workers hear; undefined while there are none. */
@@ -101,6 +103,10 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
     watched(on) {
       watchedNow = on;
       path?.watched(on);
+    },
+    hold(at) {
+      const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port, reusePort: threads > 1 };
+      for (const fd of bindAll(at)) sockets.hold(place, fd);
     },
     async listen(at) {
       const socket: FastSocket = { fds: bindAll(at), service: at.service };

@@ -53,6 +53,8 @@ export interface LiveResolver {
   readonly cache: Cache;
   /** Take queries on one address, over TCP and UDP; UDP on the fast path where the C library can be reached. */
   listen(at: ListenAt): Promise<readonly Listener[]>;
+  /** Have queries over UDP wait at an address until `listen` takes them up; throws when it cannot be had. */
+  hold(at: ListenAt): void;
   query(name: Domain, type: string, signal: AbortSignal): Promise<QueryReport>;
   readonly view: ResolverView;
   /**
@@ -141,16 +143,20 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       sockets,
       threads: needs.threads?.() ?? 1,
     });
+  const fastSide = (): FastUdp | undefined => {
+    if (libc !== undefined && fast === undefined) {
+      fast = startFast(libc);
+      tellFast();
+    }
+    return fast;
+  };
   return {
     resolver,
     cache,
     reception,
+    hold: (at) => fastSide()?.hold(at),
     async listen(at) {
-      if (libc !== undefined && fast === undefined) {
-        fast = startFast(libc);
-        tellFast();
-      }
-      const started = fast;
+      const started = fastSide();
       if (libc === undefined || started === undefined) return listenBoth(at, reception);
       try {
         return await listenBoth(at, reception, started.listen, async (place) =>

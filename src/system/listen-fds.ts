@@ -26,6 +26,8 @@ export interface SocketStore {
   take(place: SocketPlace): number | undefined;
   /** Have a socket kept from now on. */
   keep(place: SocketPlace, fd: number): void;
+  /** Have a socket that is kept already wait at its place until somebody takes it. */
+  hold(place: SocketPlace, fd: number): void;
   /** Have none kept at this address any more, over UDP and TCP, but for those that wait to be taken. */
   forget(host: string, port: number): void;
   /** Close what came and was not taken, and have it kept no more. */
@@ -86,6 +88,13 @@ export function socketStore(needs: SocketStoreNeeds): SocketStore {
       kept.set(name, place);
       notifier.store(name, fd);
     },
+    hold(place, fd) {
+      const facts = { kind: place.kind, host: place.host, port: place.port } as const;
+      const own = { ...facts, listening: place.kind === 'tcp', reusePort: place.reusePort ?? false };
+      const taken = new Set([...waiting.values()].map(({ name }) => name));
+      const [name = ''] = [...kept].findLast(([at, each]) => isAt(each, place) && !taken.has(at)) ?? [];
+      waiting.set(fd, { name, own: true, facts: own });
+    },
     forget(host, port) {
       const left = new Set([...waiting.values()].map(({ name }) => name));
       for (const [name, place] of kept) {
@@ -106,6 +115,7 @@ export const NO_STORE: SocketStore = {
   waiting: 0,
   take: () => undefined,
   keep: () => {},
+  hold: (_, fd) => closeSync(fd),
   forget: () => {},
   closeRest: () => {},
 };

@@ -164,6 +164,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     places: () => placesToListen(paths, 'replay' in options, settings()),
     sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,
     listen: (at) => live.listen(at),
+    hold: (at) => live.hold(at),
     expectQuestions: () => live.expectQuestions(),
     sockets,
     clock: systemClock,

@@ -256,6 +256,43 @@ describe('a systemd-resolved that is about to start', () => {
   });
 });
 
+describe('a systemd-resolved that is about to end while a file names its address', () => {
+  it('has what is asked there wait until the address is ours', async () => {
+    const { output, events, clock, plan } = standing();
+    await output.resolved('running');
+    await plan();
+    events.length = 0;
+    output.standReady();
+    output.standReady();
+    output.filesName(undefined);
+    expect(events).toEqual(['hold 127.0.0.53', 'hold 127.0.0.54']);
+    await output.resolved('absent');
+    expect(events.slice(2)).toEqual(['open 127.0.0.53', 'open 127.0.0.54', 'close rest']);
+    expect(clock.waiting, 'nothing is given up later').toBe(0);
+  });
+
+  it('keeps nothing from it when it does not end, or starts again', async () => {
+    const { output, events, clock, plan } = standing();
+    await output.resolved('running');
+    await plan();
+    output.standReady();
+    events.length = 0;
+    clock.advance(10_000);
+    expect(events).toEqual(['close rest']);
+    output.standReady();
+    await output.giveWay();
+    expect(events.slice(1)).toEqual(['hold 127.0.0.53', 'hold 127.0.0.54', 'close rest']);
+  });
+
+  it('is left alone while the addresses are ours', async () => {
+    const { output, events, bound } = standing();
+    await bound();
+    events.length = 0;
+    output.standReady();
+    expect(events).toEqual([]);
+  });
+});
+
 /** An output over sockets that only say what happens to them. */
 function standing() {
   const events: string[] = [];
@@ -267,6 +304,7 @@ function standing() {
     waiting: 0,
     take: () => undefined,
     keep: () => {},
+    hold: () => {},
     forget: (host) => void events.push(`forget ${host}`),
     closeRest: () => void events.push('close rest'),
   };
@@ -291,6 +329,7 @@ function standing() {
         },
       ];
     },
+    hold: (at) => void events.push(`hold ${at.host}`),
     sockets,
     clock,
     log: silentLog,

@@ -75,6 +75,19 @@ describe('sockets that an earlier process left', () => {
   });
 });
 
+it('what is asked at an address that is held waits until it is listened on', async () => {
+  const { sockets, kept } = storeOf(new Map());
+  const { live } = await resolver(sockets);
+  const probe = libc.datagrams.bindUdp(LOOPBACK, 0);
+  const port = libc.sockets.describe(probe)?.port ?? 0;
+  closeSync(probe);
+  live.hold({ host: '127.0.0.1', port, service: 'full' });
+  const answer = askOverUdp('127.0.0.1', port, queryWire('www.example.com'));
+  await listen(live, port);
+  expect(readAnswer(await answer).answers).toEqual(ANSWER);
+  expect(kept.map(({ kind }) => kind)).toEqual(['udp', 'tcp']);
+});
+
 it('a listener that is paused takes no more, and answers what it took', async () => {
   const { live, server } = await resolver(NO_STORE);
   server.script = () => undefined;
@@ -146,6 +159,7 @@ function storeOf(waiting: Map<string, number>): { sockets: SocketStore; kept: So
       return fd;
     },
     keep: (place) => void kept.push(place),
+    hold: ({ kind }, fd) => void waiting.set(kind, fd),
     forget(host, port) {
       for (const place of [...kept])
         if (place.host === host && place.port === port) kept.splice(kept.indexOf(place), 1);

@@ -83,6 +83,22 @@ describe('the sockets that outlive the process', () => {
     expect(said).toEqual([`forget udp-${place.port}-127.0.0.1-0`]);
   });
 
+  it('that wait again for their place are taken from there, or closed and kept no more', () => {
+    const fd = udp('127.0.0.1');
+    const place = placeOf(fd);
+    const { store, said } = manager();
+    store.keep(place, fd);
+    store.hold(place, fd);
+    store.forget(place.host, place.port);
+    expect(store.take(place)).toBe(fd);
+    expect(store.take(place)).toBeUndefined();
+    store.hold(place, fd);
+    store.closeRest();
+    expectClosed(fd);
+    const name = `udp-${place.port}-127.0.0.1-0`;
+    expect(said).toEqual([`keep ${name} ${fd}`, `forget ${name}`]);
+  });
+
   it('are closed and kept no more when nobody wants them', () => {
     const fd = udp('127.0.0.1');
     const { store, said } = manager({ 'udp-53-127.0.0.53-0': fd });
