@@ -1,9 +1,7 @@
 import { type DefaultRoute, formatLinkAddress, isRelevant, type LinkState } from './link-state.ts';
 import type { NetworkdLink } from './networkd-link-file.ts';
-import type { LeftOut } from './plan.ts';
 import { settingsAsDns } from './pushed-links.ts';
-import type { LinkDns, Snapshot, SourceState } from './snapshot.ts';
-import { ascii } from './text.ts';
+import type { LinkDns, SourceState } from './snapshot.ts';
 
 /** A link that is there, and what systemd-networkd says of it. */
 export interface NetworkdFacts {
@@ -24,22 +22,6 @@ export function networkdState(
     links: facts.filter(({ link, file }) => counts(link, file, running)).map((each) => dnsOf(each, routes)),
   };
 }
-
-/** Without what systemd-networkd says of links that NetworkManager describes: two that count one network. */
-export function withoutDoubles(snapshot: Snapshot, dropped: LeftOut[]): Snapshot {
-  const { networkd, networkmanager } = snapshot;
-  if (networkd === undefined || networkmanager === undefined) return snapshot;
-  const described = new Set(networkmanager.links.map((link) => link.interface));
-  const isDouble = (link: LinkDns): boolean => described.has(link.interface);
-  for (const { interface: name, servers, priority } of networkd.links.filter(isDouble)) {
-    const origin = { source: 'networkd', vpn: false, priority, interface: ascii(name ?? '', 15) } as const;
-    for (const server of servers)
-      dropped.push({ what: 'server', text: ascii(server, 60), origin, reason: DESCRIBED });
-  }
-  return { ...snapshot, networkd: { ...networkd, links: networkd.links.filter((link) => !isDouble(link)) } };
-}
-
-const DESCRIBED = 'NetworkManager describes this link itself, and systemd-networkd beside it.';
 
 function counts(link: LinkState, file: NetworkdLink, running: boolean): boolean {
   const { managed, operationalState, settings } = file;

@@ -9,7 +9,7 @@ import {
   readEntries,
 } from './entries.ts';
 import { withRoutes } from './kernel-routes.ts';
-import { withoutDoubles } from './networkd-links.ts';
+import { withoutDoubles } from './one-voice.ts';
 import { describeOrigin, orderReasons, sortEntries } from './order.ts';
 import type { Choice, LeftOut, NameRoute, Plan } from './plan.ts';
 import { planLinks } from './plan-links.ts';

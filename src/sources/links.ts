@@ -1,5 +1,8 @@
+import type { DefaultRoute } from '../core/link-state.ts';
 import type { KernelRoute } from '../core/snapshot.ts';
+import type { Clock } from '../system/clock.ts';
 import type { KernelNetwork } from '../system/netlink.ts';
+import { advertisedDns } from './advertised-dns.ts';
 import type { PushedLinks } from './pushed-links.ts';
 import type { Source } from './source.ts';
 
@@ -18,34 +21,42 @@ export function dropWithLinks(
   });
 }
 
-/** The kernel as a source: it names no server, but tells which links have default routes. */
-export function kernelSource(
-  network: Pick<KernelNetwork, 'byIndex' | 'defaultRoutes' | 'onLink' | 'onRoutes' | 'problem'>,
-): Source {
+/**
+ * The kernel as a source: it tells which links have default routes, and what routers advertise of DNS on links whose
+ * advertisements it reads itself, which are those that no program manages.
+ */
+export function kernelSource(network: KernelNetwork, clock: Pick<Clock, 'elapsed' | 'after'>): Source {
   const held: (() => void)[] = [];
   let told: string | undefined;
   return {
     name: 'kernel',
     start(tell, signal) {
-      const speak = (cause: string): void => {
-        const routes = routesOf(network);
-        const text = JSON.stringify(routes);
-        if (text === told || signal.aborted) return;
-        told = text;
-        tell({ source: 'kernel', kind: 'state', cause, state: { links: [], routes } });
-      };
       if (network.problem !== undefined) {
         const detail = 'it does not tell its routes here';
         tell({ source: 'kernel', kind: 'health', health: { state: 'absent', detail } });
         return;
       }
-      const detail = 'it tells links and default routes';
+      const advertised = advertisedDns(clock, () => speak('a router advertised DNS, or it has run out'));
+      const speak = (cause: string): void => {
+        const routes = network.defaultRoutes();
+        const links = advertised.links(network.links(), routes);
+        const state = { links, routes: routesOf(routes, network) };
+        const text = JSON.stringify(state);
+        if (text === told || signal.aborted) return;
+        told = text;
+        tell({ source: 'kernel', kind: 'state', cause, state });
+      };
+      const detail = 'it tells links, default routes and what routers advertise';
       tell({ source: 'kernel', kind: 'health', health: { state: 'running', detail } });
       held.push(
+        () => advertised.close(),
         network.onRoutes(() => speak('the default routes changed')),
+        network.onRouterOption((message) => advertised.take(message)),
         network.onLink(({ before, after }) => {
-          if (before !== undefined && after !== undefined && before.name !== after.name)
-            speak(`the link ${before.name} is called ${after.name} now`);
+          if (before === undefined) return;
+          // Without a carrier, it may come back in another network.
+          if (after === undefined || (before.running && !after.running)) advertised.forget(before.ifindex);
+          else if (before.name !== after.name) speak(`the link ${before.name} is called ${after.name} now`);
         }),
       );
       speak('dnskeeperd started');
@@ -57,8 +68,11 @@ export function kernelSource(
 }
 
 /** Default routes by the names of their links. */
-const routesOf = (network: Pick<KernelNetwork, 'byIndex' | 'defaultRoutes'>): readonly KernelRoute[] =>
-  network.defaultRoutes().flatMap(({ ifindex, ...route }) => {
+const routesOf = (
+  routes: readonly DefaultRoute[],
+  network: Pick<KernelNetwork, 'byIndex'>,
+): readonly KernelRoute[] =>
+  routes.flatMap(({ ifindex, ...route }) => {
     const name = network.byIndex(ifindex)?.name;
     return name === undefined ? [] : [{ interface: name, ...route }];
   });

@@ -115,7 +115,7 @@ function liveSources(
   const networkd = networkdSource({ root: paths.root, bus, network, log: log.child('networkd') });
   return [
     hostSource(hostName),
-    kernelSource(network),
+    kernelSource(network, systemClock),
     networkd,
     records,
     ...(configuration.current.config.networkmanager ? [networkmanager] : []),

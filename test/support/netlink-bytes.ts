@@ -133,6 +133,31 @@ export function routerOptionMessage(entry: {
   return message(68, Buffer.concat([body, padded(entry.options), attribute(1, bytesOf(entry.router))]));
 }
 
+/** The option of a router advertisement that names servers (RFC 8106 section 5.1). */
+export function rdnss(lifetime: number, ...servers: readonly string[]): Buffer {
+  return option(25, lifetime, Buffer.concat(servers.map(bytesOf)));
+}
+
+/** The option of a router advertisement that names search domains (RFC 8106 section 5.2). */
+export function dnssl(lifetime: number, ...domains: readonly string[]): Buffer {
+  const names = domains.map((domain) =>
+    Buffer.concat([
+      ...domain.split('.').map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`)),
+      Buffer.alloc(1),
+    ]),
+  );
+  return option(31, lifetime, Buffer.concat(names));
+}
+
+function option(type: number, lifetime: number, value: Buffer): Buffer {
+  const bytes = Buffer.alloc(8 + Math.ceil(value.length / 8) * 8);
+  bytes.writeUInt8(type, 0);
+  bytes.writeUInt8(bytes.length / 8, 1);
+  bytes.writeUInt32BE(lifetime, 4);
+  value.copy(bytes, 8);
+  return bytes;
+}
+
 const NOTHING = Buffer.alloc(0);
 
 const padded = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
