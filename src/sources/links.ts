@@ -60,12 +60,24 @@ export function kernelSource(network: KernelNetwork, clock: Pick<Clock, 'elapsed
         }),
       );
       speak('dnskeeperd started');
+      // What they advertised before our start was told to nobody, and they may be silent for half an hour.
+      for (const ifindex of new Set(routersOn(network))) network.solicit(ifindex);
     },
     async close() {
       for (const letGo of held) letGo();
     },
   };
 }
+
+/** Links with a router that speaks IPv6. */
+const routersOn = (network: KernelNetwork): readonly number[] =>
+  network
+    .defaultRoutes()
+    .filter(({ family, gateway }) => family === 6 && gateway !== undefined)
+    .map(({ ifindex }) => ifindex)
+    .slice(0, MOST_SOLICITED);
+
+const MOST_SOLICITED = 16;
 
 /** Default routes by the names of their links. */
 const routesOf = (

@@ -1,3 +1,6 @@
+import type { Address } from '../core/address.ts';
+import { socketAddress } from './libc-datagrams.ts';
+
 /** Sockets to the kernel itself (netlink(7)), which Node cannot open: calls of the C library. */
 export interface NetlinkCalls {
   /** A socket of the routing family that hears these groups (a bit for each; 0 for none). */
@@ -11,6 +14,8 @@ export interface NetlinkCalls {
    * the kernel's; or a negative error number.
    */
   receive(fd: number, into: Buffer): number;
+  /** Ask the routers of a link to advertise themselves now (RFC 4861 section 4.1); false when that could not be sent. */
+  solicitRouters(ifindex: number): boolean;
 }
 
 /** Nothing has come (EAGAIN). */
@@ -36,6 +41,9 @@ export function bindNetlink(
     'long recvfrom(int fd, void *bytes, size_t size, int flags, void *address, _Inout_ uint32_t *addressSize)',
   );
   const close = call('int close(int fd)');
+  const sendto = call(
+    'long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t addressSize)',
+  );
   const sender = Buffer.alloc(ADDRESS_BYTES);
 
   return {
@@ -69,6 +77,18 @@ export function bindNetlink(
       if (length < 0) return -koffi.errno();
       return sender.readUInt32LE(PORT_AT) === 0 ? length : 0;
     },
+    solicitRouters(ifindex) {
+      const fd = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+      if (fd < 0) return false;
+      const to = socketAddress(ALL_ROUTERS, 0);
+      to.writeUInt32LE(ifindex, SCOPE_AT);
+      // Routers pass over what may have come from further away. The kernel puts in the checksum.
+      const sent =
+        setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, HOPS, HOPS.length) === 0 &&
+        sendto(fd, SOLICITATION, SOLICITATION.length, MSG_DONTWAIT, to, to.length) === SOLICITATION.length;
+      close(fd);
+      return sent;
+    },
   };
 }
 
@@ -76,6 +96,21 @@ export function bindNetlink(
 const ADDRESS_BYTES = 12;
 const PORT_AT = 4;
 const GROUPS_AT = 8;
+/** ff02::2. */
+const ALL_ROUTERS: Address = {
+  family: 6,
+  bytes: [0xff, 2, ...Array<number>(13).fill(0), 2],
+  kind: 'multicast',
+};
+/** sin6_scope_id. */
+const SCOPE_AT = 24;
+/** Type 133, without options. */
+const SOLICITATION = Buffer.from([133, 0, 0, 0, 0, 0, 0, 0]);
+const AF_INET6 = 10;
+const IPPROTO_ICMPV6 = 58;
+const IPPROTO_IPV6 = 41;
+const IPV6_MULTICAST_HOPS = 18;
+const HOPS = Buffer.from([255, 0, 0, 0]);
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;

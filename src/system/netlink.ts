@@ -26,6 +26,8 @@ export interface KernelNetwork {
   onRoutes(listener: () => void): () => void;
   /** Hear of options in router advertisements that the kernel hands on. */
   onRouterOption(listener: (option: RouterOptionMessage) => void): () => void;
+  /** Ask the routers of a link to advertise themselves now, instead of in some minutes. Nothing comes of it without the right to. */
+  solicit(ifindex: number): void;
   /** Why changes go unnoticed, one sentence. */
   readonly problem: string | undefined;
   close(): void;
@@ -173,6 +175,9 @@ export function openNetlink({ calls, clock, log }: NetlinkNeeds): KernelNetwork 
     onLink: (listener) => listening(heard.link, listener),
     onRoutes: (listener) => listening(heard.routes, listener),
     onRouterOption: (listener) => listening(heard.routerOption, listener),
+    solicit(ifindex) {
+      if (!calls.solicitRouters(ifindex)) log.debug({ ifindex }, 'the routers of a link could not be asked');
+    },
     get problem() {
       return problem;
     },

@@ -40,6 +40,7 @@ export function sysfsNetwork(root = ''): KernelNetwork {
     onLink: never,
     onRoutes: never,
     onRouterOption: never,
+    solicit() {},
     problem: root === '' ? UNHEARD : undefined,
     close() {},
   };

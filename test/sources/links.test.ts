@@ -85,6 +85,18 @@ test('nothing is told after the stop', async () => {
   expect(told()).toEqual(['running', 'dnskeeperd started: ']);
 });
 
+test('routers that are there already are asked to say again what they said before our start', () => {
+  const network = fakeNetwork([eth0, wlan0]);
+  network.route([
+    { family: 4, ifindex: 3, metric: 100, gateway: '192.0.2.1' },
+    { family: 6, ifindex: 2, metric: 1024, gateway: 'fe80::1' },
+    { family: 6, ifindex: 2, metric: 1024, gateway: 'fe80::2' },
+    { family: 6, ifindex: 7, metric: 1 },
+  ]);
+  telling(network);
+  expect(network.solicited).toEqual([2]);
+});
+
 describe('what routers advertise', () => {
   function advertising() {
     const made = telling();

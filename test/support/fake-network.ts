@@ -26,6 +26,8 @@ export interface FakeNetwork extends KernelNetwork {
   /** These are the default routes now. */
   route(routes: readonly DefaultRoute[]): void;
   advertise(option: RouterOptionMessage): void;
+  /** Links whose routers were asked, in order. */
+  readonly solicited: readonly number[];
 }
 
 /** A kernel with these links. */
@@ -36,6 +38,7 @@ export function fakeNetwork(first: readonly LinkState[] = []): FakeNetwork {
     routes: new Set<() => void>(),
     options: new Set<(option: RouterOptionMessage) => void>(),
   };
+  const solicited: number[] = [];
   let routes: readonly DefaultRoute[] = [];
   let closed = false;
   const listen = <T>(listeners: Set<T>, listener: T): (() => void) => {
@@ -62,6 +65,8 @@ export function fakeNetwork(first: readonly LinkState[] = []): FakeNetwork {
     onLink: (listener) => listen(heard.link, listener),
     onRoutes: (listener) => listen(heard.routes, listener),
     onRouterOption: (listener) => listen(heard.options, listener),
+    solicit: (ifindex) => void solicited.push(ifindex),
+    solicited,
     problem: undefined,
     close() {
       closed = true;

@@ -12,6 +12,7 @@ import { fakeNetwork, linkState } from '../support/fake-network.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { linkMessage, message, routeMessage } from '../support/netlink-bytes.ts';
 import { networkNamespace, noNamespaces } from '../support/network-namespace.ts';
+import { unless } from '../support/root-only.ts';
 import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
 
@@ -123,6 +124,21 @@ describe('a kernel that is hard to hear', () => {
   });
 });
 
+describe.skipIf(noNamespaces !== undefined)(unless(noNamespaces, 'routers'), () => {
+  it('are asked on a link that is there, and on no other', async () => {
+    const namespace = await networkNamespace();
+    onTestFinished(() => namespace.close());
+    const { ip, inside } = namespace;
+    ip('link add dk0 index 70 type veth peer name dk1');
+    ip('link set dk1 up');
+    ip('link set dk0 up');
+    // Nobody else has the address, so that nobody has to wait until that is certain.
+    ip('address add fe80::a/64 dev dk0 nodad');
+    await until(() => inside(() => libc.netlink.solicitRouters(70)), 'the link can send');
+    expect(inside(() => libc.netlink.solicitRouters(71 << 8))).toBe(false);
+  });
+});
+
 interface ScriptedKernel {
   readonly calls: NetlinkCalls;
   /** Datagrams with which each request is answered. */
@@ -157,6 +173,7 @@ function scriptedKernel(first: { links: Buffer[][]; routes: Buffer[][] }): Scrip
         return fd;
       },
       signalArrivals() {},
+      solicitRouters: () => false,
       ask(fd, request) {
         const type = request.readUInt16LE(4);
         const done = [[message(3, Buffer.alloc(4))]];
