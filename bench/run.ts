@@ -11,11 +11,12 @@ import { noLab } from './lab.ts';
 import type { Measurement, Options, Row } from './measurement.ts';
 import { plan } from './plan.ts';
 import { processes } from './processes.ts';
+import { resolvconf } from './resolvconf.ts';
 import { standin } from './standin.ts';
 import { switches } from './switches.ts';
 import { describeMachine, table } from './table.ts';
 
-const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan, standin];
+const MEASUREMENTS: readonly Measurement[] = [switches, burst, processes, plan, standin, resolvconf];
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },

@@ -290,6 +290,7 @@ class Loop implements Daemon {
     this.#cancelTimer();
     this.#overrides.close();
     await this.idle();
+    this.#tellSettled();
     await Promise.all(this.#parts.sources.map((source) => source.close()));
     await this.#leaveFiles(next);
     const { resolver, link, others } = this.#parts;
@@ -408,12 +409,12 @@ class Loop implements Daemon {
     });
   }
 
-  /** In a storm of changes the next write waits; the timer wakes us with whatever holds by then. */
   #tellSettled(): void {
     if (this.#running !== undefined || (this.#pending !== undefined && !this.#stop.signal.aborted)) return;
     for (const resolve of this.#settling.splice(0)) resolve();
   }
 
+  /** In a storm of changes the next write waits; the timer wakes us with whatever holds by then. */
   #holdBack(): boolean {
     const pause = pauseBeforeWrite(this.#writes, this.#parts.clock.now());
     if (pause > 0) this.#later(pause);

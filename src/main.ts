@@ -149,7 +149,7 @@ async function serve({ paths, records, libc, log, held }: Ground, daemon: Daemon
       controlInterface({ control: daemon, ownUid: userInfo().uid, log: log.child('control') }),
       recordsInterface(async () => {
         records.look('resolvconf(8) was called');
-        await daemon.idle();
+        await daemon.settled();
       }),
     ],
     info: serviceInfo(),

@@ -35,6 +35,7 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
   const watches: Watch[] = [];
   let tell: ((event: SourceEvent) => void) | undefined;
   let told = '';
+  let health = '';
   let left: readonly LeftRecord[] = [];
   let problems: readonly RulesProblem[] = [];
   let unreadable: string | undefined;
@@ -60,7 +61,8 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
     );
     const count = reading.set.records.length;
     const detail = `${count} ${count === 1 ? 'record' : 'records'} of resolvconf(8).`;
-    tell({ source: 'records', kind: 'health', health: { state: 'running', detail } });
+    if (detail !== health) tell({ source: 'records', kind: 'health', health: { state: 'running', detail } });
+    health = detail;
     tell({ source: 'records', kind: 'state', cause, state });
   }
 

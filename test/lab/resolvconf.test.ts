@@ -128,7 +128,7 @@ describe.each(suites)('resolvconf on %s', (suite) => {
 
   test("is systemd-resolved's while that is installed, and ours when it goes", async () => {
     expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/bin/resolvectl');
-    await machine.ok('dpkg --purge libnss-resolve systemd-resolved', { timeoutMs: 60_000 });
+    await machine.ok('dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved', { timeoutMs: 60_000 });
     expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/lib/dnskeeper/resolvconf');
     expect(await machine.ok('resolvconf --version')).toMatch(/^openresolv /);
     await machine.ok('systemctl restart NetworkManager');
