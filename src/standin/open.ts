@@ -12,6 +12,7 @@ import type { KernelLinks } from '../system/kernel-links.ts';
 import type { Log } from '../system/log.ts';
 import { machineId } from '../system/machine-id.ts';
 import { callerRights } from '../system/polkit.ts';
+import { sparingLog } from '../system/sparing-log.ts';
 import { sweepAfterStorms } from '../system/sweep.ts';
 import { serveVarlink } from '../system/varlink.ts';
 import type { Peer, ServiceInfo, VarlinkLimits } from '../system/varlink-interface.ts';
@@ -108,7 +109,8 @@ export function openStandin(needs: OpenStandinNeeds): Standin {
       lookup,
       statistics: counters.read,
       actions: { flush: needs.flush, resetStatistics: counters.reset, forgetServers: needs.forgetServers },
-      rights: callerRights({ bus, callers, ownUid, log }),
+      // Anybody may ask for what they have no right to, as often as they like.
+      rights: callerRights({ bus, callers, ownUid, log: sparingLog(log, clock) }),
       pusherOf: async ({ sender }) => ({
         name: await callers.describe(sender),
         mirrored: sender === networkmanager && needs.followsNetworkManager(),

@@ -13,6 +13,7 @@ import type { Log } from './log.ts';
 import { BUS_NAME } from './match-rules.ts';
 import { isObjectPath, toWire, unwrap } from './message-body.ts';
 import { reconnectingBus } from './reconnecting-bus.ts';
+import { sparingLog } from './sparing-log.ts';
 
 /** Where a bus is found and what it runs on; without an address it is the system bus. */
 export interface BusOptions {
@@ -29,7 +30,9 @@ export interface BusOptions {
  * throws an unhandled rejection when Hello is refused, and hands stack traces to callers.
  */
 export function openBus(options: BusOptions): ServiceBus {
-  const { log, clock } = options;
+  const { clock } = options;
+  // Whoever is on the bus may send us what cannot be read.
+  const log = sparingLog(options.log, clock);
   const address = options.address ?? systemBusAddress();
   return reconnectingBus({ connect: (events) => connect(address, events, log), log, clock });
 }
