@@ -18,6 +18,7 @@ import { serveVarlink } from './system/varlink.ts';
 import { startOn } from './wiring/daemon.ts';
 import { type Ground, type Options, prepare } from './wiring/ground.ts';
 import { runHooksAfterChanges } from './wiring/hooks.ts';
+import { runLibcHooksAfterChanges } from './wiring/libc-hooks.ts';
 import { followOutside } from './wiring/outside.ts';
 import { serviceInfo, standInForResolved } from './wiring/standin.ts';
 
@@ -98,6 +99,7 @@ async function run(paths: Paths, options: Options): Promise<number> {
   standInForResolved(ground, daemon);
   followOutside(ground, daemon);
   runHooksAfterChanges(ground, daemon);
+  runLibcHooksAfterChanges(ground, daemon);
   announce(ground, daemon, stopped.signal);
   const recording = options['replay'];
   if (recording !== undefined) await feed(recording, ground, daemon, stopped.signal);

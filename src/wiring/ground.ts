@@ -32,6 +32,7 @@ import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-sig
 import { sweep, sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
 import { openHooks } from './hooks.ts';
+import { openLibcHooks } from './libc-hooks.ts';
 import { openNetwork } from './network.ts';
 import { placesToListen } from './places.ts';
 import { openRecords } from './records.ts';
@@ -74,6 +75,8 @@ export interface Ground {
   readonly netns: NetnsFiles;
   /** Absent where none are run. */
   readonly hooks: Hooks | undefined;
+  /** Those of other packages. */
+  readonly libcHooks: readonly Hooks[];
   readonly watches: Watch[];
   readonly labelProblem: () => string | undefined;
   readonly held: AsyncDisposableStack;
@@ -194,6 +197,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     resolvedFiles: furtherNames,
     netns,
     hooks: openHooks(paths, log),
+    libcHooks: openLibcHooks(paths, log),
     watches: [],
     labelProblem,
     held,

@@ -128,7 +128,9 @@ describe.each(suites)('resolvconf on %s', (suite) => {
 
   test("is systemd-resolved's while that is installed, and ours when it goes", async () => {
     expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/bin/resolvectl');
-    await machine.ok('dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved', { timeoutMs: 60_000 });
+    await machine.ok('dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved', {
+      timeoutMs: 60_000,
+    });
     expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/lib/dnskeeper/resolvconf');
     expect(await machine.ok('resolvconf --version')).toMatch(/^openresolv /);
     await machine.ok('systemctl restart NetworkManager');
@@ -212,6 +214,21 @@ describe.each(suites)('resolvconf on %s', (suite) => {
     );
     await expectServers(machine, ['10.97.0.1', HOME]);
     await machine.ok('ip link delete tun7');
+    await expectServers(machine, [HOME]);
+  });
+
+  test("other packages' hooks run after a change of /etc/resolv.conf, and one that fails is told", async () => {
+    const hook = '/etc/resolvconf/update-libc.d/lab';
+    await machine.writeFile(hook, '#!/bin/sh\ngrep ^nameserver /etc/resolv.conf >/etc/resolvconf/heard\n');
+    await machine.writeFile('/usr/lib/resolvconf/libc.d/broken', '#!/bin/sh\necho no luck >&2\nexit 3\n');
+    await machine.ok(`chmod 755 ${hook} /usr/lib/resolvconf/libc.d/broken`);
+    await machine.ok('echo nameserver 10.97.0.9 | resolvconf -a tun9');
+    await machine.until('grep -q 10.97.0.9 /etc/resolvconf/heard', 'the hook has seen the new file');
+    await machine.until(
+      "dnsctl status | grep -q 'libc.d/broken failed: it ended with 3: no luck'",
+      'status tells of the other',
+    );
+    await machine.ok(`rm -r /etc/resolvconf /usr/lib/resolvconf && resolvconf -d tun9`);
     await expectServers(machine, [HOME]);
   });
 
