@@ -20,7 +20,8 @@ import { until } from '../support/until.ts';
 /** What programs without rights, and broken ones, may send to the stand-in: a real one, on a bus of its own. */
 
 const RESOLVE1 = 'org.freedesktop.resolve1';
-const PORT = 20_000 + (process.pid % 20_000);
+/** Below those that the kernel gives to clients. */
+const PORT = 10_000 + (process.pid % 20_000);
 
 let server: UdpSocket;
 let serverQuestions = 0;
