@@ -140,6 +140,24 @@ describe('the loop', () => {
     expect(file().nameservers).toEqual(['192.168.1.99']);
   });
 
+  it('is settled only when what a storm holds back is in force too', async () => {
+    const { daemon, file, clock } = start();
+    for (let last = 1; last < 40; last++) {
+      daemon.tell(says([link({ servers: [`192.168.1.${last}`] })]));
+      await daemon.idle();
+    }
+    let settled = false;
+    const waiting = daemon.settled().then(() => {
+      settled = true;
+    });
+    await daemon.idle();
+    expect(settled).toBe(false);
+    clock.advance(1000);
+    await waiting;
+    expect(file().nameservers).toEqual(['192.168.1.39']);
+    await daemon.settled(); // and at once where nothing is pending
+  });
+
   it('an output that fails stops the ones after it, shows in the status, and is tried again', async () => {
     const { daemon, applied, clock, trouble } = start();
     await daemon.ready;

@@ -11,9 +11,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { bundle } from '../scripts/bundle.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { until } from './support/until.ts';
 
 /** Bundled as it is shipped: it starts ten times as fast as from its sources. */
 const bundles = mkdtempSync(join(tmpdir(), 'dnskeeper-test-'));
@@ -97,6 +98,27 @@ test('twenty calls at once lose none', async () => {
   expect(new Set(await Promise.all(ended))).toEqual(new Set([0]));
   expect(call('-i').out).toBe(`${keys.join(' ')}\n`);
   expect(call('-v').out).toContain('192.0.2.20');
+});
+
+test('while the daemon runs, a call returns when its record is in force', async () => {
+  const { root, call } = machine();
+  call('-a eth0', 'nameserver 192.0.2.1\n');
+  const daemon = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts'), '--root', root], {
+    stdio: 'ignore',
+    env: { PATH: process.env['PATH'] ?? '', DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${root}/nobody` },
+  });
+  onTestFinished(() => void daemon.kill('SIGKILL'));
+  const file = join(root, 'run/dnskeeper/resolv.conf');
+  const servers = (): readonly string[] =>
+    [...readFileSync(file, 'utf8').matchAll(/^nameserver (.*)$/gm)].map((match) => match[1] ?? '');
+  await until(() => existsSync(join(root, 'run/dnskeeper/io.dnskeeper')), 'the daemon answers', 20_000);
+  await until(() => existsSync(file), 'the daemon has written its file', 20_000);
+  await until(() => servers().length > 0, 'the record that waited is in force', 20_000);
+  expect(servers()).toEqual(['192.0.2.1']);
+  expect(call('-a wg0 -x', 'nameserver 10.0.0.1\n')).toEqual({ code: 0, out: '', err: '' });
+  expect(servers()).toEqual(['10.0.0.1']);
+  expect(call('-d wg0').code).toBe(0);
+  expect(servers()).toEqual(['192.0.2.1']);
 });
 
 describe('deleting', () => {
