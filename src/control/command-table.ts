@@ -325,8 +325,12 @@ export const DNSKEEPERD: ProgramEntry = {
     { path: '/run/dnskeeper/resolv.conf', text: 'What /etc/resolv.conf links to.' },
     { path: '/run/dnskeeper/upstream.conf', text: 'The real servers, always.' },
     {
-      path: '/run/systemd/resolve/{stub-resolv,resolv}.conf',
-      text: 'Further names of these two files while dnskeeperd stands in for systemd-resolved, for programs that look there.',
+      path: '/run/systemd/resolve/stub-resolv.conf',
+      text: 'A further name of /run/dnskeeper/resolv.conf while dnskeeperd stands in for systemd-resolved, for programs that look there.',
+    },
+    {
+      path: '/run/systemd/resolve/resolv.conf',
+      text: 'The real servers that may be asked for every name, for containers and others that cannot ask the local resolver; also while it stands in.',
     },
     { path: '/run/dnskeeper/io.dnskeeper', text: 'The control socket of dnsctl(1).' },
     { path: '/var/lib/dnskeeper/original/', text: 'What /etc/resolv.conf was before the first change.' },

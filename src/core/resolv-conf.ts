@@ -1,7 +1,7 @@
 import { describeOrigin } from './order.ts';
 import type { Choice, LeftOut, Plan } from './plan.ts';
 import { formatOption } from './resolv-option.ts';
-import { formatHost, isPlain, type Server } from './server.ts';
+import { formatHost, formatServer, isPlain, type Server } from './server.ts';
 import { ascii } from './text.ts';
 
 /** How the line with the time of the last change begins; files are compared without it. */
@@ -42,6 +42,21 @@ export function renderServersConf(
 ): string {
   const [, ...rest] = header(plan, time);
   return text([...firstLines, ...rest], plan, servers, []);
+}
+
+/**
+ * The real servers for programs that cannot ask our resolver, as containers: by systemd-resolved's rule only those of links
+ * that answer for every name, or what they ask would go to a VPN that is there for one domain. Where no link does, all:
+ * Docker makes up servers where it finds none.
+ */
+export function renderUplinkConf(plan: Plan, time: number): string {
+  const answering = plan.links.filter((link) => link.defaultRoute && link.unused === undefined);
+  const theirs = new Set(answering.flatMap(({ servers }) => servers.map(({ value }) => formatServer(value))));
+  const real = plan.upstream.filter((choice) => isPlain(choice.value));
+  const chosen = real.filter(({ value }) => theirs.has(formatServer(value)));
+  const first =
+    '# Real servers that may be asked for every name: for programs that cannot ask the local resolver.';
+  return renderServersConf(plan, time, chosen.length > 0 ? chosen : real, [first, OWN_FIRST_LINE]);
 }
 
 /**

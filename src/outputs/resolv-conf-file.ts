@@ -25,7 +25,7 @@ const MOST_BYTES = 256 * 1024;
 /**
  * Keep Paths.resolvConf and Paths.upstreamConf. The disk is compared at every apply, not our memory of it, so that a
  * deleted, edited or half-forgotten file (SIGKILL) is put right; `written` hears of resolv.conf's changes. `names` are
- * the further names of both, which follow at once.
+ * systemd-resolved's files, which follow at once.
  */
 export function resolvConfFile(
   paths: Paths,
@@ -63,7 +63,7 @@ export function resolvConfFile(
       await files.makeFolder(paths.runtime, 0o755);
       await keep(paths.upstreamConf, text.upstreamConf, () => {});
       await keep(paths.resolvConf, text.resolvConf, (before) => written(before, text.resolvConf));
-      await names.follow();
+      await names.follow(decision);
       applied = await present(files, paths.resolvConf);
     },
     // The files stay: they name real servers, which answer without us.

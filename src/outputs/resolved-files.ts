@@ -1,14 +1,17 @@
 import { messageOf } from '../core/errors.ts';
 import { retryPause } from '../core/pace.ts';
+import { renderUplinkConf, withoutTime } from '../core/resolv-conf.ts';
 import { writerOfText } from '../core/writer.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
 import type { Paths } from '../system/paths.ts';
+import type { Decision } from './output.ts';
 
 /**
- * Our two files under the names that systemd-resolved gives its own, as long as we stand in for it. Many programs look
- * there to find out who answers, and what they find has to hold whether resolv.conf names the stub or real servers:
+ * systemd-resolved's two files, as long as we stand in for it: stub-resolv.conf is a further name (a hard link) of our own
+ * resolv.conf, and resolv.conf lists the servers that may be asked for every name. Many programs look there to find out
+ * who answers, and what they find has to hold whether our resolv.conf names the stub or real servers:
  * - NetworkManager compares inodes with /etc/resolv.conf when it starts. It then leaves that file alone and gives its DNS
  *   to the bus name that we have; what it tells on its own bus stays as it was. The text does not matter to it.
  * - Docker and Podman read resolv.conf there when 127.0.0.53 is the only server in /etc/resolv.conf, and that file itself
@@ -20,11 +23,11 @@ import type { Paths } from '../system/paths.ts';
 export interface ResolvedFiles {
   /** We stand in: the names are made, and kept from now on. Failures are told by `problem` and tried again. */
   begin(): Promise<void>;
-  /** Our files were written, so the names follow them. */
-  follow(): Promise<void>;
+  /** Our own files were written for this decision, so these follow. */
+  follow(decision: Decision): Promise<void>;
   /** systemd-resolved is here or comes: the names are free for it. */
   giveWay(): Promise<void>;
-  /** We end. What reads /etc/resolv.conf or systemd-resolved's own list of servers through these names goes on. */
+  /** We end. Who reads /etc/resolv.conf or the list of servers through these names goes on reading. */
   close(): Promise<void>;
   /** What is not as it should be, one sentence. */
   readonly problem: string | undefined;
@@ -33,8 +36,11 @@ export interface ResolvedFiles {
 /** What they are made with. */
 export interface ResolvedFilesNeeds {
   /** systemd-resolved's user may have its folder, so nothing in it is trusted. */
-  readonly paths: Pick<Paths, 'resolvConf' | 'upstreamConf' | 'etcResolvConf' | 'resolvedFolder'>;
-  readonly files: Pick<Files, 'look' | 'read' | 'realPath' | 'makeFolder' | 'replaceWithName' | 'remove'>;
+  readonly paths: Pick<Paths, 'resolvConf' | 'etcResolvConf' | 'resolvedFolder'>;
+  readonly files: Pick<
+    Files,
+    'look' | 'read' | 'realPath' | 'makeFolder' | 'replace' | 'replaceWithName' | 'remove'
+  >;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -45,9 +51,10 @@ const MOST_BYTES = 256 * 1024;
 /** The names, none of which is there yet. Everything is done one after the other. */
 export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds): ResolvedFiles {
   const folder = paths.resolvedFolder;
-  const stub = { name: `${folder}/stub-resolv.conf`, file: paths.resolvConf };
-  const uplink = { name: `${folder}/resolv.conf`, file: paths.upstreamConf };
+  const stub = `${folder}/stub-resolv.conf`;
+  const uplink = `${folder}/resolv.conf`;
   let standing = false;
+  let latest: Decision | undefined;
   let problem: string | undefined;
   let attempt = 0;
   let cancelRetry = (): void => {};
@@ -76,26 +83,33 @@ export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds):
 
   const settle = (): Promise<void> => (standing ? keep() : drop([uplink, stub]));
 
-  /** The uplink first: who finds the stub's address in the one then reads the other. */
+  /** The list of servers first: who finds the stub's address in the one file then reads the other. */
   async function keep(): Promise<void> {
     await files.makeFolder(folder, 0o755);
-    for (const { name, file } of [uplink, stub]) {
-      const [there, wanted] = await Promise.all([files.look(name), files.look(file)]);
-      // A file that is not written yet gets its name when it is.
-      if (wanted !== undefined && there?.version !== wanted.version) await files.replaceWithName(name, file);
+    if (latest !== undefined) {
+      const text = renderUplinkConf(latest.plan, latest.time);
+      const there = await textAt(uplink);
+      if (there === undefined || withoutTime(there) !== withoutTime(text))
+        await files.replace(uplink, Buffer.from(text));
+    }
+    const [there, wanted] = await Promise.all([files.look(stub), files.look(paths.resolvConf)]);
+    // A file that is not written yet gets its name when it is.
+    if (wanted !== undefined && there?.version !== wanted.version)
+      await files.replaceWithName(stub, paths.resolvConf);
+  }
+
+  /** Take files away, but nobody else's. */
+  async function drop(which: readonly string[]): Promise<void> {
+    for (const path of which) {
+      if (writerOfText((await textAt(path)) ?? '').program === 'dnskeeper') await files.remove(path);
     }
   }
 
-  /** Take names away, but from nobody else's files. */
-  async function drop(which: readonly { readonly name: string }[]): Promise<void> {
-    for (const { name } of which) if (await isOurs(name)) await files.remove(name);
-  }
-
-  async function isOurs(name: string): Promise<boolean> {
-    const facts = await files.look(name);
-    if (facts?.kind !== 'file' || facts.bytes > MOST_BYTES) return false;
-    const text = (await files.read(name, MOST_BYTES))?.toString('latin1') ?? '';
-    return writerOfText(text).program === 'dnskeeper';
+  /** The text of a plain file as we write it, but for its owner; links are not followed. */
+  async function textAt(path: string): Promise<string | undefined> {
+    const facts = await files.look(path);
+    if (facts?.kind !== 'file' || facts.mode !== 0o644 || facts.bytes > MOST_BYTES) return undefined;
+    return (await files.read(path, MOST_BYTES))?.toString('utf8');
   }
 
   return {
@@ -104,8 +118,9 @@ export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds):
         standing = true;
         await tryTo(settle);
       }),
-    follow: () =>
+    follow: (decision) =>
       enqueue(async () => {
+        latest = decision;
         if (standing) await tryTo(settle);
       }),
     giveWay: () =>
@@ -116,7 +131,7 @@ export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds):
     close: () =>
       enqueue(async () => {
         const led = await files.realPath(paths.etcResolvConf).catch(() => undefined);
-        if (standing && led !== stub.name) await tryTo(() => drop([stub]));
+        if (standing && led !== stub) await tryTo(() => drop([stub]));
         standing = false;
         cancelRetry();
       }),

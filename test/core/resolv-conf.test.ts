@@ -6,10 +6,11 @@ import {
   lineReasons,
   renderResolvConf,
   renderStubConf,
+  renderUplinkConf,
   renderUpstreamConf,
 } from '../../src/core/resolv-conf.ts';
 import { writerOfText } from '../../src/core/writer.ts';
-import { link, snapshotOf } from '../support/links.ts';
+import { link, snapshotOf, vpn } from '../support/links.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 
 const STUB = '127.0.0.53';
@@ -46,9 +47,36 @@ describe('the file that lists our resolver', () => {
   });
 });
 
+describe('the list of servers that may be asked for every name', () => {
+  const serversOf = (...links: Parameters<typeof snapshotOf>[0]): readonly string[] =>
+    parseResolvConf(renderUplinkConf(makePlan(snapshotOf(links), DEFAULT_CONFIG), 0)).nameservers;
+  const home = link({ servers: ['192.0.2.1', '192.0.2.2'] });
+
+  test('has no servers of a VPN that is there for one domain', () => {
+    const split = vpn({ servers: ['10.8.0.1'], searches: ['corp.example'], defaultRoute: false });
+    expect(serversOf(home, split)).toEqual(['192.0.2.1', '192.0.2.2']);
+  });
+
+  test('has those of a VPN that carries everything, first', () => {
+    const full = vpn({ servers: ['10.8.0.1'], searches: ['corp.example'], defaultRoute: true });
+    expect(serversOf(home, full)[0]).toBe('10.8.0.1');
+  });
+
+  test('has all there are where no link answers for every name', () => {
+    const split = vpn({ servers: ['10.8.0.1'], searches: ['corp.example'], defaultRoute: false });
+    expect(serversOf(split)).toEqual(['10.8.0.1']);
+  });
+
+  test('has more than three, and none that needs more than an address', () => {
+    const many = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', 'dns+tls://192.0.2.5#dns.example'];
+    expect(serversOf(link({ servers: many }))).toEqual(many.slice(0, 4));
+  });
+});
+
 test.each([
   ['the plain file', renderResolvConf(planOf(), 0)],
   ['the list of real servers', renderUpstreamConf(planOf(), 0)],
+  ['the list of servers for every name', renderUplinkConf(planOf(), 0)],
   ['the file that lists our resolver', renderStubConf(planOf(), 0, STUB)],
 ])('%s is ours, and names systemd-resolved where Tailscale looks for it', (_, text) => {
   expect(writerOfText(text).program).toBe('dnskeeper');

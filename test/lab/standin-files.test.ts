@@ -23,7 +23,7 @@ const uplinkFile = '/run/systemd/resolve/resolv.conf';
 const cafe = ['10.20.0.1', '10.20.0.2'];
 const home = ['10.30.0.1'];
 
-const bothShared = `test ${stubFile} -ef ${ourFile} && test ${uplinkFile} -ef ${upstreamFile}`;
+const inPlace = `test ${stubFile} -ef ${ourFile} && grep -q '^# Written by dnskeeper' ${uplinkFile}`;
 const dnsManager = (property: string): string =>
   `busctl get-property org.freedesktop.NetworkManager /org/freedesktop/NetworkManager/DnsManager org.freedesktop.NetworkManager.DnsManager ${property}`;
 const nameHeld =
@@ -84,7 +84,7 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
 
   beforeEach(async () => {
     await expectServers(machine, cafe);
-    await machine.until(bothShared, 'both names are there');
+    await machine.until(inPlace, 'both names are there');
     watches = [];
   });
 
@@ -110,15 +110,18 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
   }
 
   /** What NetworkManager tells on its own bus is counted once, and what it gives to systemd-resolved’s name not at all. */
-  async function expectCountedOnce(servers: readonly string[]): Promise<void> {
+  async function expectCountedOnce(
+    servers: readonly string[],
+    forEveryName: readonly string[] = servers,
+  ): Promise<void> {
     const { plan } = (await statusOf(machine)).status;
     expect(plan.links.filter(({ origin }) => origin.source === 'pushed-links')).toEqual([]);
     expect(plan.upstream.map(({ origin }) => origin.source)).toEqual(servers.map(() => 'networkmanager'));
-    expect(nameserversIn(machine, uplinkFile)).toEqual(servers);
+    expect(nameserversIn(machine, uplinkFile)).toEqual(forEveryName);
   }
 
   test('they are our own files, on one mount, and say whose clients are served', async () => {
-    expect(await ok(`stat -c '%U %a %h' ${stubFile} ${uplinkFile}`)).toBe('root 644 2\nroot 644 2');
+    expect(await ok(`stat -c '%U %a %h' ${stubFile} ${uplinkFile}`)).toBe('root 644 2\nroot 644 1');
     expect(await ok('readlink /etc/resolv.conf')).toBe('/run/dnskeeper/resolv.conf');
     expect(
       await ok(`test /etc/resolv.conf -ef ${stubFile} && grep -c '^#.*systemd-resolved' ${stubFile}`),
@@ -147,20 +150,20 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     const texts = [watch(stubFile), watch(uplinkFile)];
     await ok('nmcli connection up home && nmcli connection down cafe');
     await expectServersAsNetworkManager(machine, home);
-    await machine.until(bothShared, 'the names follow');
+    await machine.until(inPlace, 'the names follow');
     await expectCountedOnce(home);
     await ok('nmcli connection up cafe && nmcli connection down home');
     await expectServersAsNetworkManager(machine, cafe);
     await ok('nmcli connection up split');
     await expectServers(machine, stub);
-    await machine.until(bothShared, 'the names follow the VPN');
-    await expectCountedOnce([vpn.dns, ...cafe]);
+    await machine.until(inPlace, 'the names follow the VPN');
+    await expectCountedOnce([vpn.dns, ...cafe], cafe);
     await ok('nmcli connection down split');
     await expectServersAsNetworkManager(machine, cafe);
-    await machine.until(bothShared, 'the names follow its end');
+    await machine.until(inPlace, 'the names follow its end');
     for (const each of texts) {
       for (const text of await each.stop())
-        expect(text).toMatch(/^# (Written by|All real)[\s\S]*\nnameserver [\s\S]*\n$/);
+        expect(text).toMatch(/^# (Written by|Real servers)[\s\S]*\nnameserver [\s\S]*\n$/);
     }
   });
 
@@ -181,14 +184,14 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     });
     await ok('nmcli connection up split');
     await expectServers(machine, stub);
-    await machine.until(bothShared, 'the names follow');
+    await machine.until(inPlace, 'the names follow');
     expect(await found()).toEqual({
       container: uplinkFile,
       tailscale: [true, true],
       mullvad: true,
       nspawn: true,
     });
-    expect(nameserversIn(machine, uplinkFile)).toEqual([vpn.dns, ...cafe]);
+    expect(nameserversIn(machine, uplinkFile)).toEqual(cafe);
     expect(await ok(`grep -c '^options edns0 trust-ad' ${stubFile}`)).toBe('1');
     await ok('nmcli connection down split');
   });
@@ -207,10 +210,32 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     }
   });
 
+  test.each(['symlink', 'file', 'resolvconf', 'unmanaged'])(
+    'whatever rc-manager says, here %s, the file is ours and nothing is counted twice',
+    async (rcManager) => {
+      const configuration = '/etc/NetworkManager/conf.d/rc-manager.conf';
+      await machine.writeFile(configuration, `[main]\nrc-manager=${rcManager}\n`);
+      await using closing = new AsyncDisposableStack();
+      closing.defer(async () => {
+        await ok(`rm ${configuration}`);
+        await restartNetworkManager();
+      });
+      await restartNetworkManager();
+      await machine.until(`${dnsManager('Mode')} | grep -q systemd-resolved`, 'it has recognised us');
+      expect(await ok(dnsManager('RcManager'))).toBe(`s "${rcManager}"`);
+      await ok('nmcli connection up home && nmcli connection down cafe');
+      await expectServersAsNetworkManager(machine, home);
+      await ok('nmcli connection up cafe && nmcli connection down home');
+      await expectServersAsNetworkManager(machine, cafe);
+      await machine.until(`${inPlace} && test /etc/resolv.conf -ef ${stubFile}`, 'the names follow');
+      await expectCountedOnce(cafe);
+    },
+  );
+
   test('dnskeeper restarts: NetworkManager gives its DNS again, and nothing is counted twice', async () => {
     const uplink = watch(uplinkFile);
     await ok('systemctl restart dnskeeper');
-    await machine.until(`${nameHeld} && ${bothShared}`, 'it stands in again');
+    await machine.until(`${nameHeld} && ${inPlace}`, 'it stands in again');
     await machine.until(
       'grep -q "told by NetworkManager itself" /run/systemd/resolve/netif/*',
       'it is given DNS again',
@@ -227,13 +252,13 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     await ok('systemctl disable --now dnskeeper');
     expect(await ok('ls /run/systemd/resolve')).not.toContain('stub-resolv.conf');
     expect(nameserversIn(machine, ourFile)).not.toContain('127.0.0.53');
-    expect(nameserversIn(machine, uplinkFile)).toEqual([vpn.dns, ...cafe]);
+    expect(nameserversIn(machine, uplinkFile)).toEqual(cafe);
     await ok('nmcli connection down split');
     await restartNetworkManager();
     expect(await ok(dnsManager('Mode'))).toBe('s "default"');
     expect(await ok('readlink /etc/resolv.conf')).toBe('/run/dnskeeper/resolv.conf');
     await ok('systemctl enable --now dnskeeper');
-    await machine.until(bothShared, 'the names are back');
+    await machine.until(inPlace, 'the names are back');
     await restartNetworkManager();
     await machine.until(`${dnsManager('Mode')} | grep -q systemd-resolved`, 'it has recognised us again');
     await expectServersAsNetworkManager(machine, cafe);
@@ -244,7 +269,7 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     await ok(`ln -sf /root/victim ${stubFile} && ln -sf /root/victim ${uplinkFile}`);
     await ok('ln -sf /root/victim /run/systemd/resolve/.stub-resolv.conf.dnskeeper');
     await ok('systemctl start dnskeeper');
-    await machine.until(bothShared, 'the names are ours');
+    await machine.until(inPlace, 'the names are ours');
     expect(await ok('cat /root/victim')).toBe('secret');
     expect(await ok('ls -A /run/systemd/resolve')).not.toContain('.dnskeeper');
   });
@@ -253,12 +278,12 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     await ok('systemctl kill --signal=KILL dnskeeper');
     await ok('nmcli connection up home && nmcli connection down cafe');
     await expectServersAsNetworkManager(machine, home);
-    await machine.until(bothShared, 'the names follow');
+    await machine.until(inPlace, 'the names follow');
     await ok('nmcli connection up cafe && nmcli connection down home');
     await expectServersAsNetworkManager(machine, cafe);
   });
 
-  test('systemd-resolved starts: it has its own files, ours are ours alone; it stops, and they are shared again', async () => {
+  test('systemd-resolved starts: it has its own files, ours are ours alone; it stops, and they are in place again', async () => {
     for (let round = 0; round < 3; round++) {
       await ok('systemctl reset-failed systemd-resolved; systemctl start systemd-resolved');
       await machine.until(
@@ -272,7 +297,7 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
       );
       expect(nameserversIn(machine, upstreamFile)).toEqual(cafe);
       await ok('systemctl stop systemd-resolved');
-      await machine.until(bothShared, 'they are shared again');
+      await machine.until(inPlace, 'they are in place again');
       expect(await ok('readlink /etc/resolv.conf')).toBe('/run/dnskeeper/resolv.conf');
       await expectServersAsNetworkManager(machine, cafe);
     }
