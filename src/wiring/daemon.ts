@@ -159,7 +159,7 @@ function machineFindings({
   }
   if (libc === undefined) {
     const text =
-      'The native library koffi is missing: no kernel lock, no immutable check, and dnsctl cannot change anything.';
+      'The native library koffi is missing: no kernel lock, no immutable check, no news of links, and dnsctl cannot change anything.';
     findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
   }
   return [...findings, ...remarks, ...pushedFindings(resolve1?.pushed.all() ?? []), ...records.findings()];
