@@ -50,6 +50,8 @@ export interface LinkKeeper extends Output {
   onStatus(listener: (status: LinkStatus) => void): () => void;
   takeover(): Promise<Outcome>;
   release(): Promise<Outcome>;
+  /** Somebody wrote into the published file, which is put right next. */
+  writtenThrough(): Promise<void>;
   /** Whether systemd-resolved runs, which has /etc/resolv.conf before us. */
   resolved(presence: ResolvedPresence): Promise<void>;
 }

@@ -271,7 +271,9 @@ class Loop implements Daemon {
 
   async checkFile(): Promise<void> {
     await this.idle(); // what we are writing ourselves is no news
-    if (!(await this.#files.isIntact())) this.recheck('somebody changed the published file');
+    if (await this.#files.isIntact()) return;
+    await this.#parts.link.writtenThrough();
+    this.recheck('somebody changed the published file');
   }
 
   async idle(): Promise<void> {

@@ -432,6 +432,7 @@ function start({ holdFirst = 0 } = {}): {
       onStatus: () => () => {},
       takeover: async () => ({ ok: true, text: 'taken' }),
       release: async () => ({ ok: true, text: 'released' }),
+      writtenThrough: async () => {},
       resolved: async (presence) => void applied.push(`link ${presence}`),
       apply: async () => void applied.push('link'),
       close: async () => void applied.push('link closed'),

@@ -1,10 +1,12 @@
 import { recordTypeNumber } from './dns-parameters.ts';
 import { type Domain, parseDomain } from './domain.ts';
+import { parseForeignRules } from './foreign.ts';
 import { parseListenPlace } from './listen-place.ts';
 import { parseNetnsName } from './netns-name.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption } from './resolv-option.ts';
 import { parseServer } from './server.ts';
+import { KNOWN_WRITERS } from './writer.ts';
 
 /** One key of the configuration: what it takes, what it is unless set, and why anybody would set it. */
 export interface ConfigKey {
@@ -34,6 +36,14 @@ export const CONFIG_KEYS = [
     detail:
       'With "always" the link is held even while systemd-resolved runs; with "never" only the files under /run/dnskeeper are written.',
     parse: oneOf('auto', 'always', 'never'),
+  },
+  {
+    key: 'link.foreign',
+    type: '"reassert" | "import" | "yield", or a table of writers such as { others = "reassert", dhclient = "import" }',
+    default: '"reassert"',
+    why: 'What is done when somebody else writes /etc/resolv.conf: ours is put back, with import its servers count too, or it is theirs.',
+    detail: `With "import" what was written is kept as a record (resolvconf -l shows it) until the writer puts our file or link back, writes one without servers, or "dnsctl takeover". With "yield" the file is theirs until they remove it or "dnsctl takeover". Writers are known by the first comments of what they write: ${KNOWN_WRITERS.join(', ')}; everybody else, such as editors, is "others". NetworkManager and systemd-resolved are heard by other means, so what they write is always put back.`,
+    parse: parseForeignRules,
   },
   {
     key: 'link.netns',

@@ -1,4 +1,5 @@
 import { CONFIG_KEYS, type ConfigKey, type ConfigValue } from './config-keys.ts';
+import { REASSERT_ALL } from './foreign.ts';
 import type { Profile } from './profile-keys.ts';
 import { readProfile } from './read-profile.ts';
 import { formatServer } from './server.ts';
@@ -8,6 +9,8 @@ import { ascii, compareText, editDistance } from './text.ts';
 /** The configuration after parsing, defaults filled in; another type than what stands in the files. */
 export interface Config {
   readonly takeover: ConfigValue<'link.takeover'>;
+  /** What to do about other writers of /etc/resolv.conf. */
+  readonly foreign: ConfigValue<'link.foreign'>;
   /** Network namespaces whose resolv.conf is kept. */
   readonly netns: ConfigValue<'link.netns'>;
   readonly mode: ConfigValue<'resolver.mode'>;
@@ -53,6 +56,7 @@ export interface ConfigDocument {
 /** The configuration of a machine without any file. */
 export const DEFAULT_CONFIG: Config = {
   takeover: 'auto',
+  foreign: REASSERT_ALL,
   netns: [],
   mode: 'auto',
   choice: 'strict',
@@ -84,6 +88,7 @@ export const DEFAULT_CONFIG: Config = {
 
 const FIELD: Readonly<Record<string, keyof Config>> = {
   'link.takeover': 'takeover',
+  'link.foreign': 'foreign',
   'link.netns': 'netns',
   'resolver.mode': 'mode',
   'resolver.choice': 'choice',

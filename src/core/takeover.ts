@@ -177,6 +177,16 @@ export function contested(writer: string, found: Found, yielded: boolean): Verdi
       };
 }
 
+/** How it reads while the configuration lets another writer have the file. */
+export function yieldedByRule(writer: string, found: Found): Verdict {
+  return {
+    state: 'yielded',
+    inCharge: describe(found),
+    reason: `link.foreign lets ${writer} have ${NAME}; "dnsctl takeover" takes it back`,
+    degraded: false,
+  };
+}
+
 /** How it reads when the original could not be saved, so that nothing was changed. */
 export function unsaved(message: string, found: Found): Verdict {
   return {

@@ -46,6 +46,11 @@ const FOLDERS: readonly (readonly [string, string])[] = [
   ['run/dnskeeper/', 'dnskeeper'],
 ];
 
+/** Every program that can be told by what it writes. */
+export const KNOWN_WRITERS: readonly string[] = [
+  ...new Set([...HEADERS, ...FOLDERS].map(([, program]) => program)),
+];
+
 /** Lines that may come before the line that names the program. */
 const LINES = 8;
 

@@ -1,6 +1,7 @@
 import type { Config } from '../core/config.ts';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import { answer, type Fight, isFighting, nameRival, PEACE, QUIET_MS } from '../core/fight.ts';
+import { type ForeignRules, importedKey, REASSERT_ALL, ruleFor, ruleForWriter } from '../core/foreign.ts';
 import { Listeners } from '../core/listeners.ts';
 import type { LinkStatus } from '../core/status.ts';
 import {
@@ -13,7 +14,9 @@ import {
   refused,
   unsaved,
   type Verdict,
+  yieldedByRule,
 } from '../core/takeover.ts';
+import { writerOfText } from '../core/writer.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
@@ -40,6 +43,8 @@ export interface EtcResolvConf extends Output {
   resolved(presence: ResolvedPresence): Promise<void>;
   /** Go and look (a watch event, a resume, a new configuration). Looks that still wait are folded into one. */
   check(why: string): Promise<void>;
+  /** Somebody wrote into our own file, most likely through our link: what it says is dealt with before it is put right. */
+  writtenThrough(): Promise<void>;
   status(): LinkStatus;
   /** Hear every changed status until the returned function is called. */
   onStatus(listener: (status: LinkStatus) => void): () => void;
@@ -53,11 +58,26 @@ export interface EtcResolvConfNeeds {
   readonly log: Log;
   /** The setting in force now. */
   readonly takeover: () => Config['takeover'];
+  /** What to do about other writers. */
+  readonly foreign: () => ForeignRules;
+  /** Where servers are kept that another writer brought. */
+  readonly imports: Imports;
   /** Programs known to write the file that run right now (system/processes.ts). */
   readonly runningWriters: () => Promise<readonly string[]>;
 }
 
+/** Keeps what another writer wrote, so that its servers count until that is over. */
+export interface Imports {
+  /** Throws a DnskeeperError where the text is none or cannot be kept. */
+  keep(key: string, text: string): void;
+  /** Nothing that was kept counts any more. */
+  end(): void;
+}
+
 const MOST_BYTES = 1 << 20;
+
+/** A shell truncates the file before the program that fills it has even begun. */
+const WRITTEN_MS = 100;
 
 /** The keeper of /etc/resolv.conf. Everything it does runs one after the other. */
 export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
@@ -77,12 +97,16 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   let lastWritten: string | undefined;
   let fight: Fight = PEACE;
   let foreign: LinkStatus['foreign'];
+  /** Version of the link as we put it; the same link in another version was put by somebody who gave it back. */
+  let ownVersion: string | undefined;
   /** Version of the foreign file that was answered already. */
   let answered: string | undefined;
   let cancelPause: (() => void) | undefined;
   let cancelQuiet = (): void => {};
   let queue: Promise<unknown> = Promise.resolve();
   let looking = false;
+  /** `dnsctl takeover` goes before every rule. */
+  let insisting = false;
   let closed = false;
 
   function enqueue<T>(task: () => Promise<T>): Promise<T> {
@@ -115,8 +139,10 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   }
 
   async function act(decision: LinkDecision, found: FoundLink): Promise<Verdict> {
-    if (decision.act === 'link' || decision.act === 'write')
-      return had && !isOurs(found) ? resist(decision, found) : take(decision, found);
+    if (decision.act === 'link' || decision.act === 'write') {
+      if (had && !isOurs(found)) return resist(decision, found);
+      return (await isTheirs(found)) ? yieldedByRule(await nameOf(found), found) : take(decision, found);
+    }
     if (decision.act === 'restore' || decision.act === 'hand back') return giveBack(decision, found);
     if (decision.state === 'held' || decision.state === 'bind-mount') return keep(decision, found);
     standBack();
@@ -125,8 +151,16 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     return decision;
   }
 
+  /** A file that an earlier daemon let somebody have, who still has it. */
+  const isTheirs = async (found: FoundLink): Promise<boolean> =>
+    !insisting && ruleFor(needs.foreign(), found) === 'yield' && (await isOriginalSaved(paths, files));
+
+  const nameOf = async (found: FoundLink): Promise<string> => nameRival(found, await needs.runningWriters());
+
   async function keep(decision: LinkDecision, found: FoundLink): Promise<Verdict> {
     if (decision.state === 'bind-mount') lastWritten = await published();
+    if (ownVersion !== undefined && ownVersion !== found.version) endImport('our link was put back');
+    ownVersion = found.version;
     had = true;
     answered = undefined;
     cancelPause?.();
@@ -162,6 +196,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     }
     had = true;
     answered = undefined;
+    ownVersion = (await findLink(paths, files, lastWritten)).version;
     return isFighting(fight) && foreign !== undefined ? contested(foreign.writer, found, false) : decision;
   }
 
@@ -181,6 +216,9 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     const before = fight;
     if (isNew) await rememberForeign(found);
     const writer = foreign?.writer ?? 'somebody';
+    const rule = ruleFor(needs.foreign(), found);
+    if (rule === 'yield') return yieldedByRule(writer, found);
+    if (isNew && (rule === 'import' || isOwnText(found))) await importFrom(paths.etcResolvConf, rule);
     if (cancelPause !== undefined) return contested(writer, found, false);
     if (!isNew) return contested(writer, found, fight.yielded);
     const reply = answer(before);
@@ -203,11 +241,50 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     await settle('putting /etc/resolv.conf back');
   }
 
+  /** Take the servers of a text; one without any, or our own that somebody has kept, ends what was taken before. */
+  async function importFrom(path: string, rule: 'import' | 'reassert'): Promise<void> {
+    try {
+      const text = (await files.read(path, MOST_BYTES))?.toString('latin1') ?? '';
+      const writer = writerOfText(text);
+      if (rule !== 'import' || writer.program === 'dnskeeper' || !/^nameserver[ \t]+\S/m.test(text))
+        return endImport('our own text was written back');
+      needs.imports.keep(importedKey(writer), text);
+      log.info(
+        { writer: writer.program },
+        'The servers that were written to /etc/resolv.conf count for a while.',
+      );
+    } catch (error) {
+      log.warn({}, `What was written to /etc/resolv.conf could not be taken: ${messageOf(error)}`);
+    }
+  }
+
+  function endImport(why: string): void {
+    try {
+      needs.imports.end();
+    } catch (error) {
+      log.warn({ why }, `Servers of another writer still count: ${messageOf(error)}`);
+    }
+  }
+
+  async function writtenThrough(): Promise<void> {
+    if (closed || status.state !== 'held' || needs.foreign() === REASSERT_ALL) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    clock.after(WRITTEN_MS, resolve);
+    await promise;
+    const text = (await files.read(paths.resolvConf, MOST_BYTES))?.toString('latin1') ?? '';
+    const rule = ruleForWriter(needs.foreign(), writerOfText(text));
+    if (rule !== 'yield') return importFrom(paths.resolvConf, rule);
+    if (!/^nameserver[ \t]+\S/m.test(text)) return;
+    // From now on it is a file of theirs, and ours is put right beside it.
+    await files.replace(paths.etcResolvConf, Buffer.from(text, 'latin1'));
+    await settle('somebody wrote through our link');
+  }
+
   async function rememberForeign(found: FoundLink): Promise<void> {
     answered = found.version;
     foreign = {
       time: clock.now(),
-      writer: nameRival(found, await needs.runningWriters()),
+      writer: await nameOf(found),
       count: (foreign?.count ?? 0) + 1,
     };
     cancelQuiet();
@@ -268,12 +345,15 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       return { ok: false, text: status.reason };
     }
     standBack();
+    endImport('dnsctl takeover');
     try {
       await files.remove(paths.released);
     } catch (error) {
       return { ok: false, text: messageOf(error) };
     }
+    insisting = true;
     await settle('takeover');
+    insisting = false;
     const ok = status.state === 'held' || status.state === 'bind-mount';
     return { ok, text: status.reason };
   }
@@ -302,6 +382,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       if (status.state === 'failed') throw new DnskeeperError('IO', status.reason);
     },
     takeover: () => enqueue(takeover),
+    writtenThrough: () => enqueue(writtenThrough),
     release: () => enqueue(release),
     resolved: (presence) =>
       enqueue(async () => {
@@ -327,6 +408,9 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     },
   };
 }
+
+const isOwnText = (found: FoundLink): boolean =>
+  found.kind === 'file' && found.writer.program === 'dnskeeper';
 
 /** The system's code behind an error of system/files.ts. */
 const codeOf = (error: unknown): string => systemCodeOf((error as Error).cause) ?? 'unknown';

@@ -35,7 +35,7 @@ import { openHooks } from './hooks.ts';
 import { openLibcHooks } from './libc-hooks.ts';
 import { openNetwork } from './network.ts';
 import { placesToListen } from './places.ts';
-import { openRecords } from './records.ts';
+import { importsAsRecords, openRecords } from './records.ts';
 
 /** Options of the command line by their long names. */
 export type Options = Readonly<Record<string, string>>;
@@ -116,6 +116,8 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     clock,
     log: log.child('link'),
     takeover: () => configuration.current.config.takeover,
+    foreign: () => configuration.current.config.foreign,
+    imports: importsAsRecords(paths.root),
     runningWriters: () => (paths.root === '' ? runningWriters('/proc') : Promise.resolve([])),
   });
   const furtherNames = resolvedFiles({

@@ -205,6 +205,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
         onStatus: () => () => {},
         takeover: async () => ({ ok: true, text: '' }),
         release: async () => ({ ok: true, text: '' }),
+        writtenThrough: async () => {},
         resolved: async () => {},
         apply: async () => {},
         close: async () => {},

@@ -2,6 +2,7 @@ import { lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFil
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Config } from '../../src/core/config.ts';
+import { type ForeignRules, REASSERT_ALL } from '../../src/core/foreign.ts';
 import { type EtcResolvConf, etcResolvConf } from '../../src/outputs/etc-resolv-conf.ts';
 import { type Files, openFiles } from '../../src/system/files.ts';
 import { loadLibc } from '../../src/system/libc.ts';
@@ -23,6 +24,9 @@ export interface Etc {
   readonly clock: ManualClock;
   /** Change the setting before a keeper looks at it. */
   takeover: Config['takeover'];
+  foreign: ForeignRules;
+  /** What keepers took from other writers, by key. */
+  readonly imported: Map<string, string>;
   /** A keeper like that of a freshly started daemon. */
   keeper(files?: Files): EtcResolvConf;
   /** What stands at /etc/resolv.conf: `-> target`, the text, or `(nothing)`. */
@@ -42,6 +46,8 @@ export function etc(first?: string): Etc {
     paths,
     clock,
     takeover: 'auto',
+    foreign: REASSERT_ALL,
+    imported: new Map(),
     keeper(files = realFiles) {
       const keeper = etcResolvConf({
         paths,
@@ -49,6 +55,11 @@ export function etc(first?: string): Etc {
         clock,
         log: silentLog,
         takeover: () => machine.takeover,
+        foreign: () => machine.foreign,
+        imports: {
+          keep: (key, text) => void machine.imported.set(key, text),
+          end: () => machine.imported.clear(),
+        },
         runningWriters: async () => ['dhclient'],
       });
       onTestFinished(() => keeper.close());
