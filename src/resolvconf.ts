@@ -3,7 +3,7 @@
  * resolvconf(8): a program of its own that starts as fast as Node does, so it imports little. It only keeps records;
  * what they lead to is decided by dnskeeperd, which takes them whenever it runs.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import { DnskeeperError, messageOf } from './core/errors.ts';
@@ -22,7 +22,13 @@ import { matchesPattern } from './core/record-pattern.ts';
 import { DEFAULT_RULES, type ResolvconfRules, readRules } from './core/record-rules.ts';
 import { printable } from './core/text.ts';
 import { VERSION } from './core/version.ts';
-import { linksBelow, type RecordFolder, recordFolder, recordPaths } from './system/record-folder.ts';
+import {
+  linksBelow,
+  type RecordFolder,
+  readRulesFile,
+  recordFolder,
+  recordPaths,
+} from './system/record-folder.ts';
 import { callVarlink } from './system/varlink-client.ts';
 
 /** How long standard input may take to end. */
@@ -47,7 +53,7 @@ async function main(): Promise<number> {
 async function run(call: ResolvconfCall): Promise<number> {
   const paths = recordPaths(call.root);
   const folder = recordFolder(paths.folder);
-  const rules = (): ResolvconfRules => rulesIn(paths.rules);
+  const rules = (): ResolvconfRules => readRules(readRulesFile(paths.rules) ?? '').rules;
   const { command, operands, force } = call;
   switch (command) {
     case 'help':
@@ -203,14 +209,6 @@ async function standardInput(): Promise<Buffer> {
     clearTimeout(late);
   }
   return Buffer.concat(pieces);
-}
-
-function rulesIn(path: string): ResolvconfRules {
-  try {
-    return readRules(readFileSync(path, 'latin1')).rules;
-  } catch {
-    return DEFAULT_RULES; // no file, which is the rule
-  }
 }
 
 /** Without records no server is another's, so one on this machine is as good as any. */

@@ -1,12 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { messageOf, systemCodeOf } from '../core/errors.ts';
+import { messageOf } from '../core/errors.ts';
 import { type LeftRecord, type RecordLink, recordFindings, recordState } from '../core/record-links.ts';
 import { DEFAULT_RULES, type ResolvconfRules, type RulesProblem, readRules } from '../core/record-rules.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
 import type { Finding } from '../core/status.ts';
 import { printable } from '../core/text.ts';
 import type { Log } from '../system/log.ts';
-import { recordFolder, recordPaths } from '../system/record-folder.ts';
+import { readRulesFile, recordFolder, recordPaths } from '../system/record-folder.ts';
 import { type Watch, watchFile, watchFolders } from '../system/watch.ts';
 import type { Source } from './source.ts';
 
@@ -98,12 +97,8 @@ function rulesIn(path: string): {
   readonly unreadable: string | undefined;
 } {
   try {
-    return { ...readRules(readFileSync(path, 'latin1')), unreadable: undefined };
+    return { ...readRules(readRulesFile(path) ?? ''), unreadable: undefined };
   } catch (error) {
-    const missing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
-    const unreadable = missing
-      ? undefined
-      : `wanted to read ${path}, got ${printable(messageOf(error), 120)}`;
-    return { rules: DEFAULT_RULES, problems: [], unreadable };
+    return { rules: DEFAULT_RULES, problems: [], unreadable: printable(messageOf(error), 200) };
   }
 }

@@ -77,6 +77,17 @@ export function linksBelow(root: string): readonly InterfaceOf[] {
   });
 }
 
+/**
+ * The text of /etc/resolvconf.conf; undefined when there is none. Bounded, and neither a pipe nor a device, which would
+ * never end. Throws DnskeeperError `IO` for anything but a file.
+ */
+export function readRulesFile(path: string): string | undefined {
+  const bytes = readBytes(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (typeof bytes === 'string')
+    throw new DnskeeperError('IO', `${bytes} at ${path}; put a plain file there`);
+  return bytes?.toString('latin1');
+}
+
 /** What lies in the folder. */
 export interface FolderReading {
   readonly set: RecordSet;
@@ -104,6 +115,7 @@ export function recordFolder(folder: string): RecordFolder {
         const bytes = Buffer.from(formatRecord(record), 'latin1');
         const before = readBytes(at(record.key));
         if (Buffer.isBuffer(before) && before.equals(bytes)) return false;
+        if (before === undefined) refuseTooMany(folder);
         const temporary = at(`.${record.key}.${process.pid}.new`);
         write(temporary, bytes);
         renameSync(temporary, at(record.key));
@@ -175,13 +187,13 @@ function namesIn(folder: string): string[] {
 }
 
 /** The bytes of a record; undefined when it is gone, a reason when it is none. Links lead out of the folder: not followed. */
-function readBytes(path: string): Buffer | string | undefined {
+function readBytes(path: string, flags = UNFOLLOWED): Buffer | string | undefined {
   let file: number;
   try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    file = openSync(path, flags);
   } catch (error) {
     const code = systemCodeOf(error);
-    if (code === 'ENOENT') return undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     return code === 'ELOOP' ? 'wanted a file, got a link' : `wanted to read it, got ${code}`;
   }
   try {
@@ -196,8 +208,20 @@ function readBytes(path: string): Buffer | string | undefined {
   }
 }
 
+const UNFOLLOWED = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
 /** The input and our first line. */
 const MOST_FILE_BYTES = MOST_RECORD_BYTES + 256;
+
+/** Whoever forgets to delete what it stored must not fill the memory that /run is. */
+function refuseTooMany(folder: string): void {
+  const count = namesIn(folder).filter((name) => !name.startsWith('.')).length;
+  if (count >= MOST_RECORDS)
+    throw new DnskeeperError(
+      'IO',
+      `wanted at most ${MOST_RECORDS} records in ${folder}, got one more; delete some: resolvconf -d PATTERN`,
+    );
+}
 
 /** Whoever else can write into the folder, or puts a link in its place, could write anywhere through us. */
 function makeFolder(folder: string): void {

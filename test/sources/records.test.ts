@@ -109,7 +109,7 @@ test('an /etc/resolvconf.conf that cannot be read is told', () => {
   const { root, source } = listening({ start: false });
   mkdirSync(join(root, 'etc/resolvconf.conf'));
   source.start(() => {}, new AbortController().signal);
-  expect(source.findings()[0]?.text).toContain('EISDIR');
+  expect(source.findings()[0]?.text).toContain('wanted a file, got something else');
 });
 
 test('what is no record in the folder is told', () => {

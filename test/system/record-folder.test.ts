@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -12,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/core/record.ts';
-import { recordFolder } from '../../src/system/record-folder.ts';
+import { readRulesFile, recordFolder } from '../../src/system/record-folder.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const RECORD: StoredRecord = { key: 'eth0', text: 'nameserver 192.0.2.1\n', private: false, nosearch: false };
@@ -103,6 +104,48 @@ test.each([
   mkdirSync(join(path, '..'), { recursive: true, mode: 0o755 });
   make(path);
   expect(() => folder.store(RECORD)).toThrow(/wanted .* to be a folder that nobody else can write into/);
+});
+
+test('more records than any machine has are refused, and those that are there can still change', () => {
+  const { path, folder } = folderIn();
+  folder.store(RECORD);
+  for (let index = 1; index < 1024; index++) writeFileSync(join(path, `tun${index}`), '');
+  expect(() => folder.store({ ...RECORD, key: 'wg0' })).toThrow(/wanted at most 1024 records/);
+  expect(folder.store({ ...RECORD, metric: 5 })).toBe(true);
+});
+
+describe('/etc/resolvconf.conf', () => {
+  test('is read through a link, and may be missing', () => {
+    const root = temporaryFolder();
+    writeFileSync(join(root, 'real'), 'resolvconf=NO\n');
+    symlinkSync('real', join(root, 'link'));
+    expect(readRulesFile(join(root, 'link'))).toBe('resolvconf=NO\n');
+    expect(readRulesFile(join(root, 'nowhere'))).toBeUndefined();
+  });
+
+  test.each([
+    ['a folder', (path: string) => mkdirSync(path), 'wanted a file, got something else'],
+    [
+      'a pipe that nobody writes into',
+      (path: string) => execFileSync('mkfifo', [path]),
+      'wanted a file, got something else',
+    ],
+    [
+      'a device that never ends',
+      (path: string) => symlinkSync('/dev/zero', path),
+      'wanted a file, got something else',
+    ],
+    ['a link to itself', (path: string) => symlinkSync(path, path), 'wanted a file, got a link'],
+    [
+      'a huge file',
+      (path: string) => writeFileSync(path, Buffer.alloc(70_000, '#')),
+      'wanted at most 65792 bytes, got more',
+    ],
+  ])('is refused when it is %s', (_, make, reason) => {
+    const path = join(temporaryFolder(), 'resolvconf.conf');
+    make(path);
+    expect(() => readRulesFile(path)).toThrow(`${reason} at ${path}; put a plain file there`);
+  });
 });
 
 describe('sweeping', () => {
