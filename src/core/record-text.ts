@@ -31,6 +31,24 @@ export function readRecord(text: string, rules: ResolvconfRules): RecordContent 
   };
 }
 
+/**
+ * The rules with what an administrator wrote for every resolv.conf: openresolv and Debian's resolvconf copy these files into
+ * theirs, before and behind what they learn. Servers and domains count; libc's other lines have settings of their own.
+ */
+export function withFragments(
+  rules: ResolvconfRules,
+  { head, tail }: { readonly head: readonly string[]; readonly tail: readonly string[] },
+): ResolvconfRules {
+  const joined = (texts: readonly string[], before: ResolvconfRules['first']): ResolvconfRules['first'] => {
+    const contents = texts.map((text) => readRecord(text, rules));
+    return {
+      servers: [...before.servers, ...contents.flatMap(({ nameservers }) => nameservers)],
+      searches: [...before.searches, ...contents.flatMap(({ searches }) => searches)],
+    };
+  };
+  return { ...rules, first: joined(head, rules.first), last: joined(tail, rules.last) };
+}
+
 /** One line of a record after `replace` and `replace_sub`. */
 export interface RecordLine {
   readonly keyword: string;

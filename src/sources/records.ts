@@ -1,12 +1,14 @@
+import { basename, dirname } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import { type LeftRecord, type RecordLink, recordFindings, recordState } from '../core/record-links.ts';
-import { DEFAULT_RULES, type ResolvconfRules, type RulesProblem, readRules } from '../core/record-rules.ts';
+import { type ResolvconfRules, type RulesProblem, readRules } from '../core/record-rules.ts';
+import { withFragments } from '../core/record-text.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
 import type { Finding } from '../core/status.ts';
 import { printable } from '../core/text.ts';
 import type { Log } from '../system/log.ts';
-import { readRulesFile, recordFolder, recordPaths } from '../system/record-folder.ts';
-import { type Watch, watchFile, watchFolders } from '../system/watch.ts';
+import { type RecordPaths, readRulesFile, recordFolder, recordPaths } from '../system/record-folder.ts';
+import { type Watch, watchFolders, watchNames } from '../system/watch.ts';
 import type { Source } from './source.ts';
 
 /** What programs told resolvconf(8), as a source. */
@@ -42,7 +44,7 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
   function look(cause: string): void {
     if (tell === undefined || (told !== '' && !folder.updates)) return;
     const reading = folder.read();
-    const read = rulesIn(paths.rules);
+    const read = rulesIn(paths);
     problems = read.problems;
     unreadable = read.unreadable;
     const { state, left: unused } = recordState(reading.set, {
@@ -79,10 +81,12 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
         if (!signal.aborted) listener(event);
       };
       look('dnskeeperd started');
-      watches.push(
-        watchFolders([paths.folder], () => look('a resolvconf(8) record changed'), log),
-        watchFile(paths.rules, () => look('/etc/resolvconf.conf changed'), log),
-      );
+      const beside = [paths.rules, ...paths.head, ...paths.tail];
+      for (const [folder, files] of Map.groupBy(beside, dirname)) {
+        const names = files.map((file) => basename(file));
+        watches.push(watchNames(folder, names, () => look(`${folder} changed`), log));
+      }
+      watches.push(watchFolders([paths.folder], () => look('a resolvconf(8) record changed'), log));
     },
     async close() {
       tell = undefined;
@@ -91,14 +95,21 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
   };
 }
 
-function rulesIn(path: string): {
+function rulesIn(paths: RecordPaths): {
   readonly rules: ResolvconfRules;
   readonly problems: readonly RulesProblem[];
   readonly unreadable: string | undefined;
 } {
-  try {
-    return { ...readRules(readRulesFile(path) ?? ''), unreadable: undefined };
-  } catch (error) {
-    return { rules: DEFAULT_RULES, problems: [], unreadable: printable(messageOf(error), 200) };
-  }
+  let unreadable: string | undefined;
+  const textOf = (path: string): string => {
+    try {
+      return readRulesFile(path) ?? '';
+    } catch (error) {
+      unreadable ??= printable(messageOf(error), 200);
+      return '';
+    }
+  };
+  const { rules, problems } = readRules(textOf(paths.rules));
+  const fragments = { head: paths.head.map(textOf), tail: paths.tail.map(textOf) };
+  return { rules: withFragments(rules, fragments), problems, unreadable };
 }

@@ -55,14 +55,30 @@ export interface RecordFolder {
   sweep(links: readonly InterfaceOf[]): void;
 }
 
-/** Where records lie, and what rules there are for them, below a root folder (`` for the machine itself). */
-export const recordPaths = (
-  root: string,
-): { readonly folder: string; readonly rules: string; readonly socket: string } => ({
+/** Where records lie, and what else there is for them, below a root folder (`` for the machine itself). */
+export const recordPaths = (root: string): RecordPaths => ({
   folder: `${root}/run/dnskeeper/records`,
   rules: `${root}/etc/resolvconf.conf`,
+  // openresolv's names, then those of Debian's resolvconf.
+  head: [`${root}/etc/resolv.conf.head`, `${root}/etc/resolvconf/resolv.conf.d/head`],
+  tail: [
+    `${root}/etc/resolv.conf.tail`,
+    `${root}/etc/resolvconf/resolv.conf.d/base`,
+    `${root}/etc/resolvconf/resolv.conf.d/tail`,
+  ],
   socket: `${root}/run/dnskeeper/io.dnskeeper`,
 });
+
+/** Paths of `recordPaths`. */
+export interface RecordPaths {
+  readonly folder: string;
+  /** openresolv's configuration. */
+  readonly rules: string;
+  /** What an administrator wants before and behind everything else. */
+  readonly head: readonly string[];
+  readonly tail: readonly string[];
+  readonly socket: string;
+}
 
 /** The links below a root folder (`` for the machine itself), with no more than records need. */
 export function linksBelow(root: string): readonly InterfaceOf[] {
@@ -78,7 +94,7 @@ export function linksBelow(root: string): readonly InterfaceOf[] {
 }
 
 /**
- * The text of /etc/resolvconf.conf; undefined when there is none. Bounded, and neither a pipe nor a device, which would
+ * The text of /etc/resolvconf.conf or a file beside it; undefined when there is none. Bounded, and neither a pipe nor a device, which would
  * never end. Throws DnskeeperError `IO` for anything but a file.
  */
 export function readRulesFile(path: string): string | undefined {

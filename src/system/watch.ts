@@ -23,6 +23,12 @@ export function watchFile(path: string, onEvent: () => void, log: Log): Watch {
   return watchOne(dirname(path), (child) => child === path, onEvent, log, path);
 }
 
+/** The same for some files of one folder, by their names. */
+export function watchNames(folder: string, names: readonly string[], onEvent: () => void, log: Log): Watch {
+  const paths = new Set(names.map((name) => `${folder}/${name}`));
+  return watchOne(folder, (child) => paths.has(child), onEvent, log);
+}
+
 /** The same for everything directly inside some folders, whether they exist yet or not. */
 export function watchFolders(folders: readonly string[], onEvent: () => void, log: Log): Watch {
   const watches = folders.map((folder) =>

@@ -105,6 +105,17 @@ test('a change of /etc/resolvconf.conf is heard, and what is not done is told', 
   expect(source.findings()[0]?.text).toContain('line 2: wanted name="plain text", got `. /etc/other`');
 });
 
+test("an administrator's head and tail stand before and behind all records", async () => {
+  const { root, folder, source, told } = listening();
+  folder.store(record('eth0', '192.0.2.1'));
+  source.look('resolvconf(8) was called');
+  mkdirSync(join(root, 'etc/resolvconf/resolv.conf.d'), { recursive: true });
+  writeFileSync(join(root, 'etc/resolvconf/resolv.conf.d/tail'), '# by hand\nnameserver 192.0.2.99\n');
+  await until(() => told().at(-1) === '192.0.2.1, 192.0.2.99', 'the tail is heard');
+  writeFileSync(join(root, 'etc/resolv.conf.head'), 'search a.example\nnameserver 192.0.2.11\n');
+  await until(() => told().at(-1) === '192.0.2.11, 192.0.2.1, 192.0.2.99', 'the head is heard');
+});
+
 test('an /etc/resolvconf.conf that cannot be read is told', () => {
   const { root, source } = listening({ start: false });
   mkdirSync(join(root, 'etc/resolvconf.conf'));
