@@ -49,6 +49,8 @@ export function sharedForm(query: Query): Query | undefined {
 export interface Numbers {
   /** From 1 on. */
   numberOf(text: string): number;
+  /** Undefined for a text that has not been given one. */
+  known(text: string): number | undefined;
   /** Empty for a number that no text has. */
   nameOf(number: number): string;
 }
@@ -68,6 +70,10 @@ export function numbers(full: () => void): Numbers {
         texts = [];
       }
       return texts.push(text);
+    },
+    known(text) {
+      const at = texts.indexOf(text);
+      return at < 0 ? undefined : at + 1;
     },
     nameOf: (number) => texts[number - 1] ?? '',
   };

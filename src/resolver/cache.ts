@@ -129,9 +129,10 @@ export function makeCache(options: CacheOptions): Cache {
     };
   }
 
-  function forget(drop: (slot: number) => boolean): number {
+  /** Whatever is on its way is not remembered either. */
+  function forget(drop: ((slot: number) => boolean) | undefined): number {
     epoch++;
-    return store.prune(drop);
+    return drop === undefined ? 0 : store.prune(drop);
   }
 
   /** Ask and remember. */
@@ -286,7 +287,9 @@ export function makeCache(options: CacheOptions): Cache {
     },
     flush: (name) => forget(below(name)),
     dropRoute(route) {
-      const number = routes.numberOf(route);
+      const number = routes.known(route);
+      // Nothing came by it, so no answer has to be looked at; what is on its way may still turn out to have.
+      if (number === undefined) return forget(undefined);
       return forget((slot) => {
         const facts = store.factsOf(slot);
         return facts.route === number || facts.via === number;
