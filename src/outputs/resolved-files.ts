@@ -21,13 +21,13 @@ import type { Decision } from './output.ts';
  * - Mullvad compares texts, systemd-nspawn looks whether the file is there, NetBird asks the bus.
  */
 export interface ResolvedFiles {
-  /** We stand in: the names are made, and kept from now on. Failures are told by `problem` and tried again. */
+  /** We stand in: the files are made, and kept from now on. Failures are told by `problem` and tried again. */
   begin(): Promise<void>;
   /** Our own files were written for this decision, so these follow. */
   follow(decision: Decision): Promise<void>;
-  /** systemd-resolved is here or comes: the names are free for it. */
+  /** systemd-resolved is here or comes: what is there of ours is taken away. */
   giveWay(): Promise<void>;
-  /** We end. Who reads /etc/resolv.conf or the list of servers through these names goes on reading. */
+  /** We end. Who reads /etc/resolv.conf or the list of servers there goes on reading. */
   close(): Promise<void>;
   /** What is not as it should be, one sentence. */
   readonly problem: string | undefined;
@@ -48,7 +48,7 @@ export interface ResolvedFilesNeeds {
 /** More is nobody's resolv.conf. */
 const MOST_BYTES = 256 * 1024;
 
-/** The names, none of which is there yet. Everything is done one after the other. */
+/** The files, none of which is there yet. Everything is done one after the other. */
 export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds): ResolvedFiles {
   const folder = paths.resolvedFolder;
   const stub = `${folder}/stub-resolv.conf`;

@@ -8,9 +8,17 @@ import { temporaryFolder } from '../support/folder.ts';
 const LONG_MS = 10_000_000;
 
 test('a systemd-resolved that knows servers is waited for no longer', async () => {
-  const { root, file } = resolved('nameserver 192.0.2.1\n');
-  await resolvedHasServers(root, silentLog, LONG_MS);
-  writeFileSync(file, '# No DNS servers known.\n');
+  await resolvedHasServers(resolved('nameserver 192.0.2.1\n').root, silentLog, LONG_MS);
+});
+
+test.each([
+  ['an empty list', '# No DNS servers known.\n'],
+  [
+    'our own list, from before it came',
+    '# Written by dnskeeper; changes made here are replaced.\nnameserver 192.0.2.9\n',
+  ],
+])('one that has not written its servers is waited for: %s', async (_, before) => {
+  const { root, file } = resolved(before);
   let ready = false;
   const waiting = resolvedHasServers(root, silentLog, LONG_MS).then(() => {
     ready = true;
