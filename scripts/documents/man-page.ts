@@ -72,7 +72,7 @@ export function configurationPage(
     ),
     ...heading('RESOLVED.CONF'),
     ...paragraphs([
-      'What systemd-resolved is told in resolved.conf(5) and its drop-ins holds beneath these files: a key of theirs takes the place of the setting there, but for nothing else. It counts whether systemd-resolved runs or not, so that names are asked for the same way before and after one of the two takes over from the other. A line that is wrong is left out and told by dnsctl status and dnskeeperd --check; so is what dnskeeper does not do (DNSSEC=, MulticastDNS=, LLMNR=, ReadStaticRecords= and sizes of caches). There are no fallback servers but those that somebody names.',
+      'What systemd-resolved is told in resolved.conf(5) and its drop-ins holds beneath these files: a key of theirs takes the place of the setting there, but for nothing else. It counts whether systemd-resolved runs or not, so that names are asked for the same way before and after one of the two takes over from the other. A line that is wrong is left out and told by dnsctl status and dnskeeperd --check; so is what dnskeeper does not do (DNSSEC=, MulticastDNS=, LLMNR=, ReadStaticRecords= and sizes of caches). Servers of DNS= have the priority 100, so that they are asked together with those of networks, unless dns.priority says otherwise. There are no fallback servers but those that somebody names.',
     ]),
     ...RESOLVED_KEYS.flatMap(([theirs, ours]) => tagged(bold(`${theirs}=`), [`As ${ours}.`])),
     ...heading('PROFILES'),

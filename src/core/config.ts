@@ -148,9 +148,12 @@ export function readConfig(
         );
     }
   }
+  // A priority beneath belongs to the servers there.
+  const priority = 'servers' in values ? { priority: DEFAULT_CONFIG.priority } : {};
   const config = {
     ...DEFAULT_CONFIG,
     ...beneath,
+    ...priority,
     ...values,
     from,
     profiles: [...profiles.values()],

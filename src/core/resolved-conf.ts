@@ -43,6 +43,9 @@ export function readResolvedConf(files: readonly ResolvedConfFile[]): ResolvedCo
 /** Bounds of systemd-resolved, which nobody comes near. */
 const MOST = { servers: 256, domains: 1024, places: 8, types: 64, problems: 64 };
 
+/** The priority of connections without one: systemd-resolved asks its own servers together with those of links. */
+const SAME_AS_LINKS = 100;
+
 /** Longer than this no answer is of any use (`resolver.stale`). */
 const MOST_STALE_MS = 7 * 86_400_000;
 
@@ -70,8 +73,9 @@ class Reader {
 
   end(): ResolvedConf {
     const from = this.#from.size === 0 ? {} : { from: Object.fromEntries(this.#from) };
+    const priority = (this.#settings.servers ?? []).length === 0 ? {} : { priority: SAME_AS_LINKS };
     return {
-      settings: { ...this.#settings, ...from },
+      settings: { ...this.#settings, ...from, ...priority },
       problems: this.#problems.slice(0, MOST.problems),
       unsupported: [...this.#unsupported.values()],
     };

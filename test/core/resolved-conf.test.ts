@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_CONFIG } from '../../src/core/config.ts';
+import { DEFAULT_CONFIG, readConfig } from '../../src/core/config.ts';
 import { configurationEntry } from '../../src/core/entries.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import { readResolvedConf } from '../../src/core/resolved-conf.ts';
 import { formatServer } from '../../src/core/server.ts';
+import { link, snapshotOf } from '../support/links.ts';
 
 const read = (...texts: string[]) =>
   readResolvedConf(texts.map((text, at) => ({ file: `/etc/${at}.conf`, text: `[Resolve]\n${text}` })));
@@ -110,6 +111,18 @@ describe('resolved.conf', () => {
       '/etc/1.conf',
     ]);
     expect(configurationEntry({ ...DEFAULT_CONFIG, ...settings })?.servers).toHaveLength(2);
+  });
+
+  it('its servers are asked together with those of links, as systemd-resolved does', () => {
+    const { settings } = read('DNS=192.0.2.1');
+    const home = snapshotOf([link({ interface: 'eth0', servers: ['192.0.2.9'] })]);
+    const { config } = readConfig([], settings);
+    const all = makePlan(home, config).routes.filter(({ domain }) => domain === '.');
+    expect(all.map(({ link: key }) => key).toSorted()).toEqual(['configuration', 'eth0']);
+    const own = { file: 'f', text: '', values: { dns: { servers: ['192.0.2.7'] } } };
+    expect(readConfig([own], settings).config.priority, 'our own stand where they always do').toBe(
+      DEFAULT_CONFIG.priority,
+    );
   });
 
   it('a server that is to be asked through a link is nothing that a plain file can say', () => {

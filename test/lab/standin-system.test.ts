@@ -27,9 +27,12 @@ describe.each(suites)('a machine without the package systemd-resolved on %s', (s
   beforeAll(async () => {
     machine = await bootMachine({ suite, name: `standin-system-${suite}` });
     await machine.writeFile('/root/repack', REPACK);
-    await machine.ok('sh /root/repack && dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved', {
-      timeoutMs: 120_000,
-    });
+    await machine.ok(
+      'sh /root/repack && dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved',
+      {
+        timeoutMs: 120_000,
+      },
+    );
     await ok('rm -f /etc/resolv.conf && systemctl restart NetworkManager');
     await installPackage(machine);
     network = await addNetwork(machine, {
@@ -69,7 +72,10 @@ describe.each(suites)('a machine without the package systemd-resolved on %s', (s
     for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGRTMIN+1', 'SIGRTMIN+18'])
       await ok(`systemctl kill --signal=${signal} systemd-resolved`);
     for (const said of ['state on SIGUSR1: counts', 'forgotten on SIGUSR2', 'forgotten on SIGRTMIN+1'])
-      await machine.until(`journalctl --boot --unit=dnskeeper | grep -qF '${said}'`, `it says: ${said}`);
+      await machine.until(
+        `journalctl --boot --unit=dnskeeper --output=cat | grep -qF '${said}'`,
+        `it says: ${said}`,
+      );
     expect(await pid(), 'no signal has ended it').toBe(after);
     await resolves();
   });
@@ -117,18 +123,20 @@ describe.each(suites)('a machine without the package systemd-resolved on %s', (s
   test('refuses settings of links that are not for others to set, the rest in the order of systemd-resolved', async () => {
     await machine.writeFile(
       '/etc/systemd/network/10-lab.network',
-      '[Match]\nName=dummy-n\n[Network]\nAddress=10.77.0.1/24\nLinkLocalAddressing=no\n',
+      '[Match]\nName=veth-n\n[Network]\nAddress=10.77.0.1/24\nLinkLocalAddressing=no\n',
     );
-    await ok('ip link add dummy-n type dummy && systemctl start systemd-networkd');
-    const index = await ok('cat /sys/class/net/dummy-n/ifindex');
+    await ok(
+      'ip link add veth-n type veth peer name veth-m && ip link set veth-m up && systemctl start systemd-networkd',
+    );
+    const index = await ok('cat /sys/class/net/veth-n/ifindex');
     await machine.until(
-      `grep -q ADMIN_STATE=configured /run/systemd/netif/links/${index}`,
+      `grep -q ADMIN_STATE=configur /run/systemd/netif/links/${index}`,
       'systemd-networkd has the link in hand',
     );
     const ours = await refusals(index);
     expect(ours).toEqual([
-      'Call failed: Link dummy-n is managed.',
-      'Call failed: Link dummy-n is managed.',
+      'Call failed: Link veth-n is managed.',
+      'Call failed: Link veth-n is managed.',
       'Call failed: Link lo is loopback device.',
       expect.stringMatching(/^Call failed: /),
       expect.stringMatching(/^Call failed: /),
