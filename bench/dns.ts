@@ -88,8 +88,9 @@ function legend(): string {
   return [
     'Medians unless a line says otherwise; ratios are the median of those within each round, and below 1 is less than the peer.',
     'All run as they are shipped, before one authoritative server (Knot DNS) that has an address for every name; what is',
-    'measured has one core, and the authoritative server and dnsperf share the other one. Figures of a shared virtual machine',
-    'move from run to run, ratios less.',
+    'measured has one core, and the authoritative server and dnsperf share the other one. Asking for cached answers dnsperf goes',
+    'first there (SCHED_RR, for all servers alike): its threads would put each other off otherwise, and measured would be dnsperf.',
+    'Figures of a shared virtual machine move from run to run, ratios less.',
     '',
   ].join('\n');
 }

@@ -11,9 +11,13 @@ export interface Load {
   readonly lost: number;
 }
 
-/** Load a server with dnsperf(1) and count its CPU time. Every answer has to be NOERROR. */
-export const load = (server: Program, names: string, how: readonly string[]): Promise<Load> =>
-  counted(server, () => dnsperf(server.port, names, how));
+/** Load a server with dnsperf(1), run as `place` says, and count its CPU time. Every answer has to be NOERROR. */
+export const load = (
+  server: Program,
+  names: string,
+  how: readonly string[],
+  place = besideMeasured,
+): Promise<Load> => counted(server, () => dnsperf(server.port, names, how, place));
 
 /** The same for a server that dnsperf is run against in some other way; `run` gives what it prints. */
 export async function counted(
@@ -34,9 +38,14 @@ export async function counted(
 }
 
 /** Run dnsperf against a port of 127.0.0.1 on the core of those who ask; what it prints. */
-export async function dnsperf(port: number, names: string, how: readonly string[]): Promise<string> {
+export async function dnsperf(
+  port: number,
+  names: string,
+  how: readonly string[],
+  place = besideMeasured,
+): Promise<string> {
   const fixed = ['dnsperf', '-d', names, '-s', '127.0.0.1', '-p', String(port)];
-  const [program = '', ...words] = besideMeasured([...fixed, ...how]);
+  const [program = '', ...words] = place([...fixed, ...how]);
   const running = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [running.stdout, running.stderr]) stream.on('data', (part) => (text += part));

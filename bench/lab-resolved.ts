@@ -8,7 +8,7 @@ import { installPackage } from '../test/lab/package.ts';
 import { succeed } from '../test/lab/processes.ts';
 import { type Loaded, NAMES_PER_SECOND, namesFile } from './dns-load.ts';
 import type { DnsOptions, DnsResult } from './dns-options.ts';
-import { authorityCommand, besideMeasured, CORE, ZONE } from './dns-programs.ts';
+import { aheadOfOthers, authorityCommand, besideMeasured, CORE, ZONE } from './dns-programs.ts';
 import { resolvedRows } from './dns-rows.ts';
 import { counted, type Load } from './dnsperf.ts';
 import { noLab, pidOf } from './lab.ts';
@@ -51,10 +51,16 @@ async function besideResolvedOn(suite: Suite, options: DnsOptions): Promise<read
     async prepare(peer) {
       const names = namesFile(options, 'cached', 1000);
       for (let times = 0; times < 2; times++) await load(machine, peer, names, ['-q', '50', '-n', '1']);
-      await load(machine, peer, names, ['-q', '200', '-l', '1']);
+      await load(machine, peer, names, ['-q', '200', '-l', '1'], aheadOfOthers);
     },
     round: (peer) =>
-      load(machine, peer, namesFile(options, 'cached', 1000), ['-q', '200', '-l', String(options.seconds)]),
+      load(
+        machine,
+        peer,
+        namesFile(options, 'cached', 1000),
+        ['-q', '200', '-l', String(options.seconds)],
+        aheadOfOthers,
+      ),
   });
   const misses = await inTurns(peers, options, {
     prepare: (peer) => load(machine, peer, namesFile(options, 'warm', 30_000), ['-q', '100', '-n', '1']),
@@ -103,10 +109,16 @@ async function startBoth(machine: Machine): Promise<readonly Peer[]> {
   return peers;
 }
 
-function load(machine: Machine, peer: Peer, names: string, how: readonly string[]): Promise<Load> {
+function load(
+  machine: Machine,
+  peer: Peer,
+  names: string,
+  how: readonly string[],
+  place = besideMeasured,
+): Promise<Load> {
   // systemd-resolved loses some, and dnsperf would wait five seconds for each at the end of a round.
   const dnsperf = ['dnsperf', '-d', names, '-s', peer.host, '-p', String(peer.port), '-t', '1', ...how];
-  const words = ['-t', String(machine.pid), '-n', '--', ...besideMeasured(dnsperf)];
+  const words = ['-t', String(machine.pid), '-n', '--', ...place(dnsperf)];
   return counted(peer, () => succeed('nsenter', words, 120_000));
 }
 

@@ -18,4 +18,6 @@ await pause(0); // V8 frees what buffers held beside everything else
 sweep(undefined);
 const swept = resident();
 sweep(libc);
-process.stdout.write(JSON.stringify({ full, swept, given: resident(), kept: messages.filter(Boolean).length }));
+process.stdout.write(
+  JSON.stringify({ full, swept, given: resident(), kept: messages.filter(Boolean).length }),
+);
