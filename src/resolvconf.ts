@@ -35,7 +35,7 @@ import { callVarlink } from './system/varlink-client.ts';
 const INPUT_MS = 30_000;
 
 /** How long dnskeeperd may take to act; programs such as NetworkManager stand still meanwhile. */
-const TAKEN_MS = 1000;
+const TAKEN_MS = 3000;
 
 process.exitCode = await main();
 
@@ -62,7 +62,7 @@ async function run(call: ResolvconfCall): Promise<number> {
       // Programs look for the first word, to know how to call us.
       return say(`openresolv 3.17 (as dnskeeper ${VERSION} speaks it)\n`);
     case 'a':
-      return settle(call, await add(call, folder, rules));
+      return settle(call, await add(call, folder));
     case 'd':
       return settle(call, remove(operands, force, folder));
     case 'C':
@@ -108,7 +108,6 @@ interface Done {
 async function add(
   { operands, metric, private: own, nosearch, exclusive, root }: ResolvconfCall,
   folder: RecordFolder,
-  rules: () => ResolvconfRules,
 ): Promise<Done> {
   const key = parseKey(operands[0] ?? '');
   if (!key.ok)
@@ -126,7 +125,7 @@ async function add(
   const links = linksBelow(root);
   folder.sweep(links);
   const link = interfaceOfKey(key.value, links);
-  const order = exclusive ? exclusiveOrder(key.value, folder, rules()) : undefined;
+  const order = exclusive ? exclusiveOrder(key.value, folder) : undefined;
   const record: StoredRecord = {
     key: key.value,
     text: input.value,
@@ -139,12 +138,11 @@ async function add(
   return { exit: 0, changed: folder.store(record) };
 }
 
-/** The newest keeps its number, so that the same again is no change. Time since the boot goes only forward. */
-function exclusiveOrder(key: string, folder: RecordFolder, rules: ResolvconfRules): number {
-  const newest = exclusiveRecord(folder.read().set, { ...rules, inclusive: [], exclusive: [] });
-  return newest?.key === key && newest.exclusive !== undefined
-    ? newest.exclusive
-    : Number(process.hrtime.bigint() / 1000n);
+/** The newest keeps its number, so that the same again is no change. */
+function exclusiveOrder(key: string, folder: RecordFolder): number {
+  const newest = exclusiveRecord(folder.read().set, DEFAULT_RULES);
+  const number = newest?.exclusive ?? 0;
+  return newest?.key === key ? number : number + 1;
 }
 
 function remove(patterns: readonly string[], force: boolean, folder: RecordFolder): Done {

@@ -1,5 +1,6 @@
 import { basename, dirname } from 'node:path';
 import { messageOf } from '../core/errors.ts';
+import { isVanished } from '../core/record.ts';
 import { type LeftRecord, type RecordLink, recordFindings, recordState } from '../core/record-links.ts';
 import { type ResolvconfRules, type RulesProblem, readRules } from '../core/record-rules.ts';
 import { withFragments } from '../core/record-text.ts';
@@ -47,9 +48,12 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
     const read = rulesIn(paths);
     problems = read.problems;
     unreadable = read.unreadable;
+    const present = links();
+    if (present.length > 0 && reading.set.records.some((record) => isVanished(record, present)))
+      sweep(present);
     const { state, left: unused } = recordState(reading.set, {
       rules: read.rules,
-      links: links(),
+      links: present,
       networkManagerTells: networkManagerTells(),
     });
     left = [...reading.problems.map(({ name, reason }) => ({ key: name, reason })), ...unused];
@@ -65,6 +69,15 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
     if (detail !== health) tell({ source: 'records', kind: 'health', health: { state: 'running', detail } });
     health = detail;
     tell({ source: 'records', kind: 'state', cause, state });
+  }
+
+  /** Nobody else takes them away. A daemon that may not is one in user mode, and not in charge of them. */
+  function sweep(present: readonly RecordLink[]): void {
+    try {
+      folder.sweep(present);
+    } catch (error) {
+      log.debug({}, `Records of links that are gone stay: ${messageOf(error)}`);
+    }
   }
 
   return {

@@ -85,13 +85,23 @@ test('updates that are disabled wait until they are enabled', () => {
   expect(told()).toEqual(['', '192.0.2.1']);
 });
 
-test('a record goes with its interface', () => {
+test('a record goes with its interface, for good', () => {
   const { folder, links, source, told } = listening();
   folder.store(record('eth0', '192.0.2.1', { interface: { name: 'eth0', ifindex: 2 } }));
+  folder.store(record('NetworkManager', '192.0.2.1'));
   source.look('resolvconf(8) was called');
-  links.pop();
+  links[0] = { name: 'eth0', ifindex: 5, loopback: false, tunnel: false };
   source.look('a link went away');
   expect(told()).toEqual(['', '192.0.2.1', '']);
+  expect(folder.read().set.records.map(({ key }) => key)).toEqual(['NetworkManager']);
+});
+
+test('no record is taken away while no link at all is known', () => {
+  const { folder, links, source } = listening();
+  folder.store(record('eth0', '192.0.2.1', { interface: { name: 'eth0', ifindex: 2 } }));
+  links.pop();
+  source.look('a link went away');
+  expect(folder.read().set.records.map(({ key }) => key)).toEqual(['eth0']);
   expect(source.findings()).toMatchObject([{ severity: 'note', id: 'record-left-out' }]);
 });
 
