@@ -10,8 +10,11 @@ export function sweep(libc: Pick<Libc, 'trimMemory'> | undefined): void {
   libc?.trimMemory();
 }
 
-/** So long nothing may have happened. */
-const QUIET_MS = 2000;
+/**
+ * So long nothing may have happened. A sweep throws compiled code away too, so that what comes next costs a tenth more for
+ * some seconds: not between two storms that belong together.
+ */
+const QUIET_MS = 10_000;
 
 /** So many things leave enough behind for a sweep to be worth its time. */
 const WORTH = 5000;
