@@ -333,11 +333,21 @@ export const DNSKEEPERD: ProgramEntry = {
       text: 'The real servers that may be asked for every name, for containers and others that cannot ask the local resolver; also while it stands in.',
     },
     { path: '/run/dnskeeper/io.dnskeeper', text: 'The control socket of dnsctl(1).' },
+    {
+      path: '/run/dnskeeper/records/',
+      text: 'What programs have told resolvconf, see dnskeeper-resolvconf(8).',
+    },
     { path: '/var/lib/dnskeeper/original/', text: 'What /etc/resolv.conf was before the first change.' },
   ],
   examples: [
     { line: 'dnskeeperd --check', text: 'Is the configuration right?' },
     { line: 'dnskeeperd --root demo --replay events.jsonl --once', text: 'What would these events lead to?' },
   ],
-  seeAlso: ['dnsctl(1)', 'dnskeeper.toml(5)', 'resolv.conf(5)', 'NetworkManager(8)'],
+  seeAlso: [
+    'dnsctl(1)',
+    'dnskeeper-resolvconf(8)',
+    'dnskeeper.toml(5)',
+    'resolv.conf(5)',
+    'NetworkManager(8)',
+  ],
 };
