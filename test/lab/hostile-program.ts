@@ -1,5 +1,5 @@
 /**
- * `node hostile-program.ts RESULT`, inside a machine and as an ordinary user: sends the stand-in for systemd-resolved what no
+ * `node hostile-program.ts RESULT IFINDEX`, inside a machine and as an ordinary user: sends the stand-in for systemd-resolved what no
  * program should, in waves without end until SIGTERM, and keeps writing how much of each to the file RESULT as JSON (`Attacked`).
  */
 import { renameSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ const RESOLVE_SOCKET = '/run/systemd/resolve/io.systemd.Resolve';
 const SYSTEM_BUS = '/run/dbus/system_bus_socket';
 const RESOLVE1 = 'org.freedesktop.resolve1';
 
-const [result = ''] = process.argv.slice(2);
+const [result = '', ifindex = ''] = process.argv.slice(2);
 const told = { waves: 0, connections: 0, hungUp: 0, errors: {} as Record<string, number> };
 /** How many calls stand in one write, so that nobody who reads nothing is answered for ever. */
 const PILED = 200;
@@ -130,7 +130,7 @@ function resolveHostname(name: string): RawCall {
 /** One for each check that a call goes through; those that would change something come last and lack the right to. */
 function badCalls(): readonly RawCall[] {
   const servers = (count: number): BodyWriter =>
-    new BodyWriter().uint32(2).array(8, (rows) => {
+    new BodyWriter().uint32(Number(ifindex)).array(8, (rows) => {
       for (let index = 0; index < count; index++)
         rows
           .align(8)
@@ -151,7 +151,7 @@ function badCalls(): readonly RawCall[] {
     { ...manager('Set', 'ssv', property), interface: 'org.freedesktop.DBus.Properties' },
     manager('SetLinkDNS', 'ia(iay)', servers(257)),
     manager('SetLinkDNS', 'ia(iay)', servers(2)),
-    manager('RevertLink', 'i', new BodyWriter().uint32(2)),
+    manager('RevertLink', 'i', new BodyWriter().uint32(Number(ifindex))),
     manager('FlushCaches', '', new BodyWriter()),
   ];
 }
