@@ -1,93 +1,125 @@
 /**
- * `node load.ts RESULT`, inside a machine: asks for names without end, until SIGTERM, and writes what became of it to the
- * file RESULT as JSON (`Asked` in resolver-restart.test.ts). It runs on the runtime of the installed package, by itself.
+ * `node load.ts RESULT SERVERS KIND…`, inside a machine: asks for names without end, until SIGTERM, in each of these ways,
+ * and keeps writing what became of it to the file RESULT as JSON (`Asked` in loaded.ts). It runs on the runtime of the
+ * installed package, by itself. SERVERS is an address, or the path of a resolv.conf that is read for every attempt.
  *
- * `udp` and `tcp` ask 127.0.0.53 as libc would: five seconds an attempt, two attempts, a refused attempt ends at once.
- * `libc` is libc: getent through /etc/resolv.conf, DNS only, one process each.
+ * `udp` and `tcp` ask as libc would: five seconds an attempt, two attempts at each server, a refused one ends at once.
+ * `libc` is getent through /etc/resolv.conf by DNS alone, one process for each name. `nss` is getaddrinfo(3) as nsswitch.conf has
+ * it: by nss-resolve, and by DNS where nss-resolve finds nobody; EAI_AGAIN is asked again. `bus` is ResolveHostname over
+ * D-Bus, one process for each name.
  */
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { writeFileSync } from 'node:fs';
+import { lookup } from 'node:dns/promises';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
-const SERVER = '127.0.0.53';
 const ATTEMPT_MS = 5000;
 const ATTEMPTS = 2;
 const PAUSE_MS = 3;
+const TELL_MS = 50;
+/** Whoever calls while nobody has the name on the bus, or is told to come back later, calls again. */
+const CALLS = 50;
+const CALL_PAUSE_MS = 100;
 
-const [result = ''] = process.argv.slice(2);
-const tally = { udp: newTally(), tcp: newTally(), libc: newTally() };
+const [result = '', servers = '', ...kinds] = process.argv.slice(2);
+const WAYS: Readonly<Record<string, readonly ((name: string) => Promise<number>)[]>> = {
+  // Two of them, because one that waits out an attempt would be the only one.
+  udp: [(name) => attempts(name, overUdp), (name) => attempts(name, overUdp)],
+  tcp: [(name) => attempts(name, overTcp)],
+  libc: [(name) => getent('dns', name)],
+  nss: [byNss],
+  bus: [overBus],
+};
+const tally = new Map(kinds.map((kind) => [kind, newTally()]));
 let ended = false;
 let count = 0;
 process.once('SIGTERM', () => {
   ended = true;
 });
-
-await Promise.all([
-  loop('udp', (name) => attempts(name, overUdp)),
-  loop('udp', (name) => attempts(name, overUdp)),
-  loop('tcp', (name) => attempts(name, overTcp)),
-  loop('libc', byLibc),
-]);
-writeFileSync(result, JSON.stringify(tally));
+const telling = setInterval(tell, TELL_MS);
+await Promise.all(kinds.flatMap((kind) => (WAYS[kind] ?? []).map((ask) => loop(kind, ask))));
+clearInterval(telling);
+tell();
 
 function newTally() {
-  return { asked: 0, failed: 0, repeated: 0, longestMs: 0, failures: [] as string[] };
+  return { asked: 0, failed: 0, repeated: 0, longestMs: 0, lastBegan: 0, failures: [] as string[] };
 }
 
-async function loop(kind: keyof typeof tally, ask: (name: string) => Promise<number>): Promise<void> {
-  const own = tally[kind];
+/** Under another name first: whoever reads it never meets half of it. */
+function tell(): void {
+  writeFileSync(`${result}.new`, JSON.stringify(Object.fromEntries(tally)));
+  renameSync(`${result}.new`, result);
+}
+
+async function loop(kind: string, ask: (name: string) => Promise<number>): Promise<void> {
+  const own = tally.get(kind) ?? newTally();
   while (!ended) {
     // Every second name is new, so that both the memory and the network are asked.
     const name = count++ % 2 === 0 ? 'who.example' : `n${count}.who.example`;
+    const began = Date.now();
     const start = performance.now();
     try {
       own.repeated += await ask(name);
     } catch (error) {
       own.failed++;
       if (own.failures.length < 10)
-        own.failures.push(`${new Date().toISOString()} ${name}: ${String(error)}`);
+        own.failures.push(`${new Date(began).toISOString()} ${name}: ${String(error)}`);
     }
     own.asked++;
+    own.lastBegan = Math.max(own.lastBegan, began);
     own.longestMs = Math.max(own.longestMs, Math.round(performance.now() - start));
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await pause(PAUSE_MS);
   }
 }
 
 /** How many attempts came to nothing before one succeeded. */
-async function attempts(name: string, ask: (query: Buffer) => Promise<Buffer>): Promise<number> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const answer = await ask(queryFor(name));
-      const rcode = (answer[3] ?? 0) & 15;
-      if (rcode !== 0 || answer.readUInt16BE(6) === 0) throw new Error(`rcode ${rcode}`);
-      return attempt;
-    } catch (error) {
-      if (attempt + 1 >= ATTEMPTS) throw error;
+async function attempts(
+  name: string,
+  ask: (query: Buffer, server: string) => Promise<Buffer>,
+): Promise<number> {
+  let failed = 0;
+  let last: unknown;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++)
+    for (const server of serversNow()) {
+      try {
+        const answer = await ask(queryFor(name), server);
+        const rcode = (answer[3] ?? 0) & 15;
+        if (rcode !== 0 || answer.readUInt16BE(6) === 0) throw new Error(`rcode ${rcode} by ${server}`);
+        return failed;
+      } catch (error) {
+        failed++;
+        last = error;
+      }
     }
-  }
+  throw last;
 }
 
-function overUdp(query: Buffer): Promise<Buffer> {
+function serversNow(): readonly string[] {
+  if (!servers.startsWith('/')) return [servers];
+  return [...readFileSync(servers, 'utf8').matchAll(/^nameserver (\S+)$/gm)].map(([, server = '']) => server);
+}
+
+function overUdp(query: Buffer, server: string): Promise<Buffer> {
   const socket = createSocket('udp4');
   return new Promise<Buffer>((resolve, reject) => {
-    setTimeout(() => reject(new Error('no answer')), ATTEMPT_MS).unref();
+    setTimeout(() => reject(new Error(`no answer by ${server}`)), ATTEMPT_MS).unref();
     socket.on('error', reject);
     socket.on('message', resolve);
-    socket.connect(53, SERVER, () => socket.send(query));
+    socket.connect(53, server, () => socket.send(query));
   }).finally(() => socket.close());
 }
 
-function overTcp(query: Buffer): Promise<Buffer> {
-  const socket = connect({ host: SERVER, port: 53 });
+function overTcp(query: Buffer, server: string): Promise<Buffer> {
+  const socket = connect({ host: server, port: 53 });
   const length = Buffer.alloc(2);
   length.writeUInt16BE(query.length);
   socket.write(Buffer.concat([length, query]));
   let got = Buffer.alloc(0);
   return new Promise<Buffer>((resolve, reject) => {
-    setTimeout(() => reject(new Error('no answer')), ATTEMPT_MS).unref();
+    setTimeout(() => reject(new Error(`no answer by ${server}`)), ATTEMPT_MS).unref();
     socket.on('error', reject);
-    socket.on('close', () => reject(new Error('closed')));
+    socket.on('close', () => reject(new Error(`closed by ${server}`)));
     socket.on('data', (data) => {
       got = Buffer.concat([got, data]);
       if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0)) resolve(got.subarray(2));
@@ -95,13 +127,59 @@ function overTcp(query: Buffer): Promise<Buffer> {
   }).finally(() => socket.destroy());
 }
 
-function byLibc(name: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    execFile('getent', ['-s', 'dns', 'ahostsv4', name], (error, stdout) => {
-      if (error === null && stdout !== '') resolve(0);
-      else reject(new Error(`getent ended with ${error?.code ?? 0}`));
-    });
+async function getent(services: string, name: string): Promise<number> {
+  const { failure, stdout } = await run('getent', ['-s', services, 'ahostsv4', name]);
+  if (failure !== undefined || stdout === '') throw new Error(`getent: ${failure ?? 'nothing'}`);
+  return 0;
+}
+
+async function byNss(name: string): Promise<number> {
+  for (let failed = 0; ; failed++) {
+    try {
+      await lookup(name, { family: 4 });
+      return failed;
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'EAI_AGAIN' || failed === CALLS || ended) throw error;
+    }
+    await pause(CALL_PAUSE_MS);
+  }
+}
+
+async function overBus(name: string): Promise<number> {
+  const manager = 'org.freedesktop.resolve1 /org/freedesktop/resolve1 org.freedesktop.resolve1.Manager';
+  const call = [
+    '--auto-start=no',
+    'call',
+    ...manager.split(' '),
+    'ResolveHostname',
+    'isit',
+    '0',
+    name,
+    '2',
+    '0',
+  ];
+  for (let failed = 0; ; failed++) {
+    const { failure, stdout } = await run('busctl', call);
+    // One address of family 2 with four bytes.
+    if (failure === undefined && / 2 4 \d+ \d+ \d+ \d+ /.test(stdout)) return failed;
+    if (failed === CALLS || ended) throw new Error(`busctl: ${failure ?? stdout}`);
+    await pause(CALL_PAUSE_MS);
+  }
+}
+
+function run(
+  command: string,
+  words: readonly string[],
+): Promise<{ readonly failure: string | undefined; readonly stdout: string }> {
+  return new Promise((resolve) => {
+    execFile(command, words, (error, stdout, stderr) =>
+      resolve({ stdout, failure: error === null ? undefined : `code ${error.code} ${stderr}`.trim() }),
+    );
   });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms));
 }
 
 function queryFor(name: string): Buffer {

@@ -1,24 +1,19 @@
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { suites } from './debian.ts';
 import { statusOf, watchFile, withoutResolved } from './dnskeeper.ts';
+import {
+  type Asked,
+  expectNoneLost,
+  inWords,
+  type Load,
+  prepareLoad,
+  underLoad,
+  type Way,
+} from './loaded.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
-
-/** What became of the names that were asked for in one way. */
-interface Tally {
-  readonly asked: number;
-  readonly failed: number;
-  /** Attempts that came to nothing and were repeated. */
-  readonly repeated: number;
-  readonly longestMs: number;
-  readonly failures: readonly string[];
-}
-
-/** What test/lab/load.ts found. */
-type Asked = Readonly<Record<'udp' | 'tcp' | 'libc', Tally>>;
 
 describe.each(suites)('the resolver under load on %s', (suite) => {
   let machine: Machine;
@@ -29,9 +24,7 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     await withoutResolved(machine);
     await machine.writeFile('/etc/dnskeeper/conf.d/lab.toml', '[resolver]\nmode = "stub"\n');
     await installPackage(machine);
-    // A copy, because the load goes on while the package is replaced.
-    await machine.ok('cp /usr/lib/dnskeeper/node /var/tmp/node');
-    await machine.copyIn(join(import.meta.dirname, 'load.ts'), '/var/tmp/load.ts');
+    await prepareLoad(machine);
     network = await addNetwork(machine, { link: 'eth-a', ipv4: { prefix: '10.20.0' } });
     await answering();
   });
@@ -42,26 +35,27 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
   });
 
   test('holds its sockets with systemd: UDP and TCP of both addresses', async () => {
-    expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
+    await keeps(4);
   });
 
   test('20 restarts lose no name, and the file never sends one past the resolver', async () => {
     const watch = watchFile(machine);
-    const asked = await underLoad(async () => {
+    const asked = await load(async ({ more }) => {
       for (let round = 0; round < 20; round++) {
         await machine.ok('systemctl restart dnskeeper');
         await answering();
+        await more();
       }
     });
     report('20 restarts', asked);
-    expectNoneLost(asked);
+    expectNoneLost(asked, 20);
     const listed = (await watch.stop()).map((text) => parseResolvConf(text ?? '').nameservers.join(' '));
     expect(new Set(listed)).toEqual(new Set(['127.0.0.53']));
-    expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
+    await keeps(4);
   });
 
   test('10 kills lose no name', async () => {
-    const asked = await underLoad(async () => {
+    const asked = await load(async ({ more }) => {
       for (let round = 0; round < 10; round++) {
         const pid = await machine.ok('systemctl show -P MainPID dnskeeper');
         await machine.ok('systemctl kill --signal=KILL dnskeeper');
@@ -70,44 +64,52 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
           'a new process runs',
         );
         await answering();
+        await more();
       }
     });
     report('10 kills', asked);
-    expectNoneLost(asked);
-    expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
+    expectNoneLost(asked, 10);
+    await keeps(4);
   });
 
   test('an upgrade loses no name', async () => {
-    const asked = await underLoad(async () => {
+    const asked = await load(async () => {
       await installPackage(machine);
       await answering();
     });
     report('an upgrade', asked);
-    expectNoneLost(asked);
+    expectNoneLost(asked, 1);
   });
 
   test('50 reloads lose no name, nor does a change of the addresses', async () => {
-    const asked = await underLoad(async () => {
-      for (let round = 0; round < 50; round++) await machine.ok('systemctl reload dnskeeper');
-      await answering();
-    });
-    report('50 reloads', asked);
-    expectNoneLost(asked);
-    // libc alone: the others ask at the address that goes.
-    const moved = await underLoad(async () => {
-      for (const address of ['127.0.0.99', '127.0.0.98', '127.0.0.53']) {
-        const listen = address === '127.0.0.53' ? '' : `listen = ["${address}"]\n`;
-        await machine.writeFile('/etc/dnskeeper/conf.d/lab.toml', `[resolver]\nmode = "stub"\n${listen}`);
-        await machine.until(
-          `grep -qx "nameserver ${address}" /etc/resolv.conf`,
-          'the file names the new address',
-        );
+    const asked = await load(async ({ more }) => {
+      for (let round = 0; round < 50; round++) {
+        await machine.ok('systemctl reload dnskeeper');
+        if (round % 10 === 9) await more();
       }
       await answering();
     });
+    report('50 reloads', asked);
+    expectNoneLost(asked, 5);
+    // libc alone: the others ask at the address that goes.
+    const moved = await load(
+      async ({ more }) => {
+        for (const address of ['127.0.0.99', '127.0.0.98', '127.0.0.53']) {
+          const listen = address === '127.0.0.53' ? '' : `listen = ["${address}"]\n`;
+          await machine.writeFile('/etc/dnskeeper/conf.d/lab.toml', `[resolver]\nmode = "stub"\n${listen}`);
+          await machine.until(
+            `grep -qx "nameserver ${address}" /etc/resolv.conf`,
+            'the file names the new address',
+          );
+          await more();
+        }
+        await answering();
+      },
+      ['libc'],
+    );
     report('three changes of the address', moved);
-    expect(moved.libc.failures).toEqual([]);
-    expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
+    expectNoneLost(moved, 3);
+    await keeps(4);
   });
 
   test('several threads keep a socket each, and lose no name over restarts either', async () => {
@@ -116,36 +118,45 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     try {
       await machine.ok('systemctl restart dnskeeper');
       await answering();
-      expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('8');
-      const asked = await underLoad(async () => {
+      await keeps(8);
+      const asked = await load(async ({ more }) => {
         for (let round = 0; round < 3; round++) {
           await machine.ok('systemctl restart dnskeeper');
           await answering();
+          await more();
         }
       });
       report('3 restarts with 3 threads', asked);
-      expectNoneLost(asked);
-      expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('8');
+      expectNoneLost(asked, 3);
+      await keeps(8);
     } finally {
       await machine.ok(`rm ${config} && systemctl restart dnskeeper`);
     }
     await answering();
-    expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
+    await keeps(4);
   });
 
   test('a stop closes the sockets, and libc never asks where nobody answers', async () => {
-    const asked = await underLoad(async () => {
-      for (let round = 0; round < 5; round++) {
-        await machine.ok('systemctl stop dnskeeper');
-        expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('0');
-        expect(await machine.ok("ss -Hlnut 'src 127.0.0.53 or src 127.0.0.54'")).toBe('');
-        expect(await machine.ok('cat /etc/resolv.conf')).toMatch(/^nameserver 10\.20\.0\.1$/m);
-        await machine.ok('systemctl start dnskeeper');
-        await answering();
-      }
-    });
+    const asked = await load(
+      async ({ more }) => {
+        for (let round = 0; round < 5; round++) {
+          await machine.ok('systemctl stop dnskeeper');
+          await keeps(0);
+          await machine.until(
+            `test -z "$(ss -Hlnut 'src 127.0.0.53 or src 127.0.0.54')"`,
+            'nobody listens there',
+          );
+          expect(await machine.ok('cat /etc/resolv.conf')).toMatch(/^nameserver 10\.20\.0\.1$/m);
+          await more();
+          await machine.ok('systemctl start dnskeeper');
+          await answering();
+          await more();
+        }
+      },
+      ['libc'],
+    );
     report('5 stops', asked);
-    expect(asked.libc.failures).toEqual([]);
+    expectNoneLost(asked, 10);
   });
 
   test('the socket unit: off by default; the first query starts the daemon and is answered', async () => {
@@ -165,19 +176,16 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
         await machine.until('systemctl is-active dnskeeper', 'the daemon runs');
       }
       await answering();
-      expect(
-        await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper'),
-        'the unit keeps them',
-      ).toBe('0');
+      await keeps(0); // the unit keeps them
       expect((await statusOf(machine)).status.resolver).toMatchObject({ state: 'bound' });
       await machine.ok('systemctl restart dnskeeper');
       await answering();
       await machine.ok('systemctl start systemd-resolved');
-      expect(
-        (await machine.run('systemctl is-active --quiet dnskeeper.socket')).code,
-        'it gave way',
-      ).not.toBe(0);
-      expect(await machine.ok("ss -Hlnutp 'src 127.0.0.53' | grep -c systemd-resolve")).toBe('2');
+      await machine.until('! systemctl is-active --quiet dnskeeper.socket', 'it gives way');
+      await machine.until(
+        `test "$(ss -Hlnutp 'src 127.0.0.53' | grep -c systemd-resolve)" = 2`,
+        'systemd-resolved listens by UDP and TCP',
+      );
       await machine.ok('systemctl stop systemd-resolved');
       await answering();
     } finally {
@@ -186,47 +194,21 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     await answering();
   });
 
-  test('systemd-resolved starts and stops 5 times, and libc never asks where nobody answers', async () => {
-    // An administrator who uses both has the link to the stub of systemd-resolved, not a file written by hand.
-    await machine.ok('dnsctl release && ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf');
-    await machine.ok('dnsctl takeover');
-    await answering();
-    const stub = 'test "$(readlink /etc/resolv.conf)" = ../run/systemd/resolve/stub-resolv.conf';
-    const asked = await underLoad(async () => {
-      for (let round = 0; round < 5; round++) {
-        // systemd refuses a unit that starts more than five times in ten seconds.
-        await machine.ok('systemctl reset-failed systemd-resolved; systemctl start systemd-resolved');
-        await machine.until(stub, 'the link is handed back', 1000);
-        // Both transports: a systemd-resolved that finds one taken goes without its stub for good.
-        expect(await machine.ok("ss -Hlnutp 'src 127.0.0.53' | grep -c systemd-resolve")).toBe('2');
-        await machine.until('getent -s dns ahostsv4 who.example', 'names resolve through systemd-resolved');
-        await machine.ok('systemctl stop systemd-resolved');
-        await machine.until(`! ${stub}`, 'the link is taken', 1000);
-        await answering();
-        expect(await machine.ok('systemctl show -P NFileDescriptorStore dnskeeper')).toBe('4');
-      }
-      await machine.ok('systemctl reset-failed systemd-resolved');
-      await machine.ok('systemctl start systemd-resolved && systemctl restart systemd-resolved');
-      await machine.until(stub, 'the link is handed back', 1000);
-      await machine.ok('systemctl stop systemd-resolved');
-      await answering();
-    });
-    report('5 times systemd-resolved', asked);
-    expect(asked.libc.failures).toEqual([]);
-  });
-
   /** Ask in three ways while something happens. */
-  async function underLoad(happens: () => Promise<void>): Promise<Asked> {
-    await machine.ok(
-      'rm -f /var/tmp/asked.json; ' +
-        'systemd-run --quiet --collect --property=KillMode=process --unit=lab-load /var/tmp/node /var/tmp/load.ts /var/tmp/asked.json',
+  function load(
+    happens: (load: Load) => Promise<void>,
+    ways: readonly Way[] = ['udp', 'tcp', 'libc'],
+  ): Promise<Asked> {
+    return underLoad(machine, { servers: '127.0.0.53', ways }, happens);
+  }
+
+  /** So many sockets wait with systemd, at once or a moment later: it is told to keep and to close, and nobody waits for it. */
+  function keeps(count: number): Promise<void> {
+    return machine.until(
+      `test "$(systemctl show -P NFileDescriptorStore dnskeeper)" = ${count}`,
+      `systemd keeps ${count} sockets`,
+      10_000,
     );
-    try {
-      await happens();
-    } finally {
-      await machine.ok('systemctl stop lab-load', { timeoutMs: 60_000 });
-    }
-    return JSON.parse(await machine.readFile('/var/tmp/asked.json')) as Asked;
   }
 
   /** The file names the resolver, and it answers. */
@@ -240,17 +222,6 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
   }
 
   function report(what: string, asked: Asked): void {
-    const line = (kind: keyof Asked): string => {
-      const { asked: count, failed, repeated, longestMs } = asked[kind];
-      return `${kind} ${count} asked, ${failed} failed, ${repeated} repeated, longest ${longestMs} ms`;
-    };
-    process.stdout.write(`${suite}, ${what}: ${line('udp')}; ${line('tcp')}; ${line('libc')}\n`);
+    process.stdout.write(`${suite}, ${what}: ${inWords(asked)}\n`);
   }
 });
-
-function expectNoneLost(asked: Asked): void {
-  for (const { asked: count, failures } of Object.values(asked)) {
-    expect(failures).toEqual([]);
-    expect(count).toBeGreaterThan(20);
-  }
-}

@@ -173,17 +173,4 @@ describe.each(suites)('clients of systemd-resolved on %s', (suite) => {
       '.ResolveHostname',
     );
   });
-
-  test('systemd-resolved starts and stops twenty times: names resolve all along, and each has the name in its turn', async () => {
-    for (let round = 0; round < 20; round++) {
-      // systemd's own limit of starts in ten seconds is not what is tried here.
-      await ok('systemctl reset-failed systemd-resolved; systemctl start systemd-resolved');
-      await machine.until(resolvedHasName, 'systemd-resolved has its name');
-      expect(await ok('systemctl is-active systemd-resolved')).toBe('active');
-      await machine.until('getent ahosts www.example.org', 'names resolve', 5000);
-      await ok('systemctl stop systemd-resolved');
-      await machine.until(`${owned} | grep -q true`, 'dnskeeper has it again');
-      expect(await ok('getent -s resolve ahosts www.example.org')).toContain('10.20.0.78');
-    }
-  });
 });
