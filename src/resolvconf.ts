@@ -22,13 +22,8 @@ import { matchesPattern } from './core/record-pattern.ts';
 import { DEFAULT_RULES, type ResolvconfRules, readRules } from './core/record-rules.ts';
 import { printable } from './core/text.ts';
 import { VERSION } from './core/version.ts';
-import {
-  linksBelow,
-  type RecordFolder,
-  readRulesFile,
-  recordFolder,
-  recordPaths,
-} from './system/record-folder.ts';
+import { type RecordFolder, recordFolder } from './system/record-folder.ts';
+import { linksBelow, readRulesFile, recordPaths } from './system/record-paths.ts';
 import { callVarlink } from './system/varlink-client.ts';
 
 /** How long standard input may take to end. */

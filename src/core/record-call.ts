@@ -106,14 +106,43 @@ Options:
 More: man resolvconf
 `;
 
+/** What the words say so far. */
 interface Scan {
-  readonly letters: readonly string[];
-  readonly long: string | undefined;
-  readonly operands: readonly string[];
+  readonly letters: string[];
+  readonly operands: string[];
+  long?: string;
   /** What followed -a, -d, -C, -c or -r. */
-  readonly given: string | undefined;
-  readonly metric: string | undefined;
-  readonly root: string;
+  given?: string;
+  metric?: string;
+  root: string;
+}
+
+function scan(argv: readonly string[]): Scan | WrongCall {
+  const found: Scan = { letters: [], operands: [], root: '' };
+  const rest = [...argv];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    let wrong: string | undefined;
+    if (word === '--') found.operands.push(...rest.splice(0));
+    else if (word.startsWith('--')) wrong = takeLong(word, rest, found);
+    else if (word.startsWith('-') && word !== '-') wrong = takeLetters(word.slice(1), rest, found);
+    else found.operands.push(word);
+    if (wrong !== undefined) return { wrong };
+  }
+  return found;
+}
+
+/** Gives what is wrong with it, if something is. */
+function takeLong(word: string, rest: string[], found: Scan): string | undefined {
+  const equals = /^--root(?:=(.*))?$/s.exec(word);
+  if (equals === null) {
+    if (!LONG.has(word.slice(2))) return `illegal option ${shown(word)}`;
+    found.long ??= word.slice(2);
+    return undefined;
+  }
+  const root = equals[1] ?? rest.shift();
+  if (!root?.startsWith('/')) return `wanted an absolute folder after --root, got ${shown(root)}`;
+  found.root = root === '/' ? '' : root;
+  return undefined;
 }
 
 const LETTERS = /^[aCcDdfhIiLlmpRruvVx]$/;
@@ -121,53 +150,32 @@ const LETTERS = /^[aCcDdfhIiLlmpRruvVx]$/;
 /** These take the next word, unless that is an option: then the key comes later. */
 const WITH_OPERAND = /^[aCcdr]$/;
 
-function scan(argv: readonly string[]): Scan | WrongCall {
-  const letters: string[] = [];
-  const operands: string[] = [];
-  const found: { long?: string; given?: string; metric?: string; root: string } = { root: '' };
-  for (let index = 0; index < argv.length; index++) {
-    const word = argv[index] ?? '';
-    const next = argv[index + 1];
-    const equals = /^--root(?:=(.*))?$/s.exec(word);
-    if (word === '--') {
-      operands.push(...argv.slice(index + 1));
-      break;
+/** `-aeth0` holds its key, but `-af eth0` is a pair of options: no key is made of letters that are all options. */
+const MORE_LETTERS = /^[fpxm0-9]+$/;
+
+function takeLetters(word: string, rest: string[], found: Scan): string | undefined {
+  for (let at = 0; at < word.length; at++) {
+    const letter = word[at] ?? '';
+    const behind = word.slice(at + 1);
+    if (!LETTERS.test(letter)) return `illegal option -${printable(letter, 4)}`;
+    if (letter === 'm') {
+      const value = behind === '' ? rest.shift() : behind;
+      if (value === undefined) return 'wanted a number after -m, got none';
+      found.metric = value;
+      return undefined;
     }
-    if (equals !== null) {
-      const root = equals[1] ?? argv[++index];
-      if (!root?.startsWith('/'))
-        return { wrong: `wanted an absolute folder after --root, got ${shown(root)}` };
-      found.root = root === '/' ? '' : root;
-    } else if (word.startsWith('--')) {
-      if (!LONG.has(word.slice(2))) return { wrong: `illegal option ${shown(word)}` };
-      found.long ??= word.slice(2);
-    } else if (!word.startsWith('-') || word === '-') operands.push(word);
-    else {
-      for (let at = 1; at < word.length; at++) {
-        const letter = word[at] ?? '';
-        if (!LETTERS.test(letter)) return { wrong: `illegal option -${printable(letter, 4)}` };
-        const rest = word.slice(at + 1);
-        if (letter === 'm') {
-          const value = rest === '' ? argv[++index] : rest;
-          if (value === undefined) return { wrong: 'wanted a number after -m, got none' };
-          found.metric = value;
-          break;
-        }
-        letters.push(letter);
-        if (!WITH_OPERAND.test(letter)) continue;
-        // `-aeth0`, but `-af eth0` is a pair of options: no key begins with letters that are all options and nothing else.
-        if (rest !== '' && !/^[fpxm0-9]+$/.test(rest)) {
-          found.given = rest;
-          break;
-        }
-        if (rest === '' && next !== undefined && !next.startsWith('-')) {
-          found.given = next;
-          index++;
-        }
-      }
+    found.letters.push(letter);
+    if (!WITH_OPERAND.test(letter)) continue;
+    if (behind !== '' && !MORE_LETTERS.test(behind)) {
+      found.given = behind;
+      return undefined;
+    }
+    if (behind === '' && rest[0]?.startsWith('-') === false) {
+      const [key] = rest.splice(0, 1);
+      if (key !== undefined) found.given = key;
     }
   }
-  return { letters, operands, long: found.long, given: found.given, metric: found.metric, root: found.root };
+  return undefined;
 }
 
 const LONG: ReadonlySet<string> = new Set([

@@ -36,7 +36,7 @@ export function listRecords(
 
 /**
  * What `resolvconf -v` prints for scripts to evaluate: variables of the shell. Only addresses and names that are such get
- * into it, so that nothing in a record can be executed. `own` are the records; none for -V.
+ * into it, so that nothing in a record can be executed.
  */
 export function listVariables(patterns: readonly string[], set: RecordSet, rules: ResolvconfRules): string {
   const known = new Set(inForce(set, rules).map(({ key }) => key));

@@ -8,7 +8,8 @@ import type { SourceEvent } from '../core/snapshot.ts';
 import type { Finding } from '../core/status.ts';
 import { printable } from '../core/text.ts';
 import type { Log } from '../system/log.ts';
-import { type RecordPaths, readRulesFile, recordFolder, recordPaths } from '../system/record-folder.ts';
+import { recordFolder } from '../system/record-folder.ts';
+import { type RecordPaths, readRulesFile, recordPaths } from '../system/record-paths.ts';
 import { type Watch, watchFolders, watchNames } from '../system/watch.ts';
 import type { Source } from './source.ts';
 

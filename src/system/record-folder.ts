@@ -4,14 +4,11 @@ import {
   constants,
   existsSync,
   fchmodSync,
-  fstatSync,
   linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
-  readSync,
   renameSync,
   rmSync,
   writeSync,
@@ -22,7 +19,6 @@ import {
   formatRecord,
   type InterfaceOf,
   isVanished,
-  MOST_RECORD_BYTES,
   MOST_RECORDS,
   parseKey,
   parseRecord,
@@ -30,6 +26,7 @@ import {
   type StoredRecord,
 } from '../core/record.ts';
 import { compareText, printable } from '../core/text.ts';
+import { readBytes } from './record-bytes.ts';
 
 /**
  * The folder of resolvconf(8) records, /run/dnskeeper/records. Each record is one file that is replaced as a whole, each
@@ -53,55 +50,6 @@ export interface RecordFolder {
   clear(): void;
   /** Remove records whose interface is gone, which nobody else would. */
   sweep(links: readonly InterfaceOf[]): void;
-}
-
-/** Where records lie, and what else there is for them, below a root folder (`` for the machine itself). */
-export const recordPaths = (root: string): RecordPaths => ({
-  folder: `${root}/run/dnskeeper/records`,
-  rules: `${root}/etc/resolvconf.conf`,
-  // openresolv's names, then those of Debian's resolvconf.
-  head: [`${root}/etc/resolv.conf.head`, `${root}/etc/resolvconf/resolv.conf.d/head`],
-  tail: [
-    `${root}/etc/resolv.conf.tail`,
-    `${root}/etc/resolvconf/resolv.conf.d/base`,
-    `${root}/etc/resolvconf/resolv.conf.d/tail`,
-  ],
-  socket: `${root}/run/dnskeeper/io.dnskeeper`,
-});
-
-/** Paths of `recordPaths`. */
-export interface RecordPaths {
-  readonly folder: string;
-  /** openresolv's configuration. */
-  readonly rules: string;
-  /** What an administrator wants before and behind everything else. */
-  readonly head: readonly string[];
-  readonly tail: readonly string[];
-  readonly socket: string;
-}
-
-/** The links below a root folder (`` for the machine itself), with no more than records need. */
-export function linksBelow(root: string): readonly InterfaceOf[] {
-  const folder = `${root}/sys/class/net`;
-  return namesIn(folder).flatMap((name) => {
-    try {
-      const ifindex = Number(readFileSync(`${folder}/${name}/ifindex`, 'latin1'));
-      return Number.isInteger(ifindex) ? [{ name, ifindex }] : [];
-    } catch {
-      return []; // it went away between its mention and now
-    }
-  });
-}
-
-/**
- * The text of /etc/resolvconf.conf or a file beside it; undefined when there is none. Bounded, and neither a pipe nor a device, which would
- * never end. Throws DnskeeperError `IO` for anything but a file.
- */
-export function readRulesFile(path: string): string | undefined {
-  const bytes = readBytes(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  if (typeof bytes === 'string')
-    throw new DnskeeperError('IO', `${bytes} at ${path}; put a plain file there`);
-  return bytes?.toString('latin1');
 }
 
 /** What lies in the folder. */
@@ -201,33 +149,6 @@ function namesIn(folder: string): string[] {
     return []; // no folder, no records
   }
 }
-
-/** The bytes of a record; undefined when it is gone, a reason when it is none. Links lead out of the folder: not followed. */
-function readBytes(path: string, flags = UNFOLLOWED): Buffer | string | undefined {
-  let file: number;
-  try {
-    file = openSync(path, flags);
-  } catch (error) {
-    const code = systemCodeOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    return code === 'ELOOP' ? 'wanted a file, got a link' : `wanted to read it, got ${code}`;
-  }
-  try {
-    if (!fstatSync(file).isFile()) return 'wanted a file, got something else';
-    const buffer = Buffer.alloc(MOST_FILE_BYTES + 1);
-    const length = readSync(file, buffer, 0, buffer.length, 0);
-    return length > MOST_FILE_BYTES
-      ? `wanted at most ${MOST_FILE_BYTES} bytes, got more`
-      : buffer.subarray(0, length);
-  } finally {
-    closeSync(file);
-  }
-}
-
-const UNFOLLOWED = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-/** The input and our first line. */
-const MOST_FILE_BYTES = MOST_RECORD_BYTES + 256;
 
 /** Whoever forgets to delete what it stored must not fill the memory that /run is. */
 function refuseTooMany(folder: string): void {

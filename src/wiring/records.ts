@@ -3,7 +3,8 @@ import { IMPORTED } from '../core/foreign.ts';
 import { parseInput } from '../core/record.ts';
 import type { Imports } from '../outputs/etc-resolv-conf.ts';
 import { type Records, recordsSource } from '../sources/records.ts';
-import { recordFolder, recordPaths } from '../system/record-folder.ts';
+import { recordFolder } from '../system/record-folder.ts';
+import { recordPaths } from '../system/record-paths.ts';
 import type { Ground } from './ground.ts';
 
 /** What programs told resolvconf(8): the machine's records, which a daemon in user mode only reads. */

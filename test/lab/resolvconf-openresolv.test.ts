@@ -8,7 +8,8 @@ import { makePlan } from '../../src/core/policy.ts';
 import { recordState } from '../../src/core/record-links.ts';
 import { readRules } from '../../src/core/record-rules.ts';
 import { formatHost } from '../../src/core/server.ts';
-import { recordFolder, recordPaths } from '../../src/system/record-folder.ts';
+import { recordFolder } from '../../src/system/record-folder.ts';
+import { recordPaths } from '../../src/system/record-paths.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { call, type Ended, freshOpenresolv, type Openresolv, unpackOpenresolv } from './openresolv.ts';
 

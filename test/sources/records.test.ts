@@ -6,7 +6,8 @@ import type { RecordLink } from '../../src/core/record-links.ts';
 import type { SourceEvent } from '../../src/core/snapshot.ts';
 import { recordsSource } from '../../src/sources/records.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { recordFolder, recordPaths } from '../../src/system/record-folder.ts';
+import { recordFolder } from '../../src/system/record-folder.ts';
+import { recordPaths } from '../../src/system/record-paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { until } from '../support/until.ts';
 

@@ -13,7 +13,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { StoredRecord } from '../../src/core/record.ts';
-import { readRulesFile, recordFolder } from '../../src/system/record-folder.ts';
+import { recordFolder } from '../../src/system/record-folder.ts';
+import { readRulesFile } from '../../src/system/record-paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const RECORD: StoredRecord = { key: 'eth0', text: 'nameserver 192.0.2.1\n', private: false, nosearch: false };
