@@ -2,6 +2,8 @@
 export interface SignalCalls {
   /** The number of SIGRTMIN+offset; the C library keeps the first ones for itself. */
   realTime(offset: number): number;
+  /** Let a signal through to the thread that calls. */
+  unblock(signal: number): void;
   /** Let a signal pass without a trace; by itself it would end us. */
   ignore(signal: number): void;
   /**
@@ -26,6 +28,7 @@ export function bindSignals(
     library.func(definition) as (...values: unknown[]) => number;
   const sigrtmin = call('int __libc_current_sigrtmin(void)');
   const sigaction = call('int sigaction(int signal, const void *action, void *old)');
+  const sigprocmask = call('int sigprocmask(int how, const void *set, void *old)');
   const pipe2 = call('int pipe2(_Out_ int *ends, int flags)');
   const dup3 = call('int dup3(int from, int to, int flags)');
   const fcntl = call('int fcntl(int fd, int command, ...)');
@@ -41,6 +44,11 @@ export function bindSignals(
 
   return {
     realTime: (offset) => sigrtmin() + offset,
+    unblock(signal) {
+      const set = Buffer.alloc(SET_BYTES);
+      set.writeUInt8(1 << ((signal - 1) % 8), Math.floor((signal - 1) / 8));
+      sigprocmask(SIG_UNBLOCK, set, null);
+    },
     ignore: (signal) => void act(signal, SIG_IGN, 0),
     hear(signal) {
       const handler = dlsym(null, 'eventfd_write');
@@ -63,6 +71,8 @@ export function bindSignals(
 // struct sigaction of glibc on 64-bit Linux: handler, mask of 128 bytes, flags, restorer.
 const ACTION_BYTES = 152;
 const FLAGS_AT = 136;
+const SET_BYTES = 128;
+const SIG_UNBLOCK = 1;
 const SIG_IGN = 1n;
 const SA_SIGINFO = 4;
 const SA_ONSTACK = 0x08000000;

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import { renderNetnsConf } from '../core/netns-conf.ts';
@@ -87,6 +88,8 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
   const configuration = await ConfigFiles.open(paths, openFiles(undefined));
   const log = openLog({ level: levelOf(options) ?? configuration.current.config.logLevel });
   const libc = loadLibc((reason) => log.warn({}, reason));
+  // Node keeps it from every thread when it is told not to open its debugger for it (packaging/dnskeeperd).
+  libc?.signals.unblock(constants.signals.SIGUSR1);
   // Before much is open: they need descriptors of certain numbers.
   const realTime = {
     forget: hearRealTimeSignal(libc, 1, log),
