@@ -2,7 +2,6 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../support/until.ts';
-import { suites } from './debian.ts';
 import { expectServers, statusOf, withoutAutomaticProfiles, withoutResolved } from './dnskeeper.ts';
 import type { Attacked } from './hostile-program.ts';
 import { prepareLoad, underLoad } from './loaded.ts';
@@ -13,7 +12,7 @@ import { installPackage } from './package.ts';
 const WAVES = 3;
 
 /** An ordinary user who attacks the interfaces of systemd-resolved that dnskeeper stands in with, while the machine is used. */
-describe.each(suites)('an attack on the stand-in on %s', (suite) => {
+describe.each(['trixie'] as const)('an attack on the stand-in on %s', (suite) => {
   let machine: Machine;
   let network: Network;
 
@@ -31,9 +30,10 @@ describe.each(suites)('an attack on the stand-in on %s', (suite) => {
       ipv4: { prefix: '10.20.0', dns: ['10.20.0.1', '10.20.0.2'] },
     });
     await machine.ok(
-      'nmcli connection add type ethernet con-name home ifname eth-a && nmcli connection up home',
+      'nmcli connection add type ethernet con-name home ifname eth-a ipv4.ignore-auto-dns yes ' +
+        `ipv4.dns ${SERVERS[0]} && nmcli connection up home`,
     );
-    await useServer(machine, SERVERS[0]);
+    await expectServers(machine, ['10.20.0.1']);
   });
 
   afterAll(async () => {
@@ -71,6 +71,8 @@ describe.each(suites)('an attack on the stand-in on %s', (suite) => {
     expect(errors.filter((name) => NO_RIGHT.test(name))).not.toEqual([]);
     expect(await hostPid(machine)).toBe(pid);
     await until(() => held(pid).descriptors <= before.descriptors + 64, 'the descriptors are closed', 30_000);
+    // What was taken is given back when it has been quiet for two seconds.
+    await until(() => held(pid).residentMiB <= before.residentMiB + 64, 'the memory is given back', 30_000);
     const after = held(pid);
     process.stdout.write(
       `${suite}: held before ${text(before)}, at most ${text(during)}, after ${text(after)}\n`,
@@ -89,7 +91,7 @@ const SERVERS = ['10.20.0.1', '10.20.0.2'];
 
 /** Have NetworkManager say another server, and wait until it is in force. */
 async function useServer(machine: Machine, server = ''): Promise<void> {
-  await machine.ok(`nmcli device modify eth-a ipv4.ignore-auto-dns yes ipv4.dns ${server}`);
+  await machine.ok(`nmcli device modify eth-a ipv4.dns ${server}`);
   await expectServers(machine, [server], 30_000);
 }
 
