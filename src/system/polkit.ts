@@ -43,7 +43,8 @@ export function callerRights({ bus, callers, ownUid, log }: PolkitOptions): Call
       });
       log.info({ action, uid, ...verdict }, 'asked polkit about a caller');
       if (verdict.authorized) return;
-      if (verdict.challenge && !call.interactive)
+      // Also where nobody could be asked for a password: no agent runs.
+      if (verdict.challenge)
         throw new BusError(
           `${ERROR}.InteractiveAuthorizationRequired`,
           'Interactive authentication required.',

@@ -1,7 +1,7 @@
 /**
  * Commands of systemd-resolved's clients whose output must not tell whether systemd-resolved or dnskeeper answers.
  * `$A` and `$B` are the kernel's numbers of the links, `$MANAGER` calls a method of resolve1's manager, `VARLINK` one of
- * io.systemd.Resolve. Each begins with empty caches and with the same settings of `eth-b`.
+ * io.systemd.Resolve; `USER` runs a command as nobody. Each begins with empty caches and with the same settings of `eth-b`.
  */
 export const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   shows: [
@@ -186,6 +186,26 @@ export const COMMANDS: Readonly<Record<string, readonly string[]>> = {
     'resolvconf -d nolink',
     'resolvconf -d eth-b; resolvectl dns eth-b; resolvectl domain eth-b',
     'resolvconf -u; resolvconf -l eth-b; resolvconf -i eth-b; resolvconf --version; resolvconf',
+  ],
+  user: [
+    'USER resolvectl query www.example.org',
+    'USER resolvectl --no-pager status eth-a',
+    'USER getent -s resolve hosts www.example.org',
+    'USER $MANAGER ResolveHostname isit 0 www.example.org 2 0',
+    ...[
+      'dns eth-b 10.20.0.66',
+      'domain eth-b a.example',
+      'default-route eth-b yes',
+      'llmnr eth-b no',
+      'mdns eth-b no',
+      'dnssec eth-b no',
+      'dnsovertls eth-b yes',
+      'nta eth-b a.example',
+      'revert eth-b',
+      'log-level debug',
+    ].map((setting) => `USER resolvectl --no-ask-password ${setting}`),
+    "USER $MANAGER SetLinkDNS 'ia(iay)' $B 1 2 4 10 20 0 66",
+    'USER $MANAGER RevertLink i $B',
   ],
   nss: [
     'getent -s resolve ahosts www.example.org',

@@ -76,7 +76,8 @@ const SETTINGS =
 const VARIABLES =
   'A=$(cat /sys/class/net/eth-a/ifindex) B=$(cat /sys/class/net/eth-b/ifindex); ' +
   "MANAGER='busctl call org.freedesktop.resolve1 /org/freedesktop/resolve1 org.freedesktop.resolve1.Manager'; " +
-  'VARLINK() { method=io.systemd.Resolve.$1; shift; varlinkctl call -j /run/systemd/resolve/io.systemd.Resolve $method "$@"; }; ';
+  'VARLINK() { method=io.systemd.Resolve.$1; shift; varlinkctl call -j /run/systemd/resolve/io.systemd.Resolve $method "$@"; }; ' +
+  'USER() { setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@" </dev/null; }; ';
 
 /** Time is all that may differ without being told. */
 const shown = ({ code, stdout, stderr }: Result): string =>

@@ -87,7 +87,13 @@ test('a plain user may do what polkit grants', async () => {
 test.each<[string, (() => PeerReply) | undefined, boolean, string]>([
   ['without polkit', undefined, false, 'AccessDenied'],
   ['when polkit says no', verdict(false, false), false, 'AccessDenied'],
-  ['when the password was wrong', verdict(false, true), true, 'AccessDenied'],
+  ['when the password was wrong', verdict(false, false), true, 'AccessDenied'],
+  [
+    'where nobody could be asked for a password',
+    verdict(false, true),
+    true,
+    'InteractiveAuthorizationRequired',
+  ],
   ['when nobody can be asked', verdict(false, true), false, 'InteractiveAuthorizationRequired'],
   ['when polkit fails', () => ({ error: 'org.example.Oops', text: '' }), true, 'AccessDenied'],
   ['when polkit answers nonsense', () => ({ signature: 's', body: ['yes'] }), true, 'AccessDenied'],
