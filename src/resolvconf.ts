@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import { DnskeeperError, messageOf } from './core/errors.ts';
+import { matchesPattern } from './core/glob.ts';
 import {
   interfaceOfKey,
   MOST_RECORD_BYTES,
@@ -18,7 +19,6 @@ import {
 import { RESOLVCONF_USAGE, type ResolvconfCall, readCall } from './core/record-call.ts';
 import { type Listing, listRecords, listVariables } from './core/record-listing.ts';
 import { exclusiveRecord } from './core/record-order.ts';
-import { matchesPattern } from './core/record-pattern.ts';
 import { DEFAULT_RULES, type ResolvconfRules, readRules } from './core/record-rules.ts';
 import { printable } from './core/text.ts';
 import { VERSION } from './core/version.ts';

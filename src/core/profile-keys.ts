@@ -40,7 +40,7 @@ export interface ProfileKey {
   readonly parse: (value: unknown) => Parsed<unknown>;
 }
 
-const PATTERNS = 'a text, or a list of at most 32; * and ? stand for any characters and for one';
+const PATTERNS = 'a text, or a list of at most 32; with *, ? and [a-z] as in the shell';
 
 /** Every key of a `[[profile]]`: parser, example and manual page are made from this table. */
 export const PROFILE_KEYS: readonly ProfileKey[] = [

@@ -1,6 +1,6 @@
 import type { SearchEntry } from './config-keys.ts';
 import type { Entry } from './entries.ts';
-import { matchesGlob } from './glob.ts';
+import { matchesPattern } from './glob.ts';
 import type { LeftOut } from './plan.ts';
 import type { Conditions, Profile } from './profile-keys.ts';
 import { linkKey } from './routes.ts';
@@ -115,7 +115,7 @@ function fulfilsOne(of: readonly Entry[], name: Condition, wanted: Wanted): bool
     return holds === wanted;
   }
   return of.some((entry) =>
-    textsOf(entry, name).some((text) => wanted.some((pattern) => matchesGlob(pattern, text))),
+    textsOf(entry, name).some((text) => wanted.some((pattern) => matchesPattern(pattern, text))),
   );
 }
 

@@ -1,4 +1,5 @@
 import { parseAddress } from './address.ts';
+import { matchesPattern } from './glob.ts';
 import { interfaceOfKey, isVanished, type RecordSet, type StoredRecord, shownKey } from './record.ts';
 import {
   exclusiveRecord,
@@ -9,7 +10,7 @@ import {
   orderRecords,
   whyDenied,
 } from './record-order.ts';
-import { matchesKey, matchesPattern } from './record-pattern.ts';
+import { matchesKey } from './record-pattern.ts';
 import type { ResolvconfRules, RulesProblem } from './record-rules.ts';
 import { domainOf, type RecordContent, readRecord } from './record-text.ts';
 import type { LinkDns, SourceState } from './snapshot.ts';

@@ -1,6 +1,6 @@
+import { matchesPattern } from './glob.ts';
 import { type RecordSet, type StoredRecord, shownKey } from './record.ts';
 import { exclusiveRecord, isNosearch, isPrivate, orderRecords, whyDenied } from './record-order.ts';
-import { matchesPattern } from './record-pattern.ts';
 import type { ResolvconfRules } from './record-rules.ts';
 import { domainOf, isAddressText, readRecord, recordLines } from './record-text.ts';
 

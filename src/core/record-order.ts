@@ -1,5 +1,6 @@
+import { matchesPattern } from './glob.ts';
 import type { RecordSet, StoredRecord } from './record.ts';
-import { matchesKey, matchesPattern } from './record-pattern.ts';
+import { matchesKey } from './record-pattern.ts';
 import type { ResolvconfRules } from './record-rules.ts';
 import { compareText } from './text.ts';
 

@@ -1,6 +1,6 @@
 import { parseAddress } from './address.ts';
 import { type Domain, parseDomain, ROOT } from './domain.ts';
-import { matchesPattern } from './record-pattern.ts';
+import { matchesPattern } from './glob.ts';
 import type { ResolvconfRules } from './record-rules.ts';
 
 /** What the text of a record says; words as they are, nothing judged. */

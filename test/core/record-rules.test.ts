@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { matchesKey, matchesPattern } from '../../src/core/record-pattern.ts';
+import { matchesPattern } from '../../src/core/glob.ts';
+import { matchesKey } from '../../src/core/record-pattern.ts';
 import { DEFAULT_RULES, type ResolvconfRules, readRules } from '../../src/core/record-rules.ts';
 
 test.each<[string, string, Partial<ResolvconfRules>]>([
