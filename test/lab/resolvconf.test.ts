@@ -105,6 +105,20 @@ const callers: readonly Caller[] = [
   },
 ];
 
+const WITHOUT_RESOLVED = 'dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved';
+
+test.each(suites)(
+  "the command is systemd-resolved's while that is installed, and ours when it goes, on %s",
+  async (suite) => {
+    const machine = await bootMachine({ suite, name: 'resolvconf-hands' });
+    onTestFinished(() => machine.destroy());
+    await installPackage(machine);
+    expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/bin/resolvectl');
+    await machine.ok(WITHOUT_RESOLVED, { timeoutMs: 60_000 });
+    expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/lib/dnskeeper/resolvconf');
+  },
+);
+
 describe.each(suites)('resolvconf on %s', (suite) => {
   let machine: Machine;
   let home: Network;
@@ -118,27 +132,13 @@ describe.each(suites)('resolvconf on %s', (suite) => {
       '[keyfile]\nunmanaged-devices=interface-name:eth-b\n',
     );
     await machine.ok('systemctl restart NetworkManager');
+    await machine.ok(WITHOUT_RESOLVED, { timeoutMs: 60_000 });
     await installPackage(machine);
     home = await addNetwork(machine, {
       link: 'eth-a',
       ipv4: { prefix: '10.20.0', dns: [HOME] },
       search: ['home.example'],
     });
-  });
-
-  afterAll(async () => {
-    await other?.close();
-    await home?.close();
-    await machine?.destroy();
-  });
-
-  test("is systemd-resolved's while that is installed, and ours when it goes", async () => {
-    expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/bin/resolvectl');
-    await machine.ok('dpkg --purge openvpn-systemd-resolved libnss-resolve systemd-resolved', {
-      timeoutMs: 60_000,
-    });
-    expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/lib/dnskeeper/resolvconf');
-    expect(await machine.ok('resolvconf --version')).toMatch(/^openresolv /);
     await untilLink(machine, 'held');
     await expectServers(machine, [HOME]);
     other = await addNetwork(machine, {
@@ -147,6 +147,17 @@ describe.each(suites)('resolvconf on %s', (suite) => {
       search: ['b.example'],
     });
     await machine.ok('ip link set eth-b up');
+  });
+
+  afterAll(async () => {
+    await other?.close();
+    await home?.close();
+    await machine?.destroy();
+  });
+
+  test('is ours where no other package has it', async () => {
+    expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/lib/dnskeeper/resolvconf');
+    expect(await machine.ok('resolvconf --version')).toMatch(/^openresolv /);
   });
 
   test('wg-quick brings a tunnel up and down', async () => {
