@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
@@ -50,7 +50,11 @@ export async function addNameServer(network: Network, options: NameServerOptions
   const folder = await mkdtemp(join(tmpdir(), `dk-${process.pid}-names-`));
   const log = join(folder, 'queries.log');
   const behaviourFile = join(folder, 'behaviour.json');
-  const behave = (next: Behaviour): Promise<void> => writeFile(behaviourFile, JSON.stringify(next));
+  // As a whole: a question that comes while the file is half written would be the end of the server.
+  const behave = async (next: Behaviour): Promise<void> => {
+    await writeFile(`${behaviourFile}.new`, JSON.stringify(next));
+    await rename(`${behaviourFile}.new`, behaviourFile);
+  };
   await behave(behaviour);
   await writeFile(log, '');
   await addLinkBehindRouter(network);

@@ -116,6 +116,13 @@ test.each(suites)(
     expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/bin/resolvectl');
     await machine.ok(WITHOUT_RESOLVED, { timeoutMs: 60_000 });
     expect(await machine.ok('readlink -f /usr/sbin/resolvconf')).toBe('/usr/lib/dnskeeper/resolvconf');
+    // systemd-resolved ran until then: its end must not count as ours.
+    expect(await machine.ok('systemctl is-active dnskeeper')).toBe('active');
+    expect(await machine.ok('systemctl list-jobs --no-legend')).toBe('');
+    await untilLink(machine, 'held');
+    await machine.ok('systemctl restart NetworkManager');
+    await machine.ok('systemctl restart dnskeeper');
+    await untilLink(machine, 'held');
   },
 );
 
