@@ -41,7 +41,8 @@ export function resolvConfFile(
   /** The bytes of resolv.conf as they were left; the time in them may be that of an earlier change. */
   let applied: string | undefined;
 
-  async function keep(path: string, text: string, told: (before: string) => void): Promise<void> {
+  /** The text that was left there. */
+  async function keep(path: string, text: string, told: (before: string) => void): Promise<string> {
     const bytes = Buffer.byteLength(text);
     try {
       const before = await present(files, path);
@@ -49,6 +50,7 @@ export function resolvConfFile(
       if (differs) await files.replace(path, Buffer.from(text));
       status.set(path, { path, state: differs ? 'written' : 'unchanged', bytes });
       if (differs) told(before ?? '');
+      return differs ? text : before;
     } catch (error) {
       status.set(path, { path, state: 'failed', bytes, error: messageOf(error) });
       throw error;
@@ -62,9 +64,9 @@ export function resolvConfFile(
       const text = render(decision);
       await files.makeFolder(paths.runtime, 0o755);
       await keep(paths.upstreamConf, text.upstreamConf, () => {});
-      await keep(paths.resolvConf, text.resolvConf, (before) => written(before, text.resolvConf));
+      // Not read again: what somebody wrote in between would pass for ours.
+      applied = await keep(paths.resolvConf, text.resolvConf, (before) => written(before, text.resolvConf));
       await names.follow(decision);
-      applied = await present(files, paths.resolvConf);
     },
     // The files stay: they name real servers, which answer without us.
     close: async () => {},

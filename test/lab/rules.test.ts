@@ -168,6 +168,7 @@ describe.each(suites)('rules per network on %s', (suite) => {
     const vpnc = `printf '${written.replaceAll('\n', '\\n')}'`;
     try {
       await machine.writeFile(config, '[link]\nforeign = { others = "reassert", vpnc-script = "import" }\n');
+      await machine.ok('dnsctl reload');
       await machine.ok('cp /etc/resolv.conf /run/resolv.conf-backup');
       // Through the link, as vpnc-script does, and back from its copy when the tunnel ends.
       await machine.ok(`${vpnc} > /etc/resolv.conf`);

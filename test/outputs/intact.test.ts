@@ -25,3 +25,24 @@ it('knows its own file from one that somebody touched, so that own writes cause 
   rmSync(paths.resolvConf);
   expect(await output.isIntact()).toBe(false);
 });
+
+it('knows a write that comes while it is still at work', async () => {
+  const paths = systemPaths(temporaryFolder());
+  const text = { resolvConf: 'nameserver 192.0.2.1\n', upstreamConf: '' };
+  let overwritten = false;
+  const output = resolvConfFile(
+    paths,
+    openFiles(undefined),
+    () => text,
+    () => {},
+    {
+      async follow() {
+        if (overwritten) writeFileSync(paths.resolvConf, 'nameserver 6.6.6.6\n');
+      },
+    },
+  );
+  await output.apply(decisionOf('one'), new AbortController().signal);
+  overwritten = true;
+  await output.apply(decisionOf('one'), new AbortController().signal);
+  expect(await output.isIntact()).toBe(false);
+});
