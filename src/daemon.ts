@@ -487,6 +487,9 @@ class Loop implements Daemon {
       const decision = this.#decisionFor(pending.cause);
       if (output === this.#files) written = decision.nameserver;
       try {
+        // What somebody has just written there is dealt with by rule, not lost under our own text.
+        if (output === this.#files && !(await this.#files.isIntact()))
+          await this.#parts.link.writtenThrough();
         await output.apply(
           decision,
           AbortSignal.any([this.#stop.signal, AbortSignal.timeout(APPLY_DEADLINE_MS)]),
