@@ -184,6 +184,17 @@ describe('the loop', () => {
     expect(applied.length).toBe(before + 2);
   });
 
+  it('deals with what somebody wrote before its own text goes over it', async () => {
+    const { daemon, applied, trouble } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    trouble.foreign = true;
+    applied.length = 0;
+    daemon.recheck('a new plan');
+    await daemon.idle();
+    expect(applied).toEqual(['what was written', 'files', 'link']);
+  });
+
   it('a bad configuration is told and changes nothing; a good one is applied', async () => {
     const { daemon, file, loaded } = start();
     daemon.tell(says([home]));
@@ -381,7 +392,7 @@ function start({ holdFirst = 0 } = {}): {
   clock: ManualClock;
   applied: string[];
   texts: string[];
-  trouble: { message: string };
+  trouble: { message: string; foreign?: boolean };
   resolver: {
     status: ResolverStatus;
     listeners: ((status: ResolverStatus) => void)[];
@@ -395,7 +406,7 @@ function start({ holdFirst = 0 } = {}): {
   const clock = manualClock();
   const applied: string[] = [];
   const texts: string[] = [];
-  const trouble = { message: '' };
+  const trouble: { message: string; foreign?: boolean } = { message: '' };
   const resolver = {
     status: OFF,
     listeners: [] as ((status: ResolverStatus) => void)[],
@@ -410,7 +421,7 @@ function start({ holdFirst = 0 } = {}): {
     files: (written) => ({
       name: 'files',
       status: () => [],
-      isIntact: async () => true,
+      isIntact: async () => !trouble.foreign,
       apply: async (decision: Decision) => {
         await Promise.resolve();
         if (trouble.message !== '') throw new DnskeeperError('IO', trouble.message);
@@ -432,7 +443,7 @@ function start({ holdFirst = 0 } = {}): {
       onStatus: () => () => {},
       takeover: async () => ({ ok: true, text: 'taken' }),
       release: async () => ({ ok: true, text: 'released' }),
-      writtenThrough: async () => {},
+      writtenThrough: async () => void applied.push('what was written'),
       resolved: async (presence) => void applied.push(`link ${presence}`),
       apply: async () => void applied.push('link'),
       close: async () => void applied.push('link closed'),
