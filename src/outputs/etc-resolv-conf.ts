@@ -275,6 +275,8 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     const rule = ruleForWriter(needs.foreign(), writerOfText(text));
     if (rule !== 'yield') return importFrom(paths.resolvConf, rule);
     if (!/^nameserver[ \t]+\S/m.test(text)) return;
+    // While we waited somebody may have put a file of their own in the link's place.
+    if (!isOurs(await findLink(paths, files, lastWritten))) return settle('/etc/resolv.conf changed');
     // From now on it is a file of theirs, and ours is put right beside it.
     await files.replace(paths.etcResolvConf, Buffer.from(text, 'latin1'));
     await settle('somebody wrote through our link');

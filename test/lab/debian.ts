@@ -32,7 +32,11 @@ const packages = [
   'wireguard-tools',
   'wireguard-go',
   'isc-dhcp-client',
+  'dhcpcd-base',
+  'udhcpc',
+  'ifupdown',
   'dnsmasq-base',
+  'unbound',
   'bind9-dnsutils',
   'iproute2',
   'procps',
@@ -51,6 +55,9 @@ const masked = [
   'ldconfig.service',
   'ocserv.service',
   'ocserv.socket',
+  'networking.service',
+  'unbound.service',
+  'unbound-resolvconf.service',
 ];
 
 /**

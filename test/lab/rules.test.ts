@@ -177,9 +177,10 @@ describe.each(suites)('rules per network on %s', (suite) => {
       await machine.ok('systemctl restart dnskeeper');
       await expectServers(machine, ['10.20.0.1', '10.20.0.2']);
       await machine.ok('cat /run/resolv.conf-backup > /etc/resolv.conf');
+      await machine.until('test ! -e /run/dnskeeper/records/resolv-conf.vpnc-script', 'they no longer count');
       await expectServers(machine, ['10.20.0.2']);
       await machine.writeFile(config, '[link]\nforeign = "yield"\n');
-      await machine.until('dnsctl status', 'all is well');
+      await machine.ok('dnsctl reload');
       await machine.ok(`${vpnc} > /run/theirs && mv /run/theirs /etc/resolv.conf`);
       await machine.until(`dnsctl status --json | grep -q '"state": "yielded"'`, 'it is theirs');
       await machine.ok('systemctl restart dnskeeper');

@@ -481,6 +481,19 @@ describe('other writers by rule', () => {
     expect([...machine.imported.keys()]).toEqual(keys);
   });
 
+  it('a file that somebody puts there while we wait for the end of another write stays', async () => {
+    const machine = etc(HAND_WRITTEN);
+    machine.foreign = { others: 'yield', by: {} };
+    const keeper = await holding(machine);
+    writeFileSync(machine.paths.etcResolvConf, DHCP);
+    const dealt = keeper.writtenThrough();
+    await until(() => machine.clock.waiting > 0, 'it waits for the writer to end');
+    replace(machine, VPNC);
+    machine.clock.advance(100);
+    await dealt;
+    expect(machine.shown()).toBe(VPNC);
+  });
+
   it.each([
     ['sometimes', /none of/],
     [7, /neither a word nor a table/],
