@@ -1,7 +1,14 @@
 import type { Config } from '../core/config.ts';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import { answer, type Fight, isFighting, nameRival, PEACE, QUIET_MS } from '../core/fight.ts';
-import { type ForeignRules, importedKey, REASSERT_ALL, ruleFor, ruleForWriter } from '../core/foreign.ts';
+import {
+  type ForeignRule,
+  type ForeignRules,
+  importedKey,
+  REASSERT_ALL,
+  ruleFor,
+  ruleForWriter,
+} from '../core/foreign.ts';
 import { Listeners } from '../core/listeners.ts';
 import type { LinkStatus } from '../core/status.ts';
 import {
@@ -32,6 +39,7 @@ import {
   saveOriginal,
 } from './original.ts';
 import type { Output } from './output.ts';
+import type { OwnTexts } from './own-texts.ts';
 
 /** Keeps /etc/resolv.conf ours, or leaves it, as DESIGN.md section 3's table says. */
 export interface EtcResolvConf extends Output {
@@ -62,6 +70,8 @@ export interface EtcResolvConfNeeds {
   readonly foreign: () => ForeignRules;
   /** Where servers are kept that another writer brought. */
   readonly imports: Imports;
+  /** What our own file said before: a program that writes it back is done. */
+  readonly earlier: Pick<OwnTexts, 'has'>;
   /** Programs known to write the file that run right now (system/processes.ts). */
   readonly runningWriters: () => Promise<readonly string[]>;
 }
@@ -153,7 +163,17 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
 
   /** A file that an earlier daemon let somebody have, who still has it. */
   const isTheirs = async (found: FoundLink): Promise<boolean> =>
-    !insisting && ruleFor(needs.foreign(), found) === 'yield' && (await isOriginalSaved(paths, files));
+    !insisting && (await ruleOf(found)) === 'yield' && (await isOriginalSaved(paths, files));
+
+  /** Nobody keeps a file that holds our own earlier text: it was their backup, and they have ended. */
+  async function ruleOf(found: FoundLink): Promise<ForeignRule> {
+    const rule = ruleFor(needs.foreign(), found);
+    const back = rule === 'yield' && found.kind === 'file' && (await isEarlier(paths.etcResolvConf));
+    return back ? 'reassert' : rule;
+  }
+
+  const isEarlier = async (path: string): Promise<boolean> =>
+    needs.earlier.has((await files.read(path, MOST_BYTES)) ?? Buffer.alloc(0));
 
   const nameOf = async (found: FoundLink): Promise<string> => nameRival(found, await needs.runningWriters());
 
@@ -216,7 +236,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     const before = fight;
     if (isNew) await rememberForeign(found);
     const writer = foreign?.writer ?? 'somebody';
-    const rule = ruleFor(needs.foreign(), found);
+    const rule = await ruleOf(found);
     if (rule === 'yield') return yieldedByRule(writer, found);
     if (isNew && (rule === 'import' || isOwnText(found))) await importFrom(paths.etcResolvConf, rule);
     if (cancelPause !== undefined) return contested(writer, found, false);
@@ -272,7 +292,8 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     clock.after(WRITTEN_MS, resolve);
     await promise;
     const text = (await files.read(paths.resolvConf, MOST_BYTES))?.toString('latin1') ?? '';
-    const rule = ruleForWriter(needs.foreign(), writerOfText(text));
+    const written = ruleForWriter(needs.foreign(), writerOfText(text));
+    const rule = (await isEarlier(paths.resolvConf)) ? 'reassert' : written;
     if (rule !== 'yield') return importFrom(paths.resolvConf, rule);
     if (!/^nameserver[ \t]+\S/m.test(text)) return;
     // While we waited somebody may have put a file of their own in the link's place.

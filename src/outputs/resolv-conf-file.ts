@@ -4,6 +4,7 @@ import type { FileStatus } from '../core/status.ts';
 import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 import type { Decision, Output } from './output.ts';
+import type { OwnTexts } from './own-texts.ts';
 import type { ResolvedFiles } from './resolved-files.ts';
 
 /** The two files as text. */
@@ -25,7 +26,7 @@ const MOST_BYTES = 256 * 1024;
 /**
  * Keep Paths.resolvConf and Paths.upstreamConf. The disk is compared at every apply, not our memory of it, so that a
  * deleted, edited or half-forgotten file (SIGKILL) is put right; `written` hears of resolv.conf's changes. `names` are
- * systemd-resolved's files, which follow at once.
+ * systemd-resolved's files, which follow at once; `own` keeps what resolv.conf said.
  */
 export function resolvConfFile(
   paths: Paths,
@@ -33,6 +34,7 @@ export function resolvConfFile(
   render: (decision: Decision) => RenderedFiles,
   written: (before: string, after: string) => void = () => {},
   names: Pick<ResolvedFiles, 'follow'> = { follow: async () => {} },
+  own: Pick<OwnTexts, 'remember'> = { remember: () => {} },
 ): ResolvConfFile {
   const status = new Map<string, FileStatus>(
     [paths.upstreamConf, paths.resolvConf].map((path) => [path, { path, state: 'pending', bytes: 0 }]),
@@ -66,6 +68,7 @@ export function resolvConfFile(
       await keep(paths.upstreamConf, text.upstreamConf, () => {});
       // Not read again: what somebody wrote in between would pass for ours.
       applied = await keep(paths.resolvConf, text.resolvConf, (before) => written(before, text.resolvConf));
+      own.remember(Buffer.from(applied));
       await names.follow(decision);
     },
     // The files stay: they name real servers, which answer without us.

@@ -5,6 +5,7 @@ import { renderNetnsConf } from '../core/netns-conf.ts';
 import { type EtcResolvConf, etcResolvConf } from '../outputs/etc-resolv-conf.ts';
 import type { Hooks } from '../outputs/hooks.ts';
 import { type NetnsFiles, netnsFiles } from '../outputs/netns-files.ts';
+import { type OwnTexts, ownTexts } from '../outputs/own-texts.ts';
 import { type ResolvedFiles, resolvedFiles } from '../outputs/resolved-files.ts';
 import { type ResolverOutput, resolverOutput } from '../outputs/resolver-output.ts';
 import { type LiveResolver, openResolver } from '../resolver/open.ts';
@@ -69,6 +70,8 @@ export interface Ground {
   /** Who stands in for systemd-resolved, once it is there. */
   readonly standin: { current: Standin | undefined };
   readonly link: EtcResolvConf;
+  /** What our file said, for the link. */
+  readonly earlier: OwnTexts;
   /** Our files under systemd-resolved's names. */
   readonly resolvedFiles: ResolvedFiles;
   readonly live: LiveResolver;
@@ -113,6 +116,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
   const resolve1 =
     bus !== undefined && paths.mode === 'system' && paths.root === '' ? serving(log) : undefined;
   held.defer(() => resolve1?.bus.close());
+  const earlier = ownTexts();
   const link = etcResolvConf({
     paths,
     files,
@@ -121,6 +125,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     takeover: () => configuration.current.config.takeover,
     foreign: () => configuration.current.config.foreign,
     imports: importsAsRecords(paths.root),
+    earlier,
     runningWriters: () => (paths.root === '' ? runningWriters('/proc') : Promise.resolve([])),
   });
   const furtherNames = resolvedFiles({
@@ -199,6 +204,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     resolve1,
     standin: { current: undefined },
     link,
+    earlier,
     resolvedFiles: furtherNames,
     netns,
     hooks: openHooks(paths, log),

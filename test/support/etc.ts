@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest';
 import type { Config } from '../../src/core/config.ts';
 import { type ForeignRules, REASSERT_ALL } from '../../src/core/foreign.ts';
 import { type EtcResolvConf, etcResolvConf } from '../../src/outputs/etc-resolv-conf.ts';
+import { type OwnTexts, ownTexts } from '../../src/outputs/own-texts.ts';
 import { type Files, openFiles } from '../../src/system/files.ts';
 import { loadLibc } from '../../src/system/libc.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -25,6 +26,8 @@ export interface Etc {
   /** Change the setting before a keeper looks at it. */
   takeover: Config['takeover'];
   foreign: ForeignRules;
+  /** What our own file said before. */
+  readonly earlier: OwnTexts;
   /** What keepers took from other writers, by key. */
   readonly imported: Map<string, string>;
   /** A keeper like that of a freshly started daemon. */
@@ -47,6 +50,7 @@ export function etc(first?: string): Etc {
     clock,
     takeover: 'auto',
     foreign: REASSERT_ALL,
+    earlier: ownTexts(),
     imported: new Map(),
     keeper(files = realFiles) {
       const keeper = etcResolvConf({
@@ -60,6 +64,7 @@ export function etc(first?: string): Etc {
           keep: (key, text) => void machine.imported.set(key, text),
           end: () => machine.imported.clear(),
         },
+        earlier: machine.earlier,
         runningWriters: async () => ['dhclient'],
       });
       onTestFinished(() => keeper.close());
