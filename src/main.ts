@@ -4,7 +4,7 @@ import { recordsInterface } from './control/records.ts';
 import { controlInterface } from './control/service.ts';
 import { DnskeeperError, messageOf } from './core/errors.ts';
 import { describeProblem } from './core/health.ts';
-import type { Daemon } from './daemon-parts.ts';
+import type { Daemon } from './daemon/parts.ts';
 import { loadConfig } from './sources/config-file.ts';
 import { isRestarting } from './sources/own-job.ts';
 import { replay } from './sources/replay.ts';

@@ -5,8 +5,8 @@ import { formatRecordedEvent } from '../core/recording.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from '../core/resolv-conf.ts';
 import type { Finding } from '../core/status.ts';
 import { VERSION } from '../core/version.ts';
-import { startDaemon } from '../daemon.ts';
-import type { Daemon, DaemonParts } from '../daemon-parts.ts';
+import { startDaemon } from '../daemon/daemon.ts';
+import type { Daemon, DaemonParts } from '../daemon/parts.ts';
 import type { Decision } from '../outputs/output.ts';
 import { type RenderedFiles, resolvConfFile } from '../outputs/resolv-conf-file.ts';
 import { hostSource } from '../sources/host.ts';
@@ -52,7 +52,7 @@ export async function startOn(ground: Ground): Promise<Daemon> {
   return startDaemon(
     {
       sources: bus === undefined ? [] : liveSources(bus, ground),
-      files: (written) => resolvConfFile(paths, files, render, written, resolvedFiles),
+      files: (written) => resolvConfFile(paths, files, render, written, resolvedFiles, ground.earlier),
       link,
       others: [ground.netns],
       resolver: {

@@ -1,5 +1,5 @@
 import { reportOf } from '../control/report.ts';
-import type { Daemon } from '../daemon-parts.ts';
+import type { Daemon } from '../daemon/parts.ts';
 import { type Hooks, hooks } from '../outputs/hooks.ts';
 import { runHooks } from '../system/hooks.ts';
 import type { Log } from '../system/log.ts';

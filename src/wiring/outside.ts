@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { beyondFile } from '../core/file-mode.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
-import type { Daemon } from '../daemon-parts.ts';
+import type { Daemon } from '../daemon/parts.ts';
 import type { LiveResolver } from '../resolver/open.ts';
 import { followResolved, resolvedHasServers } from '../sources/resolved-presence.ts';
 import { onResume } from '../sources/sleep.ts';

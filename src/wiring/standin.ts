@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import type { FinishedQuery } from '../core/lookup.ts';
 import { VERSION } from '../core/version.ts';
-import type { Daemon } from '../daemon-parts.ts';
+import type { Daemon } from '../daemon/parts.ts';
 import { finishedQuery, resolverLookup } from '../resolver/lookup.ts';
 import { levelOfSyslog, syslogLevel } from '../standin/log-level.ts';
 import { openStandin } from '../standin/open.ts';

@@ -1,28 +1,28 @@
-import type { Outcome } from './control/daemon-control.ts';
-import type { Domain } from './core/domain.ts';
-import { messageOf } from './core/errors.ts';
-import { beyondFile, chooseFileMode, type FileModeDecision } from './core/file-mode.ts';
-import { holdOverGap } from './core/grace.ts';
-import { describeProblem, findingsOf } from './core/health.ts';
-import { Listeners } from './core/listeners.ts';
-import { pauseBeforeWrite, rememberWrite, retryPause } from './core/pace.ts';
-import type { Plan } from './core/plan.ts';
-import { makePlan } from './core/policy.ts';
-import type { QueryReport } from './core/query-report.ts';
-import { lineReasons } from './core/resolv-conf.ts';
-import type { ResolverView } from './core/resolver-view.ts';
+import type { Outcome } from '../control/daemon-control.ts';
+import type { Domain } from '../core/domain.ts';
+import { messageOf } from '../core/errors.ts';
+import { beyondFile, chooseFileMode, type FileModeDecision } from '../core/file-mode.ts';
+import { holdOverGap } from '../core/grace.ts';
+import { describeProblem, findingsOf } from '../core/health.ts';
+import { Listeners } from '../core/listeners.ts';
+import { pauseBeforeWrite, rememberWrite, retryPause } from '../core/pace.ts';
+import type { Plan } from '../core/plan.ts';
+import { makePlan } from '../core/policy.ts';
+import type { QueryReport } from '../core/query-report.ts';
+import { lineReasons } from '../core/resolv-conf.ts';
+import type { ResolverView } from '../core/resolver-view.ts';
 import {
   fold,
   type Snapshot,
   type SourceEvent,
   type SourceHealth,
   type SourceName,
-} from './core/snapshot.ts';
-import { hitRate } from './core/statistics.ts';
-import type { Change, ResolverStatus, Status } from './core/status.ts';
-import type { Daemon, DaemonParts, NameService, PublishedFiles } from './daemon-parts.ts';
-import type { Decision, Output } from './outputs/output.ts';
+} from '../core/snapshot.ts';
+import { hitRate } from '../core/statistics.ts';
+import type { Change, ResolverStatus, Status } from '../core/status.ts';
+import type { Decision, Output } from '../outputs/output.ts';
 import { Overrides } from './overrides.ts';
+import type { Daemon, DaemonParts, NameService, PublishedFiles } from './parts.ts';
 
 const HISTORY = 64;
 const SILENT: ReadonlySet<SourceHealth['state']> = new Set(['absent', 'gone', 'failed']);

@@ -1,9 +1,9 @@
-import type { Outcome } from './control/daemon-control.ts';
-import { durationText } from './core/duration.ts';
-import { describeProblem } from './core/health.ts';
-import type { ProfileChoice } from './core/profile-choice.ts';
-import type { Status } from './core/status.ts';
-import type { DaemonParts } from './daemon-parts.ts';
+import type { Outcome } from '../control/daemon-control.ts';
+import { durationText } from '../core/duration.ts';
+import { describeProblem } from '../core/health.ts';
+import type { ProfileChoice } from '../core/profile-choice.ts';
+import type { Status } from '../core/status.ts';
+import type { DaemonParts } from './parts.ts';
 
 /** What Overrides works with; `changed` makes the daemon decide anew and resolves when that is in force. */
 export type OverridesNeeds = Pick<DaemonParts, 'clock' | 'configuration' | 'profileChoice'> & {

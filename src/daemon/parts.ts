@@ -1,10 +1,10 @@
-import type { DaemonControl, Outcome } from './control/daemon-control.ts';
-import type { Config } from './core/config.ts';
-import type { Domain } from './core/domain.ts';
-import type { ProfileChoice } from './core/profile-choice.ts';
-import type { QueryReport } from './core/query-report.ts';
-import type { ResolverView } from './core/resolver-view.ts';
-import type { SourceEvent } from './core/snapshot.ts';
+import type { DaemonControl, Outcome } from '../control/daemon-control.ts';
+import type { Config } from '../core/config.ts';
+import type { Domain } from '../core/domain.ts';
+import type { ProfileChoice } from '../core/profile-choice.ts';
+import type { QueryReport } from '../core/query-report.ts';
+import type { ResolverView } from '../core/resolver-view.ts';
+import type { SourceEvent } from '../core/snapshot.ts';
 import type {
   ConfigProblem,
   FileStatus,
@@ -12,12 +12,12 @@ import type {
   LinkStatus,
   ResolverStatus,
   Status,
-} from './core/status.ts';
-import type { ResolvedPresence } from './core/takeover.ts';
-import type { Output } from './outputs/output.ts';
-import type { Source } from './sources/source.ts';
-import type { Clock } from './system/clock.ts';
-import type { Log } from './system/log.ts';
+} from '../core/status.ts';
+import type { ResolvedPresence } from '../core/takeover.ts';
+import type { Output } from '../outputs/output.ts';
+import type { Source } from '../sources/source.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Log } from '../system/log.ts';
 
 /** The configuration in force and what is wrong with the files on disk. */
 export interface LoadedConfig {

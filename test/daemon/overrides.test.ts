@@ -2,13 +2,17 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { formatProfileChoice, type ProfileChoice, parseProfileChoice } from '../src/core/profile-choice.ts';
-import { Overrides } from '../src/overrides.ts';
-import { ConfigFiles } from '../src/sources/config-file.ts';
-import { openFiles } from '../src/system/files.ts';
-import { systemPaths } from '../src/system/paths.ts';
-import { temporaryFolder } from './support/folder.ts';
-import { manualClock } from './support/manual-clock.ts';
+import {
+  formatProfileChoice,
+  type ProfileChoice,
+  parseProfileChoice,
+} from '../../src/core/profile-choice.ts';
+import { Overrides } from '../../src/daemon/overrides.ts';
+import { ConfigFiles } from '../../src/sources/config-file.ts';
+import { openFiles } from '../../src/system/files.ts';
+import { systemPaths } from '../../src/system/paths.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { manualClock } from '../support/manual-clock.ts';
 
 const HOUR = 3_600_000;
 
