@@ -208,6 +208,21 @@ describe('dnskeeperd as a process', () => {
     expect(readFileSync(precious, 'utf8')).toBe('precious');
   });
 
+  it('is held up by no pipe that was planted in its folder', async () => {
+    const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
+    mkdirSync(join(root, 'run/dnskeeper'), { recursive: true });
+    for (const name of ['resolv.conf', 'upstream.conf', '.resolv.conf.dnskeeper', 'profile.json', 'names'])
+      runProgram('mkfifo', join(root, 'run/dnskeeper', name));
+    expect(await run(['--root', root, '--once']).ended).toMatchObject({ code: 0 });
+    expect(resolvConf(root).nameservers).toEqual(['192.0.2.1']);
+    rmSync(join(root, 'run/dnskeeper/lock'), { force: true });
+    runProgram('mkfifo', join(root, 'run/dnskeeper/lock'));
+    expect(await run(['--root', root, '--once']).ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/wanted to lock \S+, got EINVAL; check the folder and its owner/),
+    });
+  });
+
   it.skipIf(noMounts !== undefined)(
     unless(noMounts, 'starts on a full disk, says so, leaves the link, and goes on when there is room'),
     async () => {

@@ -17,7 +17,7 @@ export function parseProfileChoice(text: string, now: number): ProfileChoice | u
     return undefined;
   }
   const { name, until } = (value ?? {}) as Record<string, unknown>;
-  if (typeof name !== 'string' || name === '' || name.length > 64) return undefined;
+  if (typeof name !== 'string' || name === '' || name.length > 64 || /\p{C}/u.test(name)) return undefined;
   if (until === undefined) return { name };
   return typeof until === 'number' && until > now && until - now <= LONGEST_CHOICE_MS
     ? { name, until }

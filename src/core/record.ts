@@ -39,6 +39,9 @@ export interface RecordSet {
 /** No resolv.conf is longer; more is not read from anybody. */
 export const MOST_RECORD_BYTES = 65_536;
 
+/** The same with our first line before it. */
+export const MOST_FILE_BYTES = MOST_RECORD_BYTES + 256;
+
 /** More records than this are no machine's. */
 export const MOST_RECORDS = 1024;
 

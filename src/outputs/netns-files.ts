@@ -44,6 +44,8 @@ export function netnsFiles({ folder, files, names, render, log }: NetnsFilesNeed
 
   async function keep(name: string, text: string): Promise<string | undefined> {
     const path = join(folder, name, 'resolv.conf');
+    if (await leadsAway(name))
+      return `${join(folder, name)} is no folder of its own, so nothing is written there; remove it to have its resolv.conf kept.`;
     const facts = await files.look(path);
     if (facts === undefined) {
       await files.makeFolder(join(folder, name), 0o755);
@@ -58,7 +60,14 @@ export function netnsFiles({ folder, files, names, render, log }: NetnsFilesNeed
     return undefined;
   }
 
+  /** What is written behind a link is somebody else's file. */
+  const leadsAway = async (name: string): Promise<boolean> => {
+    const kind = (await files.look(join(folder, name)))?.kind;
+    return kind !== undefined && kind !== 'folder';
+  };
+
   async function forget(name: string): Promise<void> {
+    if (await leadsAway(name)) return;
     const path = join(folder, name, 'resolv.conf');
     if ((await ownText(path)) !== undefined) await files.remove(path);
   }

@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { parseNetworkdLink } from '../core/networkd-link-file.ts';
 import { type NetworkdFacts, networkdState } from '../core/networkd-links.ts';
 import type { SourceEvent, SourceHealth } from '../core/snapshot.ts';
 import type { Bus } from '../system/bus.ts';
 import type { Log } from '../system/log.ts';
 import type { KernelNetwork } from '../system/netlink.ts';
+import { readPlainFile } from '../system/plain-file.ts';
 import { type Watch, watchFolders } from '../system/watch.ts';
 import type { Source } from './source.ts';
 
@@ -29,13 +30,14 @@ export function networkdSource({ root, bus, network, log }: NetworkdOptions): So
   /** Undefined until the bus has said. */
   let running: boolean | undefined;
   let facts: readonly NetworkdFacts[] = [];
+  let problem: string | undefined;
   let told = '';
   let toldHealth = '';
   let scheduled = false;
 
   function look(cause: string): void {
     if (tell === undefined) return;
-    facts = readFacts(folder, network);
+    ({ facts, problem } = readFacts(folder, network));
     const state = networkdState(facts, network.defaultRoutes(), running === true);
     health(state.links.length > 0);
     const text = JSON.stringify(state);
@@ -57,7 +59,8 @@ export function networkdSource({ root, bus, network, log }: NetworkdOptions): So
   }
 
   function health(counts: boolean): void {
-    const now = healthOf(running, counts);
+    const { state, detail } = healthOf(running, counts);
+    const now = { state, detail: problem === undefined ? detail : `${detail}; ${problem}` };
     if (JSON.stringify(now) === toldHealth) return;
     toldHealth = JSON.stringify(now);
     tell?.({ source: 'networkd', kind: 'health', health: now });
@@ -111,16 +114,23 @@ function healthOf(running: boolean | undefined, counts: boolean): SourceHealth {
   return { state: 'gone', detail: 'it left the bus; what it said last stays in force while its links run' };
 }
 
-/** Files of links that are there; what cannot be read says nothing. */
-function readFacts(folder: string, network: NetworkdOptions['network']): readonly NetworkdFacts[] {
-  return filesIn(folder)
+/** What files of links that are there say, and the first one that is none. systemd-networkd's user may write there. */
+function readFacts(
+  folder: string,
+  network: NetworkdOptions['network'],
+): { readonly facts: readonly NetworkdFacts[]; readonly problem: string | undefined } {
+  const facts: NetworkdFacts[] = [];
+  let problem: string | undefined;
+  for (const ifindex of filesIn(folder)
     .map(Number)
-    .sort((a, b) => a - b)
-    .flatMap((ifindex) => {
-      const link = network.byIndex(ifindex);
-      const text = link === undefined ? undefined : textOf(`${folder}/${ifindex}`);
-      return link === undefined || text === undefined ? [] : [{ link, file: parseNetworkdLink(text) }];
-    });
+    .sort((a, b) => a - b)) {
+    const link = network.byIndex(ifindex);
+    const bytes = link === undefined ? undefined : readPlainFile(`${folder}/${ifindex}`, MOST_BYTES);
+    if (typeof bytes === 'string') problem ??= `${folder}/${ifindex} is left out: ${bytes}`;
+    else if (link !== undefined && bytes !== undefined)
+      facts.push({ link, file: parseNetworkdLink(bytes.toString('latin1')) });
+  }
+  return { facts, problem };
 }
 
 function filesIn(folder: string): readonly string[] {
@@ -128,13 +138,5 @@ function filesIn(folder: string): readonly string[] {
     return readdirSync(folder).filter((name) => /^[1-9][0-9]{0,9}$/.test(name));
   } catch {
     return []; // systemd-networkd has never run
-  }
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'latin1').slice(0, MOST_BYTES);
-  } catch {
-    return undefined; // it went away between its mention and now
   }
 }

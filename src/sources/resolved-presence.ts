@@ -1,10 +1,13 @@
-import { readFile } from 'node:fs/promises';
 import type { ResolvedPresence } from '../core/takeover.ts';
 import { writerOfText } from '../core/writer.ts';
 import type { Bus } from '../system/bus.ts';
 import type { Log } from '../system/log.ts';
+import { readPlainFile } from '../system/plain-file.ts';
 import { acceptsConnections } from '../system/unix-socket.ts';
 import { watchFile } from '../system/watch.ts';
+
+/** Far more than systemd-resolved lists. */
+const MOST_LIST_BYTES = 256 * 1024;
 
 /** How long the bus may stay silent before systemd-resolved's own socket is asked instead. */
 const SILENCE_MS = 1000;
@@ -39,14 +42,16 @@ export function watchResolved(
 export async function resolvedHasServers(root: string, log: Log, deadlineMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const file = `${root}/run/systemd/resolve/resolv.conf`;
-  const look = async (): Promise<void> => {
-    const text = await readFile(file, 'utf8').catch(() => '');
+  const look = (): void => {
+    // Whoever is systemd-resolved's user may have put a pipe there, which would hold us.
+    const bytes = readPlainFile(file, MOST_LIST_BYTES, 'followed');
+    const text = Buffer.isBuffer(bytes) ? bytes.toString('latin1') : '';
     // Before it has written its list for the first time, ours may still be there.
     if (/^nameserver /m.test(text) && writerOfText(text).program !== 'dnskeeper') resolve();
   };
-  const watch = watchFile(file, () => void look(), log);
+  const watch = watchFile(file, look, log);
   const timer = setTimeout(resolve, deadlineMs);
-  await look();
+  look();
   await promise;
   clearTimeout(timer);
   await watch.close();

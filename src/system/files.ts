@@ -4,6 +4,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsync,
   linkSync,
   lstatSync,
@@ -146,6 +147,8 @@ const REMEDY: Readonly<Record<string, string>> = {
   ENOSPC: 'make room on the file system',
   EDQUOT: 'make room in the quota',
   ENOENT: 'make the folder it lies in',
+  ELOOP: 'a link is in its place: remove it',
+  ENXIO: 'a socket or a pipe is in its place: remove it',
   ENOTDIR: 'something on the way to it is no folder: remove that',
   EISDIR: 'a folder is in its place: remove it',
   EXDEV:
@@ -191,11 +194,23 @@ async function readBounded(path: string, most: number): Promise<Buffer | undefin
   const file = unlessMissing(() => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   if (file === undefined) return undefined;
   try {
+    refuseEndless(fstatSync(file), path);
     return readAll(file, path, most);
   } finally {
     closeSync(file);
   }
 }
+
+/** A pipe would read as an empty file, a device never ends. /dev/null is how administrators switch a file off. */
+function refuseEndless(facts: Stats, path: string): void {
+  const isDevice = facts.isCharacterDevice() || facts.isBlockDevice();
+  if (!facts.isFIFO() && !(isDevice && facts.rdev !== DEV_NULL)) return;
+  const what = isDevice ? 'a device' : 'a pipe';
+  throw new DnskeeperError('IO', `wanted a file at ${path}, got ${what}; put a plain file there`);
+}
+
+/** Numbers 1 and 3 (null(4)), as stat(2) packs them. */
+const DEV_NULL = 0x103;
 
 /** In pieces: files are small, and room for the most that is allowed would be taken and given back each time. */
 function readAll(file: number, path: string, most: number): Buffer {
@@ -253,9 +268,10 @@ const flush = promisify(fsync);
  * The new bytes, filled up with line ends to the old length, go out in one write and the rest is cut off after that. A
  * reader in between never finds an empty file, which libc would take for "ask 127.0.0.1", but for some microseconds it
  * can find the head of the new text with the tail of the old one: writing in place has no more to give (tried on ext4).
+ * A link would lead to a file that nobody asked us to write.
  */
 async function overwrite(path: string, bytes: Uint8Array, durable: boolean): Promise<void> {
-  const file = await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  const file = await open(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
     const { size } = await file.stat();
     const padded = Buffer.alloc(Math.max(bytes.length, Math.min(size, 1 << 20)), '\n');

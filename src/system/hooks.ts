@@ -34,6 +34,8 @@ const MOST_SAID = 400;
 export async function runHooks(run: HookRun): Promise<readonly HookResult[]> {
   const results: HookResult[] = [];
   const names = await hookNames(run.folder);
+  const open = names.length > 0 && (await whyNotFolder(run.folder));
+  if (open) return [{ name: '', problem: open }];
   for (const name of names.slice(0, MOST_HOOKS)) {
     if (run.signal.aborted) break;
     const problem = (await whyNot(join(run.folder, name))) ?? (await runOne(join(run.folder, name), run));
@@ -53,6 +55,20 @@ async function hookNames(folder: string): Promise<readonly string[]> {
 
 /** What package managers and editors leave beside a file. */
 const LEFT_OVER = /\.(dpkg-[a-z]+|ucf-[a-z]+|rpm[a-z]+|bak|orig|swp)$/;
+
+/** Whoever may write into the folder can have any program of root's run, by a link to it. */
+async function whyNotFolder(path: string): Promise<string | undefined> {
+  try {
+    const facts = await stat(path);
+    if (facts.uid !== 0 && facts.uid !== process.geteuid?.())
+      return `the folder belongs to uid ${facts.uid}, not to root, so none of it is run`;
+    return (facts.mode & 0o022) === 0
+      ? undefined
+      : 'others than its owner may write the folder, so none of it is run';
+  } catch (error) {
+    return `the folder cannot be looked at: ${messageOf(error)}`;
+  }
+}
 
 async function whyNot(path: string): Promise<string | undefined> {
   try {

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, lstat, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { access, lstat, readdir, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAddress } from '../core/address.ts';
-import { messageOf, systemCodeOf } from '../core/errors.ts';
+import { systemCodeOf } from '../core/errors.ts';
 import type {
   DaemonPresence,
   MachineFacts,
@@ -15,6 +15,7 @@ import { resolvConfLines } from '../core/resolv-conf-lines.ts';
 import type { ResolverStatus } from '../core/status.ts';
 import { parseMountPoints } from './mounts.ts';
 import type { Paths } from './paths.ts';
+import { readPlainFile } from './plain-file.ts';
 import { listenersOnPort53 } from './port-53.ts';
 import { runningWriters } from './processes.ts';
 
@@ -31,7 +32,10 @@ export interface Looking {
   readonly probeMs?: number;
 }
 
+/** So much of resolv.conf is looked at. */
 const MOST_BYTES = 65_536;
+/** What is longer is no configuration of anybody's. */
+const MOST_READ_BYTES = 1 << 20;
 /** Longer than the resolver itself waits for servers. */
 const RESOLVER_MS = 6000;
 
@@ -41,12 +45,12 @@ export async function lookAtMachine(looking: Looking): Promise<MachineFacts> {
   const at = (path: string): string => (paths.root === '' ? path : join(paths.root, path));
   const unseen: string[] = [];
   const resolvConf = await lookAtResolvConf(paths.etcResolvConf, at, unseen);
-  const hosts = /^\s*hosts:([^#\n]*)/m.exec(await textOf(at('/etc/nsswitch.conf'), unseen))?.[1];
+  const hosts = /^\s*hosts:([^#\n]*)/m.exec(textOf(at('/etc/nsswitch.conf'), unseen))?.[1];
   const listeners = await listenersOnPort53(at('/proc'));
   if (listeners.some(({ process }) => process === undefined) && process.geteuid?.() !== 0) {
     unseen.push('Not every program on port 53 can be named without root; run it with sudo.');
   }
-  const wsl = await lookAtWsl(at, unseen);
+  const wsl = lookAtWsl(at, unseen);
   // Both wait for answers, so they wait together.
   const [resolver, probes] = await Promise.all([
     looking.resolver && lookAtResolver(looking.resolver, looking),
@@ -86,7 +90,7 @@ async function lookAtResolvConf(
   unseen: string[],
 ): Promise<ResolvConfFacts> {
   const there = await lstat(path).catch(() => undefined);
-  const mounts = parseMountPoints(await textOf(at('/proc/self/mountinfo'), unseen));
+  const mounts = parseMountPoints(textOf(at('/proc/self/mountinfo'), unseen));
   const target = await realpath(path).catch(() => undefined);
   const base = {
     bindMount: mounts.has(path) || (target !== undefined && mounts.has(target)),
@@ -94,7 +98,7 @@ async function lookAtResolvConf(
   };
   if (there === undefined) return { ...base, kind: 'missing' };
   const kind = there.isSymbolicLink() ? 'link' : there.isFile() ? 'file' : 'other';
-  const content = target === undefined || kind === 'other' ? undefined : await contentOf(target);
+  const content = target === undefined || kind === 'other' ? undefined : contentOf(target);
   const immutable = kind === 'file' ? await isImmutable(path) : undefined;
   return {
     ...base,
@@ -107,13 +111,9 @@ async function lookAtResolvConf(
 }
 
 /** A link may lead to anything; only a file is read, or a pipe would hold us for ever. */
-async function contentOf(target: string): Promise<string | undefined> {
-  try {
-    if (!(await stat(target)).isFile()) return undefined;
-    return (await readFile(target, 'latin1')).slice(0, MOST_BYTES);
-  } catch {
-    return undefined;
-  }
+function contentOf(target: string): string | undefined {
+  const bytes = readPlainFile(target, MOST_READ_BYTES);
+  return Buffer.isBuffer(bytes) ? bytes.toString('latin1', 0, MOST_BYTES) : undefined;
 }
 
 async function isReadOnly(folder: string): Promise<boolean> {
@@ -158,7 +158,7 @@ async function lookAtNetworkManager(
   ];
   const settings: { dns?: string; rcManager?: string } = {};
   for (const file of files) {
-    const main = /^\[main\][^\n]*\n((?:(?!\[).*\n?)*)/m.exec(await textOf(file, unseen))?.[1] ?? '';
+    const main = /^\[main\][^\n]*\n((?:(?!\[).*\n?)*)/m.exec(textOf(file, unseen))?.[1] ?? '';
     const dns = /^\s*dns\s*=\s*(\S+)/m.exec(main)?.[1];
     const rcManager = /^\s*rc-manager\s*=\s*(\S+)/m.exec(main)?.[1];
     if (dns !== undefined) settings.dns = dns;
@@ -168,19 +168,15 @@ async function lookAtNetworkManager(
 }
 
 async function lookAtAppArmor(at: (path: string) => string): Promise<MachineFacts['appArmor']> {
-  const enabled = (await textOf(at('/sys/module/apparmor/parameters/enabled'))).startsWith('Y');
+  const enabled = textOf(at('/sys/module/apparmor/parameters/enabled')).startsWith('Y');
   const folder = at('/etc/apparmor.d/abstractions/nameservice.d');
   const names = await readdir(folder).catch(() => []);
-  const texts = await Promise.all(names.map((name) => textOf(join(folder, name))));
-  return { enabled, dropIn: texts.some((text) => text.includes('dnskeeper')) };
+  return { enabled, dropIn: names.some((name) => textOf(join(folder, name)).includes('dnskeeper')) };
 }
 
-async function lookAtWsl(
-  at: (path: string) => string,
-  unseen: string[],
-): Promise<{ generates: boolean } | undefined> {
-  if (!/microsoft/i.test(await textOf(at('/proc/sys/kernel/osrelease')))) return undefined;
-  const settings = await textOf(at('/etc/wsl.conf'), unseen);
+function lookAtWsl(at: (path: string) => string, unseen: string[]): { generates: boolean } | undefined {
+  if (!/microsoft/i.test(textOf(at('/proc/sys/kernel/osrelease')))) return undefined;
+  const settings = textOf(at('/etc/wsl.conf'), unseen);
   return { generates: !/^\s*generateResolvConf\s*=\s*false/im.test(settings) };
 }
 
@@ -193,14 +189,10 @@ async function dropIns(folder: string): Promise<string[]> {
 }
 
 /** A text, or nothing; what is there but cannot be read is told in `unseen`. */
-async function textOf(path: string, unseen?: string[]): Promise<string> {
-  try {
-    return (await readFile(path, 'utf8')).slice(0, 16 * MOST_BYTES);
-  } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? ''))
-      unseen?.push(`${path}: ${messageOf(error)}`);
-    return '';
-  }
+function textOf(path: string, unseen?: string[]): string {
+  const bytes = readPlainFile(path, MOST_READ_BYTES, 'followed');
+  if (typeof bytes === 'string') unseen?.push(`${path}: ${bytes}`);
+  return Buffer.isBuffer(bytes) ? bytes.toString('utf8') : '';
 }
 
 const exists = (path: string): Promise<boolean> =>

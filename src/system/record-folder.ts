@@ -19,6 +19,7 @@ import {
   formatRecord,
   type InterfaceOf,
   isVanished,
+  MOST_FILE_BYTES,
   MOST_RECORDS,
   parseKey,
   parseRecord,
@@ -26,7 +27,7 @@ import {
   type StoredRecord,
 } from '../core/record.ts';
 import { compareText, printable } from '../core/text.ts';
-import { readBytes } from './record-bytes.ts';
+import { readPlainFile } from './plain-file.ts';
 
 /**
  * The folder of resolvconf(8) records, /run/dnskeeper/records. Each record is one file that is replaced as a whole, each
@@ -77,7 +78,7 @@ export function recordFolder(folder: string): RecordFolder {
     store(record) {
       return changing(`store the record ${record.key} in ${folder}`, () => {
         const bytes = Buffer.from(formatRecord(record), 'latin1');
-        const before = readBytes(at(record.key));
+        const before = readRecord(at(record.key));
         if (Buffer.isBuffer(before) && before.equals(bytes)) return false;
         if (before === undefined) refuseTooMany(folder);
         const temporary = at(`.${record.key}.${process.pid}.new`);
@@ -118,6 +119,9 @@ export function recordFolder(folder: string): RecordFolder {
   };
 }
 
+/** A link in place of a record leads out of the folder. */
+const readRecord = (path: string): Buffer | string | undefined => readPlainFile(path, MOST_FILE_BYTES);
+
 const DEPRECATED = '.deprecated:';
 const DISABLED = '.updates-disabled';
 
@@ -133,7 +137,7 @@ function readFolder(folder: string): FolderReading {
     if (name.startsWith(DEPRECATED)) deprecated.push(name.slice(DEPRECATED.length));
     if (name.startsWith('.')) continue;
     const key = parseKey(name);
-    const file = key.ok ? readBytes(join(folder, name)) : key.reason;
+    const file = key.ok ? readRecord(join(folder, name)) : key.reason;
     if (file === undefined) continue;
     if (records.length >= MOST_RECORDS) problems.push({ name, reason: `more than ${MOST_RECORDS} records` });
     else if (typeof file === 'string') problems.push({ name: printable(name, 60), reason: file });
@@ -211,7 +215,7 @@ const LEFTOVER_MS = 60_000;
 /** Taken aside first: should another call have stored a new one in between, it is that one that has to stay. */
 function sweepOne(folder: string, key: string, links: readonly InterfaceOf[]): void {
   const isOld = (path: string): boolean => {
-    const file = readBytes(path);
+    const file = readRecord(path);
     return Buffer.isBuffer(file) && isVanished(parseRecord(key, file.toString('latin1')), links);
   };
   if (!isOld(join(folder, key))) return;

@@ -1,12 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { DnskeeperError } from '../core/errors.ts';
-import type { InterfaceOf } from '../core/record.ts';
-import { readBytes } from './record-bytes.ts';
+import { type InterfaceOf, MOST_FILE_BYTES } from '../core/record.ts';
+import { readPlainFile } from './plain-file.ts';
 
 /** Where records lie, and what else there is for them, below a root folder (`` for the machine itself). */
 export const recordPaths = (root: string): RecordPaths => ({
   folder: `${root}/run/dnskeeper/records`,
   rules: `${root}/etc/resolvconf.conf`,
+  interfaceOrder: `${root}/etc/resolvconf/interface-order`,
+  updateScripts: `${root}/etc/resolvconf/update.d`,
   // openresolv's names, then those of Debian's resolvconf.
   head: [`${root}/etc/resolv.conf.head`, `${root}/etc/resolvconf/resolv.conf.d/head`],
   tail: [
@@ -22,6 +24,9 @@ export interface RecordPaths {
   readonly folder: string;
   /** openresolv's configuration. */
   readonly rules: string;
+  /** Order and programs of Debian's resolvconf. */
+  readonly interfaceOrder: string;
+  readonly updateScripts: string;
   /** What an administrator wants before and behind everything else. */
   readonly head: readonly string[];
   readonly tail: readonly string[];
@@ -46,7 +51,7 @@ export function linksBelow(root: string): readonly InterfaceOf[] {
  * never end. Throws DnskeeperError `IO` for anything but a file.
  */
 export function readRulesFile(path: string): string | undefined {
-  const bytes = readBytes(path, 'followed');
+  const bytes = readPlainFile(path, MOST_FILE_BYTES, 'followed');
   if (typeof bytes === 'string')
     throw new DnskeeperError('IO', `${bytes} at ${path}; put a plain file there`);
   return bytes?.toString('latin1');

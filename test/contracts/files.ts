@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   lstatSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Files } from '../../src/system/files.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 
 /** What every implementation of Files promises (system/files.ts). */
 export function filesContract(name: string, files: Files): void {
@@ -102,6 +104,40 @@ export function filesContract(name: string, files: Files): void {
         expect(lstatSync(path).mode & 0o7777).toBe(0o600);
       },
     );
+
+    it.each(ODD_FILES.filter(({ what }) => what !== 'a link to itself'))(
+      'reads nothing of $what, says what it wanted and got, and is not held up',
+      async ({ make }) => {
+        const path = join(temporaryFolder(), 'odd');
+        make(path);
+        await expect(files.read(path, 1 << 20)).rejects.toMatchObject({
+          code: 'IO',
+          message: expect.stringMatching(/^wanted .*, got .*; /),
+        });
+      },
+    );
+
+    it('reads a link to /dev/null as an empty file', async () => {
+      const path = join(temporaryFolder(), 'off');
+      symlinkSync('/dev/null', path);
+      expect(await files.read(path, 10)).toEqual(Buffer.alloc(0));
+    });
+
+    it('replaces a pipe and a link, and writes into neither', async () => {
+      const folder = temporaryFolder();
+      writeFileSync(join(folder, 'precious'), 'precious');
+      symlinkSync('precious', join(folder, 'link'));
+      execFileSync('mkfifo', [join(folder, 'pipe')]);
+      for (const name of ['link', 'pipe']) {
+        await expect(files.overwrite(join(folder, name), text)).rejects.toMatchObject({
+          code: 'IO',
+          message: expect.stringContaining('is in its place: remove it'),
+        });
+        await files.replace(join(folder, name), text);
+        expect(lstatSync(join(folder, name)).isFile()).toBe(true);
+      }
+      expect(readFileSync(join(folder, 'precious'), 'utf8')).toBe('precious');
+    });
 
     it('does not make a file that it was to overwrite', async () => {
       const path = join(temporaryFolder(), 'missing');

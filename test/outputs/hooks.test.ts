@@ -1,9 +1,10 @@
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Hooks, hooks } from '../../src/outputs/hooks.ts';
 import { runHooks } from '../../src/system/hooks.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { until } from '../support/until.ts';
 
@@ -87,6 +88,28 @@ describe('the programs of a hook folder', () => {
       { name: 'link', problem: expect.stringContaining('ENOENT') },
       { name: 'writable', problem: 'others than its owner may write it' },
     ]);
+  });
+
+  it.each(ODD_FILES)('that are $what are told, and the others run', async ({ make }) => {
+    const folder = await folderWith({ b: 'exit 0' });
+    make(join(folder, 'a'));
+    const [odd, other] = await run(folder);
+    expect(odd).toEqual({ name: 'a', problem: expect.any(String) });
+    expect(other).toEqual({ name: 'b' });
+  });
+
+  it('are not run from a folder that others may write into, where a link could name any program', async () => {
+    const folder = await folderWith({ a: 'touch "$0.ran"' });
+    await chmod(folder, 0o777);
+    expect(await run(folder)).toEqual([
+      { name: '', problem: 'others than its owner may write the folder, so none of it is run' },
+    ]);
+    expect(await readdir(folder)).toEqual(['a']);
+  });
+
+  it('have names that no list of them can be broken by', async () => {
+    const folder = await folderWith({ 'a\nb': 'exit 9', 'c d': 'exit 9', '-e': 'exit 9', e: 'exit 0' });
+    expect(await run(folder)).toEqual([{ name: 'e' }]);
   });
 
   it('end when the daemon ends', async () => {

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { lstatSync, statSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/core/config.ts';
@@ -10,6 +10,7 @@ import { netnsFiles } from '../../src/outputs/netns-files.ts';
 import { openFiles } from '../../src/system/files.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { link, snapshotOf } from '../support/links.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { recordingLog } from '../support/recording-log.ts';
 
@@ -102,6 +103,36 @@ describe('the resolv.conf of a network namespace', () => {
     expect(await read('blue')).toBe('nameserver 192.0.2.1\n');
     expect(await read('green')).toBe('nameserver 192.0.2.2\n');
     expect(await read('red')).toContain('nameserver 10.0.0.1');
+  });
+
+  it.each(ODD_FILES)(
+    'that is $what is left alone and told about, and the others are kept',
+    async ({ make }) => {
+      const { output, folder, read, path } = setUp(['blue', 'red']);
+      await mkdir(join(folder, 'blue'), { recursive: true });
+      make(path('blue'));
+      const before = lstatSync(path('blue')).ino;
+      for (const servers of [['10.0.0.1'], ['10.0.0.2']]) await output.apply(decisionFor(servers), live);
+      expect(output.problem).toMatch(/blue\/resolv\.conf is not ours/);
+      expect(lstatSync(path('blue')).ino).toBe(before);
+      expect(await read('red')).toContain('nameserver 10.0.0.2');
+    },
+  );
+
+  it('is not written through a folder that is a link, nor taken away there', async () => {
+    const { output, folder, names } = setUp(['blue', 'red']);
+    const elsewhere = join(folder, '../elsewhere');
+    await mkdir(elsewhere);
+    await mkdir(folder);
+    await symlink('../elsewhere', join(folder, 'blue'));
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    expect(output.problem).toMatch(/netns\/blue is no folder of its own/);
+    expect(await readdir(elsewhere)).toEqual([]);
+    await copyFile(join(folder, 'red/resolv.conf'), join(elsewhere, 'resolv.conf'));
+    names.length = 0;
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    expect(await readdir(elsewhere)).toEqual(['resolv.conf']);
+    expect(output.problem).toBeUndefined();
   });
 
   it('that cannot be written is told, and nothing else fails', async () => {

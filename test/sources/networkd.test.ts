@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { LinkDns, SourceEvent } from '../../src/core/snapshot.ts';
@@ -6,6 +6,7 @@ import { networkdSource } from '../../src/sources/networkd.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { fakeNetwork, linkState } from '../support/fake-network.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 import { until } from '../support/until.ts';
 
 const WIRED = `# This is private data. Do not parse.
@@ -18,8 +19,7 @@ DOMAINS=home.example
 const eth0 = linkState({ ifindex: 2, name: 'eth0' });
 
 /** A machine with eth0, and systemd-networkd's files below a root. */
-function machine(files: Readonly<Record<string, string>> = {}, links = [eth0]) {
-  const root = temporaryFolder();
+function machine(files: Readonly<Record<string, string>> = {}, links = [eth0], root = temporaryFolder()) {
   const folder = join(root, 'run/systemd/netif/links');
   const network = fakeNetwork(links);
   const events: SourceEvent[] = [];
@@ -39,7 +39,9 @@ function machine(files: Readonly<Record<string, string>> = {}, links = [eth0]) {
   const links_ = (): readonly LinkDns[] => states().at(-1)?.state.links ?? [];
   const health = () =>
     events.flatMap((event) => (event.kind === 'health' ? [event.health.state] : [])).join(' ');
-  return { folder, network, bus, write, source, stop, states, links: links_, health };
+  const detail = () =>
+    events.flatMap((event) => (event.kind === 'health' ? [event.health.detail] : [])).at(-1);
+  return { folder, network, bus, write, source, stop, states, links: links_, health, detail };
 }
 
 /** The one thing a bus is asked here. */
@@ -151,6 +153,31 @@ test('what it said stays in force when it ends, as long as its link runs', async
 test('files that are none of a link are passed over', () => {
   const { links } = machine({ 2: WIRED, 0: WIRED, '02': WIRED, abc: WIRED, '99999999999': WIRED });
   expect(links()).toHaveLength(1);
+});
+
+// Regression: its user may write there, and a pipe held the daemon for ever.
+test.each(ODD_FILES)('$what among them is told and left out, and the others count', ({ make }) => {
+  const root = temporaryFolder();
+  const folder = join(root, 'run/systemd/netif/links');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, '2'), WIRED);
+  make(join(folder, '3'));
+  make(join(folder, '4')); // no link has this number
+  const { links, detail } = machine({}, [eth0, linkState({ ifindex: 3, name: 'eth1' })], root);
+  expect(named(links())).toBe('eth0: 192.0.2.53 home.example');
+  expect(detail()).toMatch(/; \S+\/links\/3 is left out: wanted .* got /);
+});
+
+test('ten thousand files of links that are not there are not read', () => {
+  const root = temporaryFolder();
+  const folder = join(root, 'run/systemd/netif/links');
+  mkdirSync(folder, { recursive: true });
+  for (let ifindex = 1; ifindex <= 10_000; ifindex++) symlinkSync('/dev/zero', join(folder, `${ifindex}`));
+  rmSync(join(folder, '2'));
+  writeFileSync(join(folder, '2'), WIRED);
+  const { links, detail } = machine({}, [eth0], root);
+  expect(links()).toHaveLength(1);
+  expect(detail()).not.toContain('left out');
 });
 
 test('nothing is told after the stop', async () => {

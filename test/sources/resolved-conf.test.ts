@@ -7,6 +7,7 @@ import { loadResolvedConf } from '../../src/sources/resolved-conf.ts';
 import { openFiles } from '../../src/system/files.ts';
 import { systemPaths } from '../../src/system/paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 
 const files = openFiles(undefined);
 
@@ -78,13 +79,16 @@ describe("systemd-resolved's files", () => {
     expect(remarks).toEqual([]);
   });
 
-  it('that cannot be read are told, and the others count', async () => {
-    const { load, root } = machine({ 'etc/systemd/resolved.conf.d/b.conf': dns('192.0.2.1') });
-    mkdirSync(join(root, 'etc/systemd/resolved.conf.d/a.conf'));
-    const { settings, remarks } = await load();
-    expect(settings.servers).toHaveLength(1);
-    expect(remarks).toMatchObject([{ severity: 'warning', text: expect.stringContaining('a.conf') }]);
-  });
+  it.each(ODD_FILES.filter(({ what }) => what !== 'a link to itself'))(
+    'that are $what are told, and the others count',
+    async ({ make }) => {
+      const { load, root } = machine({ 'etc/systemd/resolved.conf.d/b.conf': dns('192.0.2.1') });
+      make(join(root, 'etc/systemd/resolved.conf.d/a.conf'));
+      const { settings, remarks } = await load();
+      expect(settings.servers).toHaveLength(1);
+      expect(remarks).toMatchObject([{ severity: 'warning', text: expect.stringContaining('a.conf') }]);
+    },
+  );
 
   it('with nothing but comments in them are not listed as files in force', async () => {
     const { load } = machine({

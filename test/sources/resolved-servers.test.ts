@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { resolvedHasServers } from '../../src/sources/resolved-presence.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 
 const LONG_MS = 10_000_000;
 
@@ -32,6 +33,14 @@ test.each([
 test('one that learns none is not waited for for ever', async () => {
   await resolvedHasServers(resolved('# No DNS servers known.\n').root, silentLog, 20);
   await resolvedHasServers(temporaryFolder(), silentLog, 20);
+});
+
+// Regression: a pipe there, which systemd-resolved's user may make, held the hand-over for ever.
+test.each(ODD_FILES)('$what in the place of its list does not hold us up', async ({ make }) => {
+  const { root, file } = resolved('');
+  rmSync(file);
+  make(file);
+  await resolvedHasServers(root, silentLog, 20);
 });
 
 function resolved(text: string): { readonly root: string; readonly file: string } {

@@ -8,6 +8,7 @@ import { probeServer } from '../../src/system/dns-probe.ts';
 import { lookAtMachine } from '../../src/system/machine-facts.ts';
 import { systemPaths } from '../../src/system/paths.ts';
 import { listenersOnPort53, parseTable } from '../../src/system/port-53.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 import { sampleStatus } from '../support/sample-status.ts';
 
 let root: string;
@@ -91,6 +92,24 @@ describe('what doctor sees below a root', () => {
     expect((await look()).unseen).toHaveLength(1);
   });
 });
+
+// Regression: a pipe held doctor for ever.
+test.each(ODD_FILES)(
+  '$what where configuration of others is wanted is told and holds nobody up',
+  async ({ make }) => {
+    const odd = ['etc/nsswitch.conf', 'etc/wsl.conf', 'etc/NetworkManager/conf.d/a.conf'];
+    await put('proc/sys/kernel/osrelease', '6.6.0-microsoft-standard-WSL2\n');
+    await put('etc/NetworkManager/conf.d/b.conf', '[main]\ndns=none\n');
+    for (const path of odd) make(join(root, path));
+    const { unseen, networkManager } = await look();
+    expect(unseen.toSorted()).toEqual(
+      odd
+        .toSorted()
+        .map((path) => expect.stringMatching(`${path}: wanted (a file|at most 1048576 bytes), got`)),
+    );
+    expect(networkManager).toEqual({ dns: 'none' });
+  },
+);
 
 describe('port 53', () => {
   const header =

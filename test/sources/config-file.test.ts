@@ -1,0 +1,100 @@
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { formatServer } from '../../src/core/server.ts';
+import { ConfigFiles, loadConfig } from '../../src/sources/config-file.ts';
+import { openFiles } from '../../src/system/files.ts';
+import { systemPaths } from '../../src/system/paths.ts';
+import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
+
+const files = openFiles(undefined);
+const SERVER = '[dns]\nservers = ["192.0.2.1"]\n';
+
+/** A machine whose own configuration names one server. */
+async function machine() {
+  const root = temporaryFolder();
+  const paths = systemPaths(root);
+  mkdirSync(paths.localConfigFolder, { recursive: true });
+  writeFileSync(paths.configFile, SERVER);
+  const configuration = await ConfigFiles.open(paths, files);
+  const servers = () => configuration.current.config.servers.map(formatServer);
+  expect(servers()).toEqual(['192.0.2.1']);
+  return { root, paths, configuration, servers, dropIn: join(paths.localConfigFolder, '50-odd.toml') };
+}
+
+/** A link that leads nowhere is a file that is not there. */
+const TOLD = ODD_FILES.filter(({ what }) => what !== 'a link to itself');
+
+/** Texts that are no configuration, as an editor, a disk or an attacker leaves them. */
+const BAD_TEXTS: readonly (readonly [string, string | Buffer])[] = [
+  ['a program', Buffer.from('\x7fELF\x02\x01\x01\0\0\0', 'latin1')],
+  ['a half-written one', '[dns]\nservers = ["192.0.2.9"'],
+  ['bytes that are no UTF-8', Buffer.from('[dns]\nservers = ["\xff\xfe"]\n', 'latin1')],
+  ['lists within lists without end', `a = ${'['.repeat(20_000)}`],
+  ['tables within tables without end', `[${'a.'.repeat(20_000)}a]\n`],
+  ['a name that means something to JavaScript', '[__proto__]\nservers = ["192.0.2.9"]\n'],
+  ['a server with a line end in it', '[dns]\nservers = ["192.0.2.9\\nnameserver 6.6.6.6"]\n'],
+];
+
+describe.each(['the main file', 'a drop-in'])('%s', (which) => {
+  it.each(TOLD)('that is $what is told, and the last good configuration stays', async ({ make }) => {
+    const { paths, configuration, servers, dropIn } = await machine();
+    const path = which === 'a drop-in' ? dropIn : paths.configFile;
+    rmSync(path, { force: true });
+    make(path);
+    const { problems } = await configuration.reload();
+    expect(problems).toEqual([
+      {
+        file: path,
+        wanted: 'a readable file of at most 262144 bytes',
+        got: expect.stringMatching(/^wanted .* got /),
+      },
+    ]);
+    expect(servers()).toEqual(['192.0.2.1']);
+  });
+
+  it.each(BAD_TEXTS)('that is %s is told, and the last good configuration stays', async (_what, text) => {
+    const { paths, configuration, servers, dropIn } = await machine();
+    const path = which === 'a drop-in' ? dropIn : paths.configFile;
+    writeFileSync(path, text);
+    const { problems } = await configuration.reload();
+    expect(problems[0]).toMatchObject({ file: path, wanted: expect.any(String), got: expect.any(String) });
+    expect(problems[0]?.got.length).toBeLessThan(500);
+    expect(servers()).toEqual(['192.0.2.1']);
+  });
+});
+
+it('a file that is switched off by a link to /dev/null says nothing', async () => {
+  const { configuration, servers, dropIn } = await machine();
+  symlinkSync('/dev/null', dropIn);
+  expect((await configuration.reload()).problems).toEqual([]);
+  expect(servers()).toEqual(['192.0.2.1']);
+});
+
+it('a thousand drop-ins, and names that are no text, are read up to a bound', async () => {
+  const { configuration, servers, dropIn } = await machine();
+  const folder = dirname(dropIn);
+  for (let index = 0; index < 1000; index++) writeFileSync(join(folder, `${index}.toml`), '# nothing\n');
+  writeFileSync(
+    Buffer.concat([Buffer.from(`${folder}/10`), Buffer.from([0xff, 0x0a]), Buffer.from('.toml')]),
+    '',
+  );
+  const { files: read, problems } = await configuration.reload();
+  expect(problems).toEqual([]);
+  expect(read.length).toBeLessThan(300);
+  expect(servers()).toEqual(['192.0.2.1']);
+});
+
+it.each(ODD_FILES.filter(({ what }) => what !== 'a folder'))(
+  'a folder of drop-ins that is $what is told',
+  async ({ make }) => {
+    const { paths } = await machine();
+    rmSync(paths.localConfigFolder, { recursive: true });
+    make(paths.localConfigFolder);
+    const { problems } = await loadConfig(paths, files);
+    expect(problems).toEqual([
+      { file: paths.localConfigFolder, wanted: 'a readable folder', got: expect.any(String) },
+    ]);
+  },
+);
