@@ -12,6 +12,7 @@ import { Asker } from './differential-asker.ts';
 import { differences, PERMITTED, type Reading, readAnswer } from './differential-compare.ts';
 import { kdigCommand, type RandomQuery, randomQueries } from './differential-queries.ts';
 import { AUTHORITY, writeAuthority, ZONES } from './differential-zones.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { end, hold, succeed } from './processes.ts';
 
 const OURS = 5303;
@@ -52,7 +53,7 @@ async function startServers(): Promise<void> {
     await until(
       async () => await authority.isServed(zone, zone !== 'c.example'),
       `${zone} is served`,
-      30_000,
+      PATIENCE_MS,
     );
   writeFileSync(join(folder, 'unbound.conf'), unboundText());
   start('unbound', 'unbound', ['-d', '-p', '-c', join(folder, 'unbound.conf')]);
@@ -63,7 +64,7 @@ async function startServers(): Promise<void> {
   start('dnskeeper', process.execPath, [main, '--root', root]);
   for (const port of [UNBOUND, OURS]) {
     const asker = held.use(await Asker.open(port));
-    await until(() => asker.isServed('a.example', false), `somebody answers at ${port}`, 30_000);
+    await until(() => asker.isServed('a.example', false), `somebody answers at ${port}`, PATIENCE_MS);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Status } from '../../src/core/status.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 /** Where /etc/resolv.conf leads while dnskeeper is in charge. */
 export const ourFile = '/run/dnskeeper/resolv.conf';
@@ -33,7 +34,7 @@ export function nameserversIn(machine: Machine, path: string = ourFile): readonl
 export async function expectServers(
   machine: Machine,
   servers: readonly string[],
-  ms = 15_000,
+  ms = PATIENCE_MS,
 ): Promise<void> {
   await untilServers(machine, ourFile, servers, ms);
 }
@@ -46,9 +47,9 @@ export async function expectServersAsNetworkManager(
   machine: Machine,
   servers: readonly string[],
 ): Promise<void> {
-  await untilServers(machine, networkManagersFile, servers, 15_000);
-  await untilServers(machine, upstreamFile, servers, 15_000);
-  await untilServers(machine, ourFile, servers, 15_000);
+  await untilServers(machine, networkManagersFile, servers);
+  await untilServers(machine, upstreamFile, servers);
+  await untilServers(machine, ourFile, servers);
 }
 
 /** The same where a plain file cannot say it all: ours lists the resolver, and the servers stand in the file beside it. */
@@ -56,9 +57,9 @@ export async function expectStubAsNetworkManager(
   machine: Machine,
   servers: readonly string[],
 ): Promise<void> {
-  await untilServers(machine, networkManagersFile, servers, 15_000);
-  await untilServers(machine, upstreamFile, servers, 15_000);
-  await untilServers(machine, ourFile, stub, 15_000);
+  await untilServers(machine, networkManagersFile, servers);
+  await untilServers(machine, upstreamFile, servers);
+  await untilServers(machine, ourFile, stub);
 }
 
 /** NetworkManager's own file, which always has the real servers. */
@@ -68,7 +69,7 @@ async function untilServers(
   machine: Machine,
   path: string,
   servers: readonly string[],
-  ms: number,
+  ms = PATIENCE_MS,
 ): Promise<void> {
   // NetworkManager 1.42 does not sort its list again when only the priority or the best default route has changed, so
   // its own order may be that of an earlier moment; 1.52 does.
@@ -87,7 +88,7 @@ async function untilServers(
 export async function untilLink(
   machine: Machine,
   state: Status['link']['state'],
-  ms = 20_000,
+  ms = PATIENCE_MS,
 ): Promise<Status> {
   let last: Status | undefined;
   const reached = async (): Promise<boolean> => {

@@ -3,6 +3,7 @@ import { until } from '../support/until.ts';
 import { suites } from './debian.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { addVpnProfile, addVpnServer } from './vpn.ts';
 
 describe.each(suites)('the lab itself on %s', (suite) => {
@@ -66,7 +67,7 @@ describe.each(suites)('the lab itself on %s', (suite) => {
     await until(
       async () => !(await configuration(machine)).includes(server.dns),
       'NetworkManager publishes it no more',
-      15_000,
+      PATIENCE_MS,
     );
   });
 
@@ -85,7 +86,7 @@ describe.each(suites)('the lab itself on %s', (suite) => {
     await until(
       async () => !(await configuration(machine)).includes('10.30.0.1'),
       'the servers are gone',
-      15_000,
+      PATIENCE_MS,
     );
   });
 });
@@ -101,5 +102,5 @@ async function configured(machine: Machine, ...parts: readonly string[]): Promis
     const text = await configuration(machine);
     return parts.every((part) => text.includes(part));
   };
-  await until(all, `NetworkManager publishes ${parts.join(' and ')}`, 15_000);
+  await until(all, `NetworkManager publishes ${parts.join(' and ')}`, PATIENCE_MS);
 }

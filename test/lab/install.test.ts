@@ -48,7 +48,7 @@ describe.each(suites)('the package on %s', (suite) => {
       });
       await machine.ok(prepare, { timeoutMs: 60_000 });
       network = await addNetwork(machine, { link: 'eth-a', ipv4: { prefix: '10.20.0', dns: ['10.20.0.2'] } });
-      await machine.until('getent hosts who.example', 'names resolve before the installation', 20_000);
+      await machine.until('getent hosts who.example', 'names resolve before the installation');
       original = await stateOfResolvConf(machine);
       files = await filesOf(machine);
     });

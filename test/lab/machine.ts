@@ -4,10 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { until } from '../support/until.ts';
 import { pristineTree, type Suite } from './debian.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { end, hold, type Result, run } from './processes.ts';
-
-/** Long enough for a machine that is three times slower than any of ours: waiting costs nothing where it succeeds. */
-const PATIENCE_MS = 20_000;
 
 /** A booted Debian: real systemd, D-Bus, NetworkManager and systemd-resolved, in namespaces of its own. */
 export interface Machine {
@@ -48,7 +46,7 @@ export async function bootMachine(options: {
   const launcher = hold('unshare', launchArguments(id, tree, folder), console_);
   const destroy = async (): Promise<void> => {
     await end(launcher);
-    await until(() => removeControlGroups(id), `the last process of ${id} is gone`, 10_000);
+    await until(() => removeControlGroups(id), `the last process of ${id} is gone`, PATIENCE_MS);
     await rm(folder, { recursive: true, force: true });
   };
   try {
@@ -95,7 +93,7 @@ async function initOf(launcher: number, gone: () => boolean): Promise<number> {
     pid = [1, 2, 3].reduce((parent) => onlyChildOf(parent), launcher);
     return pid !== 0 && readQuietly(`/proc/${pid}/comm`).trim() === 'systemd';
   };
-  await until(found, 'systemd runs in the container', 10_000);
+  await until(found, 'systemd runs in the container', PATIENCE_MS);
   return pid;
 }
 
@@ -118,14 +116,14 @@ async function bootEnded(machine: Machine, gone: () => boolean): Promise<void> {
     state = (await machine.run('systemctl is-system-running')).stdout.trim();
     return state === 'running' || state === 'degraded';
   };
-  await until(ended, 'all units are up', 60_000);
+  await until(ended, 'all units are up', 2 * PATIENCE_MS);
   if (state === 'degraded')
     throw new Error(`units failed: ${await machine.ok('systemctl --failed --plain --no-legend')}`);
 }
 
 function machineAt(suite: Suite, pid: number, destroy: () => Promise<void>, gone: () => boolean): Machine {
   const root = `/proc/${pid}/root`;
-  const runInside: Machine['run'] = (command, { timeoutMs = 30_000 } = {}) => {
+  const runInside: Machine['run'] = (command, { timeoutMs = PATIENCE_MS } = {}) => {
     const enter = [
       '-t',
       String(pid),
@@ -169,7 +167,7 @@ function machineAt(suite: Suite, pid: number, destroy: () => Promise<void>, gone
     journal: (unit) => ok(`journalctl --boot --no-pager --output=cat --unit='${unit}'`),
     async powerOff() {
       await runInside('systemctl poweroff');
-      await until(gone, 'the machine is off', 30_000);
+      await until(gone, 'the machine is off', PATIENCE_MS);
       await destroy();
     },
     destroy,

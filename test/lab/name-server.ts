@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
 import type { Network } from './network.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { end } from './processes.ts';
 import { followLines, type LoggedQuery } from './query-log.ts';
 
@@ -64,7 +65,7 @@ export async function addNameServer(network: Network, options: NameServerOptions
   const output = join(folder, 'output.log');
   const server = network.hold(process.execPath, [program, JSON.stringify(settings)], output);
   const started = (): boolean => readFileSync(log, 'utf8').includes('started');
-  await until(started, `the name server at ${address} serves`, 10_000).catch((error: unknown) => {
+  await until(started, `the name server at ${address} serves`, PATIENCE_MS).catch((error: unknown) => {
     throw new Error(readFileSync(output, 'utf8'), { cause: error });
   });
   const lines = followLines(log);

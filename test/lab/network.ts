@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { end, hold, run, succeed } from './processes.ts';
 import { followQueryLog, type LoggedQuery } from './query-log.ts';
 
@@ -69,7 +70,11 @@ export async function addNetwork(machine: Machine, options: NetworkOptions): Pro
     await prepareProvider(machine, network, options);
     network.hold('dnsmasq', serverArguments(options, folder), join(folder, 'output.log'));
     if (options.rawDhcp !== undefined) holdRawDhcp(network, options.rawDhcp, join(folder, 'output.log'));
-    await until(() => readQuietly(join(folder, 'queries.log')).includes('started'), 'dnsmasq serves', 20_000);
+    await until(
+      () => readQuietly(join(folder, 'queries.log')).includes('started'),
+      'dnsmasq serves',
+      PATIENCE_MS,
+    );
     await network.plug();
     return network;
   } catch (error) {
@@ -96,7 +101,7 @@ const bounded = ['unshare', '--pid', '--fork', '--kill-child', 'sh', '-c', '"$@"
 /** unshare needs a moment; before that the process still is in this machine's own namespace. */
 async function enteredNamespace(provider: ChildProcess): Promise<number> {
   const pid = provider.pid ?? 0;
-  await until(() => readQuietly(`/proc/${pid}/comm`).trim() === 'sleep', 'the namespace stands', 20_000);
+  await until(() => readQuietly(`/proc/${pid}/comm`).trim() === 'sleep', 'the namespace stands', PATIENCE_MS);
   return pid;
 }
 

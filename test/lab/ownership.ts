@@ -10,13 +10,20 @@ export interface Ownership {
   readonly links: readonly (string | undefined)[];
   /** Programs that had a socket each at 127.0.0.53:53 at the same time; a copy that only systemd still keeps is nobody's. */
   readonly shared: readonly string[];
-  /** How long the file listed 127.0.0.53 while no socket for UDP stood there, each time. */
-  readonly deadMs: readonly number[];
+  /** Each time that the file listed 127.0.0.53 while no socket for UDP stood there. */
+  readonly dead: readonly DeadLine[];
   /** Texts of the file without a nameserver. */
   readonly empty: readonly string[];
   readonly looks: number;
   /** The owners of systemd-resolved's bus name by their unique names, `''` for nobody, as the bus told them. */
   readonly owners: readonly string[];
+}
+
+/** A nameserver line that led nowhere. */
+export interface DeadLine {
+  readonly ms: number;
+  /** Where /etc/resolv.conf led when it had passed. */
+  readonly link: string | undefined;
 }
 
 /** Somebody who looks all the time. */
@@ -26,6 +33,8 @@ export interface OwnershipWatch extends AsyncDisposable {
 }
 
 const STUB = '127.0.0.53';
+/** Two who both have it for long are seen all the same. */
+const LOOKS_PER_TCP = 20;
 const BUS_LOG = '/var/tmp/owners.json';
 
 /** Watch, from outside, who has the bus name of systemd-resolved, its address and /etc/resolv.conf. */
@@ -38,26 +47,28 @@ export async function watchOwnership(machine: Machine): Promise<OwnershipWatch> 
   const links: (string | undefined)[] = [];
   const shared = new Set<string>();
   const empty = new Set<string>();
-  const deadMs: number[] = [];
+  const dead: DeadLine[] = [];
   let deadSince: number | undefined;
   let looks = 0;
   let watching = true;
   const look = (): void => {
-    looks++;
-    const before = listed(machine);
-    const [udp, tcp] = [socketsAtStub(machine, 'udp'), socketsAtStub(machine, 'tcp')];
-    const after = listed(machine);
-    if (links.length === 0 || links.at(-1) !== after.link) links.push(after.link);
-    if (after.text !== undefined && after.nameservers.length === 0) empty.add(after.text);
-    for (const sockets of [udp, tcp]) {
+    const before = socketsAtStub(machine, 'udp');
+    const { link, text, nameservers } = listed(machine);
+    const after = socketsAtStub(machine, 'udp');
+    // The kernel goes through all connections of the host for this table, which takes it twenty milliseconds.
+    const tcp = looks++ % LOOKS_PER_TCP === 0 ? socketsAtStub(machine, 'tcp') : [];
+    if (links.length === 0 || links.at(-1) !== link) links.push(link);
+    if (text !== undefined && nameservers.length === 0) empty.add(text);
+    for (const sockets of [after, tcp]) {
       const holders = sockets.length > 1 ? holdersOf(machine, sockets) : [];
       if (holders.length > 1) shared.add(holders.join(' and '));
     }
-    // A file that changed while we looked may have been right both times.
-    const dead = udp.length === 0 && [before, after].every(({ nameservers }) => nameservers.includes(STUB));
-    if (dead) deadSince ??= performance.now();
+    // However long the looks take: a file that was right when it was read had a socket before it or has one after it.
+    const leadsNowhere = nameservers.includes(STUB) && before.length === 0 && after.length === 0;
+    const now = performance.now();
+    if (leadsNowhere) deadSince ??= now;
     else if (deadSince !== undefined) {
-      deadMs.push(Math.ceil(performance.now() - deadSince));
+      dead.push({ ms: Math.ceil(now - deadSince), link });
       deadSince = undefined;
     }
   };
@@ -78,7 +89,7 @@ export async function watchOwnership(machine: Machine): Promise<OwnershipWatch> 
       await end();
       await machine.ok('systemctl stop lab-owners');
       const owners = parseOwners(await machine.readFile(BUS_LOG));
-      return { links, shared: [...shared], deadMs, empty: [...empty], looks, owners };
+      return { links, shared: [...shared], dead, empty: [...empty], looks, owners };
     },
   };
 }

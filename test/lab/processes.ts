@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { PATIENCE_MS } from './patience.ts';
 
 /** How a command ended. */
 export interface Result {
@@ -9,7 +10,11 @@ export interface Result {
 }
 
 /** Run a program to its end; any exit code is an answer, not an error. */
-export function run(command: string, arguments_: readonly string[], timeoutMs = 30_000): Promise<Result> {
+export function run(
+  command: string,
+  arguments_: readonly string[],
+  timeoutMs = PATIENCE_MS,
+): Promise<Result> {
   return new Promise((resolve) => {
     const options = { timeout: timeoutMs, killSignal: 'SIGKILL' as const, maxBuffer: 64 << 20 };
     const child = execFile(command, arguments_, options, (error, stdout, stderr) => {

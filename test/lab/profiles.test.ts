@@ -202,7 +202,6 @@ describe.each(suites)('switching networks and tunnels on %s', (suite) => {
     await machine.until(
       `grep -q '^nameserver fe80::.*%eth-d$' ${ourFile}`,
       'the link-local server is in the file',
-      15_000,
     );
     expect(await machine.ok("sed -n 's/^nameserver //p' /run/NetworkManager/no-stub-resolv.conf")).toBe(
       await machine.ok(`sed -n 's/^nameserver //p' ${ourFile}`),

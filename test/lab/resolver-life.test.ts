@@ -15,6 +15,7 @@ import { bootMachine, type Machine } from './machine.ts';
 import { addNameServer, type Behaviour, type NameServer } from './name-server.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { type Asked, startQuestioner, summaryOf } from './questioner.ts';
 
 /** Each network gives every name another address, so that an answer tells where it came from. */
@@ -90,11 +91,15 @@ describe.each(suites)('the life of the resolver on %s', (suite) => {
         await machine.ok(`systemctl ${verb} systemd-resolved`);
         const state = verb.startsWith('disable') ? 'bound' : 'off';
         const said = `dnsctl status --json | tr -d ' \\n' | grep -q '"resolver":{"state":"${state}"'`;
-        await machine.until(said, `the resolver is ${state}`, 10_000);
+        await machine.until(said, `the resolver is ${state}`);
         // What was open goes a moment later, and systemd lets go of its copies another moment later.
         const wanted = state === 'bound' ? own.map((at) => `${at} dnskeeper`) : [];
         const ours = async () => (await listeners()).filter((line) => line.endsWith('dnskeeper'));
-        await until(async () => (await ours()).join() === wanted.join(), wanted.join() || 'nowhere', 10_000);
+        await until(
+          async () => (await ours()).join() === wanted.join(),
+          wanted.join() || 'nowhere',
+          PATIENCE_MS,
+        );
       }
       // NetworkManager looks only at its start whether systemd-resolved has /etc/resolv.conf.
       await machine.ok('systemctl restart NetworkManager && nmcli connection up cafe');
@@ -156,7 +161,7 @@ describe.each(suites)('the life of the resolver on %s', (suite) => {
       ).toEqual([]);
       expectAlwaysServers(texts);
       await machine.ok('systemctl stop blocker');
-      await expectServers(machine, stub, 30_000);
+      await expectServers(machine, stub);
       expect(await ask('again.public.example')).toBe(CAFE);
       await machine.until('dnsctl status', 'all is well again');
     });
@@ -223,7 +228,7 @@ describe.each(suites)('the life of the resolver on %s', (suite) => {
       });
       await sleep(true);
       await cafe.unplug();
-      await machine.until(`! grep -q ^nameserver ${ourFile}`, 'the grace time is over', 15_000);
+      await machine.until(`! grep -q ^nameserver ${ourFile}`, 'the grace time is over');
       const asleep = Date.now();
       await questioner.more(5);
       expect(await machine.ok('dig @127.0.0.53 asleep.public.example')).toMatch(/status: (REFUSED|SERVFAIL)/);
@@ -304,12 +309,12 @@ describe.each(suites)('the life of the resolver on %s', (suite) => {
         await timed();
         return (await health()).join() === 'late,good';
       };
-      await until(toldLate, 'status says that the first is late', 15_000);
+      await until(toldLate, 'status says that the first is late', PATIENCE_MS);
       await first.behave(one);
       const from = Date.now();
       await firstIsAsked();
       report(`first server again: ${Date.now() - from} ms until it is asked first`);
-      await until(async () => (await health())[0] === 'good', 'status says that it is good', 15_000);
+      await until(async () => (await health())[0] === 'good', 'status says that it is good', PATIENCE_MS);
     });
 
     test.each(['refused', 'servfail'] as const)('asks the second where the first says %s', async (mode) => {

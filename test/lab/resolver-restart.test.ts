@@ -207,18 +207,13 @@ describe.each(suites)('the resolver under load on %s', (suite) => {
     return machine.until(
       `test "$(systemctl show -P NFileDescriptorStore dnskeeper)" = ${count}`,
       `systemd keeps ${count} sockets`,
-      10_000,
     );
   }
 
   /** The file names the resolver, and it answers. */
   async function answering(): Promise<void> {
-    await machine.until(
-      'grep -qx "nameserver 127.0.0.53" /etc/resolv.conf',
-      'the file names the resolver',
-      20_000,
-    );
-    await machine.until('getent -s dns ahostsv4 who.example', 'names resolve', 20_000);
+    await machine.until('grep -qx "nameserver 127.0.0.53" /etc/resolv.conf', 'the file names the resolver');
+    await machine.until('getent -s dns ahostsv4 who.example', 'names resolve');
   }
 
   function report(what: string, asked: Asked): void {

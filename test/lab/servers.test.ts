@@ -10,6 +10,7 @@ import { bootMachine, type Machine } from './machine.ts';
 import { addNameServer, type NameServer } from './name-server.ts';
 import { addNetwork } from './network.ts';
 import { installPackage } from './package.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 const configuration = '/etc/dnskeeper/conf.d/lab.toml';
 
@@ -139,7 +140,7 @@ describe.each(suites)('servers that a plain file cannot name, on %s', (suite) =>
       const { servers } = (await statusOf(machine)).status.resolver;
       return servers.map(({ state }) => state).join() === 'late,late,late,good';
     };
-    await until(toldLate, 'status says who is late', 15_000);
+    await until(toldLate, 'status says who is late', PATIENCE_MS);
   });
 
   test('asks a server on an odd port, over a name server of the network on the usual one', async () => {

@@ -45,7 +45,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
   });
 
   beforeEach(async () => {
-    await machine.until(standing, 'it stands in', 15_000);
+    await machine.until(standing, 'it stands in');
   });
 
   /** Links of the plan that NetworkManager and programs tell, each by its name. */
@@ -60,7 +60,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
     const pushes = 'grep -l 10.20.0.1 /run/systemd/resolve/netif/$(cat /sys/class/net/eth-a/ifindex)';
 
     test('pushes its DNS, and nothing counts twice', async () => {
-      await machine.until(pushes, 'it has pushed', 10_000);
+      await machine.until(pushes, 'it has pushed');
       expect(await links()).toEqual({ networkmanager: ['eth-a'], pushed: [] });
       expect(await ok('resolvectl dns eth-a')).toMatch(/: 10\.20\.0\.1 10\.20\.0\.2$/);
       expect(
@@ -72,7 +72,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
 
     test('pushes again after a restart of dnskeeper', async () => {
       await ok('systemctl stop dnskeeper && rm -rf /run/systemd/resolve/netif && systemctl start dnskeeper');
-      await machine.until(`${standing} && ${pushes}`, 'it has pushed again', 20_000);
+      await machine.until(`${standing} && ${pushes}`, 'it has pushed again');
       expect(await links()).toEqual({ networkmanager: ['eth-a'], pushed: [] });
       expect(await ok('getent -s resolve hosts host')).toContain('10.20.0.77');
     });
@@ -100,7 +100,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
       await addVpnProfile(machine, server, { name: 'work', tunnel: 'split' });
       closing.defer(async () => void (await machine.run('nmcli connection delete work')));
       await ok('nmcli connection up work');
-      await machine.until('getent -s resolve ahosts intranet.corp.example', 'its names resolve', 10_000);
+      await machine.until('getent -s resolve ahosts intranet.corp.example', 'its names resolve');
       server.takeQueries();
       await ok('resolvectl query --cache=no intranet.corp.example www.example.org');
       expect(server.takeQueries().map(({ name }) => name)).not.toContain('www.example.org');
@@ -108,7 +108,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
       const up = await links();
       expect([up.pushed, up.networkmanager.length]).toEqual([[], 2]);
       await ok('nmcli connection down work');
-      await machine.until('! getent -s resolve ahosts intranet.corp.example', 'they are gone', 10_000);
+      await machine.until('! getent -s resolve ahosts intranet.corp.example', 'they are gone');
       expect(await links()).toEqual({ networkmanager: ['eth-a'], pushed: [] });
     });
   });
@@ -118,7 +118,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
       await machine.writeFile('/etc/systemd/resolved.conf.d/lab.conf', '[Resolve]\nDNSStubListener=no\n');
       try {
         await ok('systemctl restart dnskeeper');
-        await machine.until(`${standing} && ! ss -Hlun | grep -q '127.0.0.53:53'`, 'nobody listens', 15_000);
+        await machine.until(`${standing} && ! ss -Hlun | grep -q '127.0.0.53:53'`, 'nobody listens');
         expect(await ok('getent -s resolve ahosts www.example.org')).toContain('10.20.0.78');
         expect(await ok('getent -s resolve hosts host')).toContain('10.20.0.77');
         expect(await ok('getent -s resolve ahosts localhost')).toContain('127.0.0.1');
@@ -127,7 +127,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
       } finally {
         await ok('rm /etc/systemd/resolved.conf.d/lab.conf && systemctl restart dnskeeper');
       }
-      await machine.until(`ss -Hlun | grep -q '127.0.0.53:53'`, 'the stub is back', 15_000);
+      await machine.until(`ss -Hlun | grep -q '127.0.0.53:53'`, 'the stub is back');
     });
 
     test('hears of servers that fail or are silent, in time and not as of a name that does not exist', async () => {
@@ -153,11 +153,7 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
       const failed = await machine.run('resolvectl query c.slow.example', { timeoutMs: 60_000 });
       expect(failed.stderr).toMatch(/server or network returned error: SERVFAIL/);
       await server.behave({ mode: 'answer', answers: '192.0.2.9' });
-      await machine.until(
-        'getent -s resolve ahosts d.slow.example | grep -q 192.0.2.9',
-        'it has come back',
-        20_000,
-      );
+      await machine.until('getent -s resolve ahosts d.slow.example | grep -q 192.0.2.9', 'it has come back');
     });
   });
 
@@ -172,10 +168,9 @@ describe.each(suites)('programs that live with systemd-resolved on %s', (suite) 
       await machine.until(
         `grep -q ADMIN_STATE=configured /run/systemd/netif/links/${ifindex}`,
         'it has the link',
-        15_000,
       );
       const call = `${manager} SetLinkDNS 'ia(iay)' ${ifindex} 1 2 4 10 30 0 1`;
-      await machine.until(`! ${call}`, 'the link is busy', 10_000);
+      await machine.until(`! ${call}`, 'the link is busy');
       expect((await machine.run(call)).stderr).toBe('Call failed: Link eth-b is managed.\n');
       expect((await links()).pushed).toEqual([]);
       expect(await ok('getent -s resolve hosts host')).toContain('10.20.0.77');

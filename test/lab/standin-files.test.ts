@@ -106,7 +106,7 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
   async function restartNetworkManager(): Promise<void> {
     // systemd's own limit of starts in ten seconds is not what is tried here.
     await ok('systemctl reset-failed NetworkManager; systemctl restart NetworkManager');
-    await machine.until('nmcli -t -f STATE general | grep -q ^connected', 'NetworkManager is up', 20_000);
+    await machine.until('nmcli -t -f STATE general | grep -q ^connected', 'NetworkManager is up');
   }
 
   /** What NetworkManager tells on its own bus is counted once, and what it gives to systemd-resolved’s name not at all. */

@@ -8,6 +8,7 @@ import { prepareLoad, underLoad } from './loaded.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 const WAVES = 3;
 
@@ -70,9 +71,17 @@ describe.each(['trixie'] as const)('an attack on the stand-in on %s', (suite) =>
     expect(errors).toEqual(expect.arrayContaining(REFUSALS));
     expect(errors.filter((name) => NO_RIGHT.test(name))).not.toEqual([]);
     expect(await hostPid(machine)).toBe(pid);
-    await until(() => held(pid).descriptors <= before.descriptors + 64, 'the descriptors are closed', 30_000);
+    await until(
+      () => held(pid).descriptors <= before.descriptors + 64,
+      'the descriptors are closed',
+      PATIENCE_MS,
+    );
     // What was taken is given back when it has been quiet for two seconds.
-    await until(() => held(pid).residentMiB <= before.residentMiB + 64, 'the memory is given back', 30_000);
+    await until(
+      () => held(pid).residentMiB <= before.residentMiB + 64,
+      'the memory is given back',
+      PATIENCE_MS,
+    );
     const after = held(pid);
     process.stdout.write(
       `${suite}: held before ${text(before)}, at most ${text(during)}, after ${text(after)}\n`,
@@ -92,7 +101,7 @@ const SERVERS = ['10.20.0.1', '10.20.0.2'];
 /** Have NetworkManager say another server, and wait until it is in force. */
 async function useServer(machine: Machine, server = ''): Promise<void> {
   await machine.ok(`nmcli device modify eth-a ipv4.dns ${server}`);
-  await expectServers(machine, [server], 30_000);
+  await expectServers(machine, [server]);
 }
 
 /** What callers are told, one for each check before the one of rights. */

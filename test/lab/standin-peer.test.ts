@@ -39,11 +39,11 @@ describe.each(suites)('dnskeeper beside systemd-resolved on %s', (suite) => {
     networks = await addPeerNetworks(machine);
     const known =
       'resolvectl dns eth-a | grep -q 10.20.0.1 && resolvectl domain eth-a | grep -q home.example';
-    await machine.until(known, 'systemd-resolved has the servers', 20_000);
+    await machine.until(known, 'systemd-resolved has the servers');
     theirs = await recordPeer(machine, all);
     await machine.ok('systemctl disable --now systemd-resolved');
     await installPackage(machine);
-    await machine.until(known, 'dnskeeper has the servers', 20_000);
+    await machine.until(known, 'dnskeeper has the servers');
     ours = await recordPeer(machine, all);
   });
 

@@ -6,6 +6,7 @@ import { until } from '../support/until.ts';
 import { makeCertificates } from './certificates.ts';
 import type { Machine } from './machine.ts';
 import type { Network } from './network.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { end } from './processes.ts';
 import { followQueryLog, type LoggedQuery } from './query-log.ts';
 
@@ -62,7 +63,7 @@ export async function addVpnServer(
   await until(
     () => readFileSync(at('openvpn.log'), 'utf8').includes('Initialization Sequence Completed'),
     'OpenVPN serves',
-    20_000,
+    PATIENCE_MS,
   );
   const names = network.hold(
     'dnsmasq',
@@ -78,7 +79,7 @@ export async function addVpnServer(
   await until(
     () => existsSync(at('queries.log')) && readFileSync(at('queries.log'), 'utf8').includes('started'),
     'dnsmasq serves behind the tunnel',
-    20_000,
+    PATIENCE_MS,
   );
   const log = followQueryLog(at('queries.log'));
   return {
