@@ -72,7 +72,7 @@ describe.each(suites)('servers that a plain file cannot name, on %s', (suite) =>
 
   let count = 0;
   const ask = (): Promise<string> =>
-    machine.ok(`dig +time=6 +tries=1 @127.0.0.53 n${count++}.public.example A`);
+    machine.ok(`dig +time=15 +tries=1 @127.0.0.53 n${count++}.public.example A`);
 
   const transports = (server: NameServer): string[] => [
     ...new Set(server.takeQueries().map(({ transport }) => transport)),

@@ -62,7 +62,7 @@ describe.each(suites)('split DNS, by what the servers of each network saw, on %s
   });
 
   const ask = async (name: string, type = 'A'): Promise<string> =>
-    machine.ok(`dig +short +time=4 +tries=1 @127.0.0.53 '${name}' ${type}`);
+    machine.ok(`dig +short +time=15 +tries=1 @127.0.0.53 '${name}' ${type}`);
 
   /** What both were asked since the last look. */
   const seen = (): { provider: readonly LoggedQuery[]; company: readonly LoggedQuery[] } => ({
