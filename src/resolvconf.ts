@@ -3,10 +3,10 @@
  * resolvconf(8): a program of its own that starts as fast as Node does, so it imports little. It only keeps records;
  * what they lead to is decided by dnskeeperd, which takes them whenever it runs.
  */
-import { mkdirSync } from 'node:fs';
+import { fstatSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
-import { DnskeeperError, messageOf } from './core/errors.ts';
+import { DnskeeperError, messageOf, systemCodeOf } from './core/errors.ts';
 import { matchesPattern } from './core/glob.ts';
 import {
   interfaceOfKey,
@@ -19,11 +19,12 @@ import {
 import { RESOLVCONF_USAGE, type ResolvconfCall, readCall } from './core/record-call.ts';
 import { type Listing, listRecords, listVariables } from './core/record-listing.ts';
 import { exclusiveRecord } from './core/record-order.ts';
-import { DEFAULT_RULES, type ResolvconfRules, readRules } from './core/record-rules.ts';
+import { DEFAULT_RULES, type ResolvconfRules } from './core/record-rules.ts';
 import { printable } from './core/text.ts';
 import { VERSION } from './core/version.ts';
 import { type RecordFolder, recordFolder } from './system/record-folder.ts';
-import { linksBelow, readRulesFile, recordPaths } from './system/record-paths.ts';
+import { linksBelow, recordPaths } from './system/record-paths.ts';
+import { type RulesOfMachine, rulesOfMachine } from './system/record-rules.ts';
 import { callVarlink } from './system/varlink-client.ts';
 
 /** How long standard input may take to end. */
@@ -48,7 +49,7 @@ async function main(): Promise<number> {
 async function run(call: ResolvconfCall): Promise<number> {
   const paths = recordPaths(call.root);
   const folder = recordFolder(paths.folder);
-  const rules = (): ResolvconfRules => readRules(readRulesFile(paths.rules) ?? '').rules;
+  const rules = (): ResolvconfRules => readableRules(rulesOfMachine(paths));
   const { command, operands, force } = call;
   switch (command) {
     case 'help':
@@ -92,6 +93,11 @@ async function run(call: ResolvconfCall): Promise<number> {
     default:
       return restart(command, operands);
   }
+}
+
+function readableRules({ rules, unreadable }: RulesOfMachine): ResolvconfRules {
+  if (unreadable !== undefined) throw new DnskeeperError('IO', unreadable);
+  return rules;
 }
 
 /** What a command did to the records. */
@@ -185,6 +191,9 @@ async function settle({ operands, root }: ResolvconfCall, { exit, changed }: Don
 }
 
 async function standardInput(): Promise<Buffer> {
+  // Node.js takes one for an empty file.
+  if (fstatSync(0).isDirectory())
+    throw new DnskeeperError('IO', 'wanted resolv.conf(5) text on standard input, got a folder');
   const pieces: Buffer[] = [];
   let length = 0;
   const late = setTimeout(() => {
@@ -198,6 +207,10 @@ async function standardInput(): Promise<Buffer> {
       length += piece.length;
       if (length > MOST_RECORD_BYTES) break;
     }
+  } catch (error) {
+    if (error instanceof DnskeeperError) throw error;
+    const code = systemCodeOf(error) ?? messageOf(error);
+    throw new DnskeeperError('IO', `wanted resolv.conf(5) text on standard input, got ${code}`, error);
   } finally {
     clearTimeout(late);
   }

@@ -48,13 +48,14 @@ function stepsOf(pattern: string): readonly Step[] {
   return steps;
 }
 
-/** A bracket that comes first in a class stands for itself. */
-function closingOf(pattern: string, open: number): number {
+/** Where the class ends that opens here, or -1; a bracket that comes first in it stands for itself. */
+export function closingOf(pattern: string, open: number): number {
   const first = /^[!^]/.test(pattern.slice(open + 1)) ? open + 2 : open + 1;
   return pattern.indexOf(']', first + 1);
 }
 
-function classOf(text: string): (character: string) => boolean {
+/** What a class means, given what stands between its brackets. */
+export function classOf(text: string): (character: string) => boolean {
   const negated = /^[!^]/.test(text);
   const members = Array.from((negated ? text.slice(1) : text).matchAll(/(.)-(.)|(.)/gs));
   const isMember = (got: string): boolean =>

@@ -1,6 +1,6 @@
 import { parseAddress } from './address.ts';
 import { matchesPattern } from './glob.ts';
-import { interfaceOfKey, isVanished, type RecordSet, type StoredRecord, shownKey } from './record.ts';
+import { interfaceOfKey, isVanished, type RecordSet, type StoredRecord } from './record.ts';
 import {
   exclusiveRecord,
   GROUP,
@@ -11,10 +11,9 @@ import {
   whyDenied,
 } from './record-order.ts';
 import { matchesKey } from './record-pattern.ts';
-import type { ResolvconfRules, RulesProblem } from './record-rules.ts';
+import type { ResolvconfRules } from './record-rules.ts';
 import { domainOf, type RecordContent, readRecord } from './record-text.ts';
 import type { LinkDns, SourceState } from './snapshot.ts';
-import type { Finding } from './status.ts';
 import { printable } from './text.ts';
 
 /** What else decides about records. */
@@ -56,43 +55,9 @@ export function recordState(
   const described = orderRecords(used, rules).map((ordered, place) =>
     describe(ordered, place, alone, ground),
   );
-  const links = [...configured(rules, 'first'), ...merge(described), ...configured(rules, 'last')];
+  const placed = rules.interfaceOrder.length > 0 ? inWrittenOrder(described) : described;
+  const links = [...configured(rules, 'first'), ...merge(placed), ...configured(rules, 'last')];
   return { state: { links }, left };
-}
-
-/** What status says of records and of /etc/resolvconf.conf. */
-export function recordFindings(
-  left: readonly LeftRecord[],
-  problems: readonly RulesProblem[],
-): readonly Finding[] {
-  const notes = left.slice(0, MOST_SHOWN).map(
-    ({ key, reason }): Finding => ({
-      severity: 'note',
-      id: 'record-left-out',
-      text: `The resolvconf(8) record ${shownKey(key)} is not used: ${reason}.`,
-    }),
-  );
-  const more = left.length - MOST_SHOWN;
-  if (more > 0)
-    notes.push({
-      severity: 'note',
-      id: 'record-left-out',
-      text: `${more} more resolvconf(8) records are not used.`,
-    });
-  return [...notes, ...problems.map(problemFinding)];
-}
-
-const MOST_SHOWN = 8;
-
-function problemFinding({ line, kind, got }: RulesProblem): Finding {
-  const where = `/etc/resolvconf.conf, line ${line}`;
-  return kind === 'shell'
-    ? {
-        severity: 'warning',
-        id: 'resolvconf-conf',
-        text: `${where}: wanted name="plain text", got \`${got}\`; nothing in this file is executed, so the line counts for nothing.`,
-      }
-    : { severity: 'note', id: 'resolvconf-conf', text: `${where}: dnskeeper does not do ${got}.` };
 }
 
 /** What one record comes to. */
@@ -138,10 +103,13 @@ function describe(
       ...(link === undefined ? {} : { interface: link.name, ifindex: link.ifindex }),
       connection: connectionOf([record.key]),
       vpn,
-      priority: exclusive ? PRIORITY.exclusive : priorityOf(group, vpn, local ? rules : undefined),
+      priority: exclusive
+        ? PRIORITY.exclusive
+        : priorityOf(kindOf(group, rules), vpn, local ? rules : undefined),
       servers,
       searches: searchesOf(names, { own, exclusive, nosearch: isNosearch(record, rules) }),
-      options: [...content.options, ...rules.options],
+      // libc takes the last of two values and the plan the first, so what the rules say comes before.
+      options: [...rules.options, ...content.options],
       defaultRoute: !own,
       neverDefault: own,
       metric: (record.metric ?? -1) + place * PLACE,
@@ -158,6 +126,29 @@ function priorityOf(group: number, vpn: boolean, rules: ResolvconfRules | undefi
   if (rules !== undefined) return rules.localOnly ? -1 : PRIORITY.local;
   if (group === GROUP.first) return PRIORITY.first;
   return vpn || group === GROUP.dynamic ? PRIORITY.vpn : PRIORITY.other;
+}
+
+/** Where Debian's order counts, openresolv's first group does not. */
+const kindOf = (group: number, rules: ResolvconfRules): number =>
+  group === GROUP.first && rules.interfaceOrder.length > 0 ? GROUP.plain : group;
+
+/**
+ * An order that somebody wrote down is kept among records: whatever stands before another comes before it, also a network
+ * before a VPN, which is first among equals otherwise. Beside other sources it takes no more than that needs.
+ */
+function inWrittenOrder(described: readonly Described[]): readonly Described[] {
+  let next = { vpn: false, priority: Number.POSITIVE_INFINITY, metric: Number.POSITIVE_INFINITY };
+  const placed = described.toReversed().map((each, index) => {
+    const { link } = each;
+    if (link.priority < 0) return each;
+    const { vpn } = link;
+    const before = next.vpn && !vpn ? Math.max(1, next.priority - 1) : next.priority;
+    const priority = Math.min(link.priority, before);
+    const metric = Math.min(Math.floor(link.metric ?? 0), next.metric);
+    next = { vpn, priority, metric };
+    return { ...each, link: { ...link, priority, metric: metric + (described.length - index) * PLACE } };
+  });
+  return placed.toReversed();
 }
 
 /** As NetworkManager writes routing: `~domain`. A private record's domains go to its servers and nowhere else. */
@@ -217,7 +208,9 @@ function join(a: LinkDns, b: LinkDns, key: string): LinkDns {
 
 function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly LinkDns[] {
   const { servers, searches } = rules[where];
-  if (servers.length + searches.length === 0) return [];
+  // Options hold without any record too.
+  const options = where === 'first' ? rules.options : [];
+  if (servers.length + searches.length + options.length === 0) return [];
   return [
     {
       ...PLAIN,
@@ -225,6 +218,7 @@ function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly L
       priority: where === 'first' ? PRIORITY.local : PRIORITY.deprecated,
       servers,
       searches,
+      options,
     },
   ];
 }

@@ -1,3 +1,4 @@
+import { extendedPattern } from './extended-pattern.ts';
 import { matchesPattern } from './glob.ts';
 import type { RecordSet, StoredRecord } from './record.ts';
 import { matchesKey } from './record-pattern.ts';
@@ -6,16 +7,21 @@ import { compareText } from './text.ts';
 
 /**
  * Records in the order in which openresolv processes them: `key_order`, then `dynamic_order` without a metric, then others
- * without one, then by metric, and last the deprecated ones. The number says which of these groups a record is of.
+ * without one, then by metric, and last the deprecated ones. The number says which of these groups a record is of. Where there
+ * is an order in Debian's way it alone counts, and puts what it does not name behind what it does.
  */
 export function orderRecords(set: RecordSet, rules: ResolvconfRules): readonly OrderedRecord[] {
+  const own = rules.interfaceOrder.map(extendedPattern);
   return set.records
-    .map((record) => ({ record, group: groupOf(record, set.deprecated, rules) }))
+    .map((record) => {
+      const group = groupOf(record, set.deprecated, rules);
+      const place = own.length > 0 ? placeOf(own, record.key) : placeIn(patternsOf(group, rules), record.key);
+      return { record, group, place };
+    })
     .toSorted(
       (a, b) =>
-        a.group - b.group ||
-        placeIn(patternsOf(a.group, rules), a.record.key) -
-          placeIn(patternsOf(b.group, rules), b.record.key) ||
+        Number(a.group === GROUP.deprecated) - Number(b.group === GROUP.deprecated) ||
+        (own.length > 0 ? a.place - b.place : a.group - b.group || a.place - b.place) ||
         (a.record.metric ?? -1) - (b.record.metric ?? -1) ||
         compareText(a.record.key, b.record.key),
     );
@@ -87,6 +93,11 @@ function groupOf(
 
 function patternsOf(group: number, rules: ResolvconfRules): readonly string[] {
   return group === GROUP.first ? rules.order : group === GROUP.dynamic ? rules.dynamicOrder : [];
+}
+
+function placeOf(patterns: readonly ((key: string) => boolean)[], key: string): number {
+  const place = patterns.findIndex((isNamed) => isNamed(key));
+  return place < 0 ? patterns.length : place;
 }
 
 function placeIn(patterns: readonly string[], key: string): number {

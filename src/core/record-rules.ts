@@ -15,6 +15,8 @@ export interface ResolvconfRules {
   readonly deny: readonly string[];
   readonly order: readonly string[];
   readonly dynamicOrder: readonly string[];
+  /** Debian's order, in its own patterns; where there is one, `order` and `dynamicOrder` do not count. */
+  readonly interfaceOrder: readonly string[];
   readonly inclusive: readonly string[];
   readonly exclusive: readonly string[];
   readonly private: readonly string[];
@@ -32,11 +34,16 @@ export interface ResolvconfRules {
   readonly last: { readonly servers: readonly string[]; readonly searches: readonly string[] };
 }
 
-/** Something in the file that is not done. */
+/** Something in a file of rules that is not done. */
 export interface RulesProblem {
+  /** /etc/resolvconf.conf where there is none. */
+  readonly file?: string;
   readonly line: number;
-  /** `shell`: no literal assignment, so nobody can tell what it means; `setting`: not one that we carry out. */
-  readonly kind: 'shell' | 'setting';
+  /**
+   * `shell`: no literal assignment, so nobody can tell what it means; `setting`: not one that we carry out; `subscriber`: one
+   * for the files of another name server; `pattern`: a pattern too long to be meant; `rest`: records that no line names.
+   */
+  readonly kind: 'shell' | 'setting' | 'subscriber' | 'pattern' | 'rest';
   readonly got: string;
 }
 
@@ -49,10 +56,12 @@ export function readRules(text: string): {
   readonly problems: readonly RulesProblem[];
 } {
   const { values, problems } = readAssignments(text.slice(0, MOST_RULES_BYTES));
-  const known = new Set([...Object.values(NAMES).flat(), ...Object.keys(SILENT)]);
   const unknown = [...values]
-    .filter(([name, { value }]) => !known.has(name) || (SILENT[name] ?? value) !== value)
-    .map(([name, { line }]) => ({ line, kind: 'setting', got: printable(name, 60) }) as const);
+    .filter(([name, { value }]) => !isDone(name, value))
+    .map(([name, { line }]) => {
+      const kind = SUBSCRIBER.test(name) ? 'subscriber' : 'setting';
+      return { line, kind, got: printable(name, 60) } as const;
+    });
   const all = [...problems, ...unknown].toSorted((a, b) => a.line - b.line);
   return { rules: rulesOf(values), problems: all.slice(0, MOST_PROBLEMS) };
 }
@@ -92,6 +101,17 @@ const NAMES = {
 /** Settings that need no word while they say what is done anyway. */
 const SILENT: Readonly<Record<string, string>> = { resolv_conf: '/etc/resolv.conf' };
 
+/** openresolv writes the files of these name servers; `unbound=NO` says that it shall not. */
+const SUBSCRIBER =
+  /^(dnsmasq|named|unbound|pdnsd|pdns_recursor|pdns|systemd_resolved|resolvectl)(_[a-z_]+)?$/;
+
+function isDone(name: string, value: string): boolean {
+  if (Object.hasOwn(SILENT, name)) return SILENT[name] === value;
+  return ALL_NAMES.has(name) || (SUBSCRIBER.test(name) && /^(no|false|off|0|)$/i.test(value));
+}
+
+const ALL_NAMES: ReadonlySet<string> = new Set(Object.values(NAMES).flat());
+
 interface Assignment {
   readonly line: number;
   readonly value: string;
@@ -111,6 +131,7 @@ function rulesOf(values: ReadonlyMap<string, Assignment>): ResolvconfRules {
     deny: words('deny'),
     order: words('order', 'lo lo[0-9]*'),
     dynamicOrder: words('dynamicOrder', 'tap[0-9]* tun[0-9]* vpn vpn[0-9]* wg[0-9]* ppp[0-9]* ippp[0-9]*'),
+    interfaceOrder: [],
     inclusive: words('inclusive'),
     exclusive: words('exclusive'),
     private: words('private'),

@@ -33,20 +33,33 @@ export function readRecord(text: string, rules: ResolvconfRules): RecordContent 
 
 /**
  * The rules with what an administrator wrote for every resolv.conf: openresolv and Debian's resolvconf copy these files into
- * theirs, before and behind what they learn. Servers and domains count; libc's other lines have settings of their own.
+ * theirs, before and behind what they learn.
  */
 export function withFragments(
   rules: ResolvconfRules,
   { head, tail }: { readonly head: readonly string[]; readonly tail: readonly string[] },
 ): ResolvconfRules {
-  const joined = (texts: readonly string[], before: ResolvconfRules['first']): ResolvconfRules['first'] => {
-    const contents = texts.map((text) => readRecord(text, rules));
-    return {
-      servers: [...before.servers, ...contents.flatMap(({ nameservers }) => nameservers)],
-      searches: [...before.searches, ...contents.flatMap(({ searches }) => searches)],
-    };
+  const read = (texts: readonly string[]): readonly RecordContent[] =>
+    texts.map((text) => readRecord(text, rules));
+  const joined = (
+    contents: readonly RecordContent[],
+    before: ResolvconfRules['first'],
+  ): ResolvconfRules['first'] => ({
+    servers: [...before.servers, ...contents.flatMap(({ nameservers }) => nameservers)],
+    searches: [...before.searches, ...contents.flatMap(({ searches }) => searches)],
+  });
+  const [first, last] = [read(head), read(tail)];
+  return {
+    ...rules,
+    first: joined(first, rules.first),
+    last: joined(last, rules.last),
+    // In a file libc takes the last value of an option; here the first counts.
+    options: [
+      ...last.toReversed().flatMap(({ options }) => options),
+      ...rules.options,
+      ...first.flatMap(({ options }) => options),
+    ],
   };
-  return { ...rules, first: joined(head, rules.first), last: joined(tail, rules.last) };
 }
 
 /** One line of a record after `replace` and `replace_sub`. */

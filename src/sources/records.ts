@@ -1,15 +1,14 @@
 import { basename, dirname } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import { isVanished } from '../core/record.ts';
-import { type LeftRecord, type RecordLink, recordFindings, recordState } from '../core/record-links.ts';
-import { type ResolvconfRules, type RulesProblem, readRules } from '../core/record-rules.ts';
-import { withFragments } from '../core/record-text.ts';
+import { type RecordTroubles, recordFindings } from '../core/record-findings.ts';
+import { type RecordLink, recordState } from '../core/record-links.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
 import type { Finding } from '../core/status.ts';
-import { printable } from '../core/text.ts';
 import type { Log } from '../system/log.ts';
 import { recordFolder } from '../system/record-folder.ts';
-import { type RecordPaths, readRulesFile, recordPaths } from '../system/record-paths.ts';
+import { recordPaths } from '../system/record-paths.ts';
+import { rulesWithFragments, updateScripts } from '../system/record-rules.ts';
 import { type Watch, watchFolders, watchNames } from '../system/watch.ts';
 import type { Source } from './source.ts';
 
@@ -17,7 +16,7 @@ import type { Source } from './source.ts';
 export interface Records extends Source {
   /** Look at once instead of when the folder says that it changed; what is new is told before this returns. */
   look(cause: string): void;
-  /** Which records are not used and why, and what in /etc/resolvconf.conf is not done. */
+  /** Which records are not used and why, and what in the files of openresolv and Debian's resolvconf is not done. */
   findings(): readonly Finding[];
 }
 
@@ -39,15 +38,13 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
   let tell: ((event: SourceEvent) => void) | undefined;
   let told = '';
   let health = '';
-  let left: readonly LeftRecord[] = [];
-  let problems: readonly RulesProblem[] = [];
+  let troubles: RecordTroubles = { left: [], problems: [], updateScripts: [], keys: [] };
   let unreadable: string | undefined;
 
   function look(cause: string): void {
     if (tell === undefined || (told !== '' && !folder.updates)) return;
     const reading = folder.read();
-    const read = rulesIn(paths);
-    problems = read.problems;
+    const read = rulesWithFragments(paths);
     unreadable = read.unreadable;
     const present = links();
     if (present.length > 0 && reading.set.records.some((record) => isVanished(record, present)))
@@ -57,12 +54,17 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
       links: present,
       networkManagerTells: networkManagerTells(),
     });
-    left = [...reading.problems.map(({ name, reason }) => ({ key: name, reason })), ...unused];
-    const text = JSON.stringify([state, left, problems, unreadable]);
+    troubles = {
+      left: [...reading.problems.map(({ name, reason }) => ({ key: name, reason })), ...unused],
+      problems: read.problems,
+      updateScripts: updateScripts(paths),
+      keys: reading.set.records.map(({ key }) => key),
+    };
+    const text = JSON.stringify([state, troubles, unreadable]);
     if (text === told) return;
     told = text;
     log.info(
-      { records: reading.set.records.length, unused: left.length, cause },
+      { records: reading.set.records.length, unused: troubles.left.length, cause },
       'resolvconf(8) records were read',
     );
     const count = reading.set.records.length;
@@ -88,14 +90,14 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
       ...(unreadable === undefined
         ? []
         : [{ severity: 'warning', id: 'resolvconf-conf', text: unreadable } as const]),
-      ...recordFindings(left, problems),
+      ...recordFindings(troubles),
     ],
     start(listener, signal) {
       tell = (event) => {
         if (!signal.aborted) listener(event);
       };
       look('dnskeeperd started');
-      const beside = [paths.rules, ...paths.head, ...paths.tail];
+      const beside = [paths.rules, paths.interfaceOrder, ...paths.head, ...paths.tail];
       for (const [folder, files] of Map.groupBy(beside, dirname)) {
         const names = files.map((file) => basename(file));
         watches.push(watchNames(folder, names, () => look(`${folder} changed`), log));
@@ -107,23 +109,4 @@ export function recordsSource({ root, links, networkManagerTells, log }: Records
       await Promise.all(watches.map((watch) => watch.close()));
     },
   };
-}
-
-function rulesIn(paths: RecordPaths): {
-  readonly rules: ResolvconfRules;
-  readonly problems: readonly RulesProblem[];
-  readonly unreadable: string | undefined;
-} {
-  let unreadable: string | undefined;
-  const textOf = (path: string): string => {
-    try {
-      return readRulesFile(path) ?? '';
-    } catch (error) {
-      unreadable ??= printable(messageOf(error), 200);
-      return '';
-    }
-  };
-  const { rules, problems } = readRules(textOf(paths.rules));
-  const fragments = { head: paths.head.map(textOf), tail: paths.tail.map(textOf) };
-  return { rules: withFragments(rules, fragments), problems, unreadable };
 }

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import type { RecordSet, StoredRecord } from '../../src/core/record.ts';
-import { type RecordGround, recordFindings, recordState } from '../../src/core/record-links.ts';
+import { recordFindings } from '../../src/core/record-findings.ts';
+import { type RecordGround, recordState } from '../../src/core/record-links.ts';
 import { DEFAULT_RULES, readRules } from '../../src/core/record-rules.ts';
 import { formatHost } from '../../src/core/server.ts';
 
@@ -272,7 +273,7 @@ describe('left out, and told', () => {
     const { servers, left } = planOf(set, ground);
     expect(servers).toEqual([]);
     expect(left).toEqual([{ key: set.records[0]?.key, reason }]);
-    expect(recordFindings(left, [])).toEqual([
+    expect(recordFindings({ left, problems: [], updateScripts: [], keys: [] })).toEqual([
       {
         severity: 'note',
         id: 'record-left-out',

@@ -23,6 +23,7 @@ test.each<[string, string, Partial<ResolvconfRules>]>([
     { options: ['edns0', 'rotate'] },
   ],
   ['the file that we write anyway', 'resolv_conf=/etc/resolv.conf', {}],
+  ['a subscriber that is not wanted', 'unbound=NO\npdns_recursor=no', {}],
   [
     'servers before and after all others',
     'name_servers=192.0.2.1\nappend_nameservers=192.0.2.9\nsearch_domains="a.example"',
@@ -54,7 +55,9 @@ test.each([
   ['a quote that never ends', 'deny_keys="eth1', 'shell'],
   ['an exported one', 'export deny_keys=eth1', 'shell'],
   ['an escape', 'deny_keys=eth\\1', 'shell'],
-  ["a subscriber's file", 'unbound_conf=/etc/unbound/x.conf', 'setting'],
+  ["a subscriber's file", 'unbound_conf=/etc/unbound/x.conf', 'subscriber'],
+  ['a subscriber that is wanted', 'systemd_resolved=YES', 'subscriber'],
+  ['what libc shall not get', 'libc=NO', 'setting'],
   ['another file to write', 'resolv_conf=/tmp/resolv.conf', 'setting'],
 ])('%s is not: nothing is executed, and it is told', (_, text, kind) => {
   const { rules, problems } = readRules(`# first\n${text}\n`);

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { StoredRecord } from '../../src/core/record.ts';
@@ -125,6 +125,39 @@ test("an administrator's head and tail stand before and behind all records", asy
   await until(() => told().at(-1) === '192.0.2.1, 192.0.2.99', 'the tail is heard');
   writeFileSync(join(root, 'etc/resolv.conf.head'), 'search a.example\nnameserver 192.0.2.11\n');
   await until(() => told().at(-1) === '192.0.2.11, 192.0.2.1, 192.0.2.99', 'the head is heard');
+});
+
+test('options of an administrator hold without any record, the last in the file first', async () => {
+  const { root, events } = listening();
+  mkdirSync(join(root, 'etc/resolvconf/resolv.conf.d'), { recursive: true });
+  writeFileSync(join(root, 'etc/resolvconf/resolv.conf.d/head'), 'options ndots:1 rotate\n');
+  writeFileSync(join(root, 'etc/resolvconf.conf'), 'resolv_conf_options="ndots:2"\n');
+  writeFileSync(join(root, 'etc/resolvconf/resolv.conf.d/base'), 'options ndots:3\n');
+  const options = (): readonly string[] => {
+    const last = events.at(-1);
+    return last?.kind === 'state' ? last.state.links.flatMap((link) => link.options) : [];
+  };
+  await until(() => options().length === 4, 'all of them are heard');
+  expect(options()).toEqual(['ndots:3', 'ndots:2', 'ndots:1', 'rotate']);
+});
+
+test("Debian's order of records is heard, and what its resolvconf would run is told", async () => {
+  const { root, folder, source, told } = listening();
+  folder.store(record('eth0', '192.0.2.1'));
+  folder.store(record('tun0', '192.0.2.2'));
+  folder.store(record('lo.dnsmasq', '127.0.0.1'));
+  source.look('resolvconf(8) was called');
+  expect(told().at(-1)).toBe('127.0.0.1, 192.0.2.2, 192.0.2.1');
+  const scripts = join(root, 'etc/resolvconf/update.d');
+  mkdirSync(scripts, { recursive: true });
+  for (const name of ['libc', 'dnsmasq', 'unbound', 'notes.txt'])
+    writeFileSync(join(scripts, name), '#!/bin/sh\n');
+  for (const name of ['libc', 'dnsmasq']) chmodSync(join(scripts, name), 0o755);
+  writeFileSync(join(root, 'etc/resolvconf/interface-order'), 'lo*\neth*\n*\n');
+  await until(() => told().at(-1) === '127.0.0.1, 192.0.2.1, 192.0.2.2', 'the order is heard');
+  expect(
+    source.findings().map(({ severity, id, text }) => [severity, id, text.split(' ', 2).join(' ')]),
+  ).toEqual([['warning', 'resolvconf-update-script', 'dnsmasq in']]);
 });
 
 test('an /etc/resolvconf.conf that cannot be read is told', () => {

@@ -1,0 +1,91 @@
+import { shownKey } from './record.ts';
+import type { LeftRecord } from './record-links.ts';
+import type { RulesProblem } from './record-rules.ts';
+import type { Finding } from './status.ts';
+import { printable } from './text.ts';
+
+/** What is wrong around records. */
+export interface RecordTroubles {
+  readonly left: readonly LeftRecord[];
+  readonly problems: readonly RulesProblem[];
+  /** Programs in Debian's /etc/resolvconf/update.d, which would tell name servers of this machine where to ask. */
+  readonly updateScripts: readonly string[];
+  /** Keys of all records. */
+  readonly keys: readonly string[];
+}
+
+/** What status says of records and of the files that say what becomes of them. */
+export function recordFindings({ left, problems, updateScripts, keys }: RecordTroubles): readonly Finding[] {
+  const subscribers = problems.filter(({ kind }) => kind === 'subscriber');
+  return [
+    ...leftFindings(left),
+    ...problems.filter(({ kind }) => kind !== 'subscriber').map(problemFinding),
+    ...subscriberFindings(subscribers.map(({ got }) => got)),
+    ...scriptFindings(updateScripts, keys),
+  ];
+}
+
+const MOST_SHOWN = 8;
+
+function leftFindings(left: readonly LeftRecord[]): readonly Finding[] {
+  const notes = left
+    .slice(0, MOST_SHOWN)
+    .map(({ key, reason }) =>
+      note('record-left-out', `The resolvconf(8) record ${shownKey(key)} is not used: ${reason}.`),
+    );
+  const more = left.length - MOST_SHOWN;
+  return more > 0
+    ? [...notes, note('record-left-out', `${more} more resolvconf(8) records are not used.`)]
+    : notes;
+}
+
+function problemFinding({ file = '/etc/resolvconf.conf', line, kind, got }: RulesProblem): Finding {
+  const where = `${file}, line ${line}`;
+  if (kind === 'shell')
+    return {
+      severity: 'warning',
+      id: 'resolvconf-conf',
+      text: `${where}: wanted name="plain text", got \`${got}\`; nothing in this file is executed, so the line counts for nothing.`,
+    };
+  if (kind === 'pattern')
+    return note('interface-order', `${where}: wanted a pattern of at most 256 characters, got ${got}`);
+  if (kind === 'rest')
+    return note(
+      'interface-order',
+      `${where}: wanted * as the last pattern; records that no line names come last, where Debian's resolvconf left them out.`,
+    );
+  return note('resolvconf-conf', `${where}: dnskeeper does not do ${got}.`);
+}
+
+/** Where a name server of this machine finds what openresolv or Debian's resolvconf would have told it. */
+const INSTEAD = 'the servers in force are in /run/dnskeeper/upstream.conf, which it can read';
+
+function subscriberFindings(settings: readonly string[]): readonly Finding[] {
+  if (settings.length === 0) return [];
+  const text = `/etc/resolvconf.conf has ${listed(settings)}: dnskeeper writes no files of other name servers; ${INSTEAD}.`;
+  return [note('resolvconf-subscriber', text)];
+}
+
+/** A warning where such a name server is relied upon: it has told its address. */
+function scriptFindings(scripts: readonly string[], keys: readonly string[]): readonly Finding[] {
+  const relied = scripts.filter((name) =>
+    keys.some((key) => key === `lo.${name}` || key.startsWith(`lo.${name}.`)),
+  );
+  const others = scripts.filter((name) => !relied.includes(name));
+  const say = (names: readonly string[]): string =>
+    `${listed(names)} in /etc/resolvconf/update.d ${names.length === 1 ? 'is' : 'are'} not run, so dnskeeper tells that name server nothing; ${INSTEAD}.`;
+  return [
+    ...(relied.length === 0
+      ? []
+      : [{ severity: 'warning', id: 'resolvconf-update-script', text: say(relied) } as const]),
+    ...(others.length === 0 ? [] : [note('resolvconf-update-script', say(others))]),
+  ];
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_SHOWN).map((name) => printable(name, 40));
+  const more = names.length - shown.length;
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+const note = (id: string, text: string): Finding => ({ severity: 'note', id, text });
