@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -164,6 +166,28 @@ describe.each(rows.map((row) => ({ ...row, line: JSON.stringify(row.words).slice
     });
   },
 );
+
+// Regression: a standard input that cannot be read left an empty record, and the one before was lost.
+test('standard input that cannot be read is refused as the whole program does, and the record stays', () => {
+  const answers = [[COMMAND], [process.execPath, PROGRAM]].map(([file = '', ...first]) => {
+    const root = newRoot();
+    writeFileSync(join(root, 'run/dnskeeper/records/eth0'), SERVER);
+    const folder = openSync(root, 'r');
+    const { status, stderr } = spawnSync(file, [...first, '--root', root, '-a', 'eth0'], {
+      stdio: [folder, 'pipe', 'pipe'],
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    closeSync(folder);
+    expect(recordsIn(root)).toEqual({ eth0: SERVER });
+    return { status, stderr };
+  });
+  expect(answers[0]).toEqual(answers[1]);
+  expect(answers[0]).toEqual({
+    status: 1,
+    stderr: 'resolvconf: wanted resolv.conf(5) text on standard input, got a folder\n',
+  });
+});
 
 test('it needs no more of Perl than is on every Debian (perl-base)', () => {
   const text = readFileSync(join(repository, 'packaging/resolvconf'), 'utf8');
