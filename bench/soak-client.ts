@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseAddress } from '../src/core/address.ts';
 import { datagramBatch } from '../src/system/datagram-batch.ts';
 import { type Libc, loadLibc } from '../src/system/libc.ts';
-import { socketAddress } from '../src/system/libc-datagrams.ts';
+import { socketAddress } from '../src/system/socket-address.ts';
 import { addressQuery } from './dns-programs.ts';
 
 /** The address of every name of the two kinds, as its four bytes. */

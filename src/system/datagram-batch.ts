@@ -1,4 +1,5 @@
-import { type DatagramCalls, SOCKADDR_BYTES } from './libc-datagrams.ts';
+import type { DatagramCalls } from './libc-datagrams.ts';
+import { SOCKADDR_BYTES } from './socket-address.ts';
 
 /** Datagrams taken from one socket in one call, answered in place, and sent back in one call. */
 export interface DatagramBatch {

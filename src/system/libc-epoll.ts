@@ -1,3 +1,5 @@
+import type { CLibrary } from './libc-library.ts';
+
 /** Many descriptors watched as one (epoll(7)): calls of the C library that Node keeps to itself. */
 export interface EpollCalls {
   /** A descriptor that is readable while any of those it watches is. */
@@ -19,14 +21,8 @@ export interface ReadyList {
   idAt(index: number): number;
 }
 
-/** Bind the calls. `library` is koffi's, which only system/libc.ts may import. */
-export function bindEpoll(
-  library: { func(definition: string): (...values: unknown[]) => unknown },
-  koffi: { address(value: unknown): bigint; errno(): number },
-  failed: (what: string) => Error,
-): EpollCalls {
-  const call = (definition: string): ((...values: unknown[]) => number) =>
-    library.func(definition) as (...values: unknown[]) => number;
+/** Bind the calls. */
+export function bindEpoll({ call, addressOf, errno, failed }: CLibrary): EpollCalls {
   const create = call('int epoll_create1(int flags)');
   const control = call('int epoll_ctl(int epoll, int operation, int fd, const void *event)');
   const wait = call('int epoll_wait(int epoll, uintptr_t events, int count, int timeout)');
@@ -50,11 +46,11 @@ export function bindEpoll(
     },
     readyList(most) {
       const events = Buffer.alloc(most * EVENT_BYTES);
-      const address = koffi.address(events);
+      const address = addressOf(events);
       return {
         take(epoll) {
           const count = wait(epoll, address, most, 0);
-          return count < 0 ? -koffi.errno() : count;
+          return count < 0 ? -errno() : count;
         },
         fdAt: (index) => events.readUInt32LE(index * EVENT_BYTES + DATA_AT),
         idAt: (index) => events.readUInt32LE(index * EVENT_BYTES + DATA_AT + 4),

@@ -1,5 +1,7 @@
 import type { Address } from '../core/address.ts';
-import { socketAddress } from './libc-datagrams.ts';
+import type { CLibrary } from './libc-library.ts';
+import { LEVEL, MSG, newSockets, SOCK } from './libc-new-socket.ts';
+import { AF, SCOPE_AT, socketAddress } from './socket-address.ts';
 
 /** Sockets to the kernel itself (netlink(7)), which Node cannot open: calls of the C library. */
 export interface NetlinkCalls {
@@ -24,23 +26,15 @@ export const NOTHING_CAME = -11;
 /** So much came that some of it was lost (ENOBUFS). */
 export const LOST = -105;
 
-/** Bind the calls. `library` is koffi's, which only system/libc.ts may import. */
-export function bindNetlink(
-  library: { func(definition: string): (...values: unknown[]) => unknown },
-  koffi: { errno(): number },
-  failed: (what: string) => Error,
-): NetlinkCalls {
-  const call = (definition: string): ((...values: unknown[]) => number) =>
-    library.func(definition) as (...values: unknown[]) => number;
-  const socket = call('int socket(int family, int type, int protocol)');
-  const bind = call('int bind(int fd, const void *address, uint32_t size)');
-  const setsockopt = call('int setsockopt(int fd, int level, int name, const void *value, uint32_t size)');
+/** Bind the calls. */
+export function bindNetlink(library: CLibrary): NetlinkCalls {
+  const { call, errno, failed } = library;
+  const sockets = newSockets(library);
   const fcntl = call('int fcntl(int fd, int command, ...)');
   const send = call('long send(int fd, const void *bytes, size_t size, int flags)');
   const recvfrom = call(
     'long recvfrom(int fd, void *bytes, size_t size, int flags, void *address, _Inout_ uint32_t *addressSize)',
   );
-  const close = call('int close(int fd)');
   const sendto = call(
     'long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t addressSize)',
   );
@@ -48,17 +42,14 @@ export function bindNetlink(
 
   return {
     open(groups) {
-      const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
-      if (fd < 0) throw failed('open a netlink socket');
-      // Older kernels than 4.20 do not know it; they then send more than was asked for.
-      setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, ON, ON.length);
       const address = Buffer.alloc(ADDRESS_BYTES);
-      address.writeUInt16LE(AF_NETLINK, 0);
+      address.writeUInt16LE(AF.netlink, 0);
       address.writeUInt32LE(groups, GROUPS_AT);
-      if (bind(fd, address, address.length) === 0) return fd;
-      const error = failed('hear of links from the kernel');
-      close(fd);
-      throw error;
+      return sockets.open(AF.netlink, ROUTING, 'hear of links from the kernel', (fd) => {
+        // Older kernels than 4.20 do not know it; they then send more than was asked for.
+        sockets.set(fd, LEVEL.netlink, NETLINK_GET_STRICT_CHK, 1);
+        return sockets.bind(fd, address);
+      });
     },
     signalArrivals(fd) {
       // To one thread by its number: another one may sit in a wait that a signal would end. The first has that of the process.
@@ -73,20 +64,25 @@ export function bindNetlink(
     },
     ask: (fd, request) => send(fd, request, request.length, 0) === request.length,
     receive(fd, into) {
-      const length = recvfrom(fd, into, into.length, MSG_DONTWAIT | MSG_TRUNC, sender, [ADDRESS_BYTES]);
-      if (length < 0) return -koffi.errno();
+      const length = recvfrom(fd, into, into.length, MSG.doNotWait | MSG.truncate, sender, [ADDRESS_BYTES]);
+      if (length < 0) return -errno();
       return sender.readUInt32LE(PORT_AT) === 0 ? length : 0;
     },
     solicitRouters(ifindex) {
-      const fd = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
-      if (fd < 0) return false;
       const to = socketAddress(ALL_ROUTERS, 0);
       to.writeUInt32LE(ifindex, SCOPE_AT);
-      // Routers pass over what may have come from further away. The kernel puts in the checksum.
+      let fd: number;
+      try {
+        // Routers pass over what may have come from further away. The kernel puts in the checksum.
+        fd = sockets.open(AF.inet6, NEIGHBOURS, 'ask routers', (open) =>
+          sockets.set(open, LEVEL.ipv6, IPV6_MULTICAST_HOPS, 255),
+        );
+      } catch {
+        return false;
+      }
       const sent =
-        setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, HOPS, HOPS.length) === 0 &&
-        sendto(fd, SOLICITATION, SOLICITATION.length, MSG_DONTWAIT, to, to.length) === SOLICITATION.length;
-      close(fd);
+        sendto(fd, SOLICITATION, SOLICITATION.length, MSG.doNotWait, to, to.length) === SOLICITATION.length;
+      sockets.close(fd);
       return sent;
     },
   };
@@ -102,27 +98,16 @@ const ALL_ROUTERS: Address = {
   bytes: [0xff, 2, ...Array<number>(13).fill(0), 2],
   kind: 'multicast',
 };
-/** sin6_scope_id. */
-const SCOPE_AT = 24;
 /** Type 133, without options. */
 const SOLICITATION = Buffer.from([133, 0, 0, 0, 0, 0, 0, 0]);
-const AF_INET6 = 10;
 const IPPROTO_ICMPV6 = 58;
-const IPPROTO_IPV6 = 41;
 const IPV6_MULTICAST_HOPS = 18;
-const HOPS = Buffer.from([255, 0, 0, 0]);
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
 const NETLINK_ROUTE = 0;
-const SOL_NETLINK = 270;
 const NETLINK_GET_STRICT_CHK = 12;
+const ROUTING = { type: SOCK.raw, protocol: NETLINK_ROUTE };
+const NEIGHBOURS = { type: SOCK.raw, protocol: IPPROTO_ICMPV6 };
 const F_SETFL = 4;
 const F_SETOWN_EX = 15;
 const F_OWNER_TID = 0;
 const O_NONBLOCK = 0o4000;
 const O_ASYNC = 0o20000;
-const MSG_DONTWAIT = 0x40;
-const MSG_TRUNC = 0x20;
-const ON = Buffer.from([1, 0, 0, 0]);

@@ -1,3 +1,5 @@
+import type { CLibrary } from './libc-library.ts';
+
 /** Real-time signals, which Node cannot hear (libuv knows those below 32 alone). */
 export interface SignalCalls {
   /** The number of SIGRTMIN+offset; the C library keeps the first ones for itself. */
@@ -14,18 +16,13 @@ export interface SignalCalls {
 }
 
 /**
- * Bind the calls. `library` is koffi's, which only system/libc.ts may import.
+ * Bind the calls.
  *
  * A handler runs between any two instructions, so it can be no JavaScript. The C library's own `eventfd_write(fd, value)`
  * is one that fits: called as a handler its first argument is the number of the signal, its second some address, and what
  * it does is one write(2) of eight bytes, which a handler may do. So the pipe gets the number of the signal as descriptor.
  */
-export function bindSignals(
-  library: { func(definition: string): (...values: unknown[]) => unknown },
-  koffi: { address(value: unknown): bigint },
-): SignalCalls {
-  const call = (definition: string): ((...values: unknown[]) => number) =>
-    library.func(definition) as (...values: unknown[]) => number;
+export function bindSignals({ call, find, addressOf }: CLibrary): SignalCalls {
   const sigrtmin = call('int __libc_current_sigrtmin(void)');
   const sigaction = call('int sigaction(int signal, const void *action, void *old)');
   const sigprocmask = call('int sigprocmask(int how, const void *set, void *old)');
@@ -33,7 +30,10 @@ export function bindSignals(
   const dup3 = call('int dup3(int from, int to, int flags)');
   const fcntl = call('int fcntl(int fd, int command, ...)');
   const close = call('int close(int fd)');
-  const dlsym = library.func('void *dlsym(void *library, const char *name)');
+  const dlsym = find('void *dlsym(void *library, const char *name)') as (
+    library: null,
+    name: string,
+  ) => unknown;
 
   function act(signal: number, handler: bigint, flags: number): boolean {
     const action = Buffer.alloc(ACTION_BYTES);
@@ -59,7 +59,7 @@ export function bindSignals(
       const [readFrom = -1, writeEnd = -1] = ends;
       const moved = dup3(writeEnd, signal, O_CLOEXEC) === signal;
       close(writeEnd);
-      if (moved && act(signal, koffi.address(handler), SA_SIGINFO | SA_RESTART | SA_ONSTACK))
+      if (moved && act(signal, addressOf(handler), SA_SIGINFO | SA_RESTART | SA_ONSTACK))
         return { readFrom, writtenTo: signal };
       close(readFrom);
       if (moved) close(signal);

@@ -1,5 +1,7 @@
-import { type Address, formatAddress } from '../core/address.ts';
-import { freeBindOption, socketAddress } from './libc-datagrams.ts';
+import type { Address } from '../core/address.ts';
+import type { CLibrary } from './libc-library.ts';
+import { freeBind, IPV6_ONLY, LEVEL, MSG, newSockets, SO, SOCK } from './libc-new-socket.ts';
+import { AF, readSocketAddress, SOCKADDR_BYTES, socketAddress } from './socket-address.ts';
 
 /** What an Internet socket is, asked of the kernel. */
 export interface SocketFacts {
@@ -31,100 +33,73 @@ export interface SocketCalls {
   sendDescriptors(socket: number, text: Buffer, address: Buffer, descriptors: readonly number[]): boolean;
 }
 
-/** Bind the calls. `library` is koffi's, which only system/libc.ts may import. */
-export function bindSockets(
-  library: { func(definition: string): (...values: unknown[]) => unknown },
-  koffi: { address(value: unknown): bigint },
-  failed: (what: string) => Error,
-): SocketCalls {
-  const call = (definition: string): ((...values: unknown[]) => number) =>
-    library.func(definition) as (...values: unknown[]) => number;
+/** Bind the calls. */
+export function bindSockets(library: CLibrary): SocketCalls {
+  const { call, addressOf, failed } = library;
+  const sockets = newSockets(library);
   const getsockopt = call('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)');
-  const setsockopt = call('int setsockopt(int fd, int level, int name, const void *value, uint32_t size)');
   const getsockname = call('int getsockname(int fd, void *address, _Inout_ uint32_t *size)');
   const fcntl = call('int fcntl(int fd, int command, ...)');
-  const socket = call('int socket(int family, int type, int protocol)');
-  const bind = call('int bind(int fd, const void *address, uint32_t size)');
   const listen = call('int listen(int fd, int backlog)');
-  const close = call('int close(int fd)');
   const sendmsg = call('long sendmsg(int fd, const void *header, int flags)');
 
   const option = (fd: number, name: number): number | undefined => {
     const value = Buffer.alloc(4);
-    return getsockopt(fd, SOL_SOCKET, name, value, [value.length]) === 0 ? value.readInt32LE(0) : undefined;
+    return getsockopt(fd, LEVEL.socket, name, value, [value.length]) === 0 ? value.readInt32LE(0) : undefined;
   };
 
   return {
     describe(fd) {
-      const type = option(fd, SO_TYPE);
-      const protocol = option(fd, SO_PROTOCOL);
+      const type = option(fd, SO.type);
+      const protocol = option(fd, SO.protocol);
       const name = Buffer.alloc(SOCKADDR_BYTES);
       if (getsockname(fd, name, [name.length]) !== 0) return undefined;
-      const place = readPlace(name);
-      const udp = type === SOCK_DGRAM && protocol === IPPROTO_UDP;
-      if (place === undefined || (!udp && (type !== SOCK_STREAM || protocol !== IPPROTO_TCP)))
+      const place = readSocketAddress(name);
+      const udp = type === SOCK.dgram && protocol === IPPROTO_UDP;
+      if (place === undefined || (!udp && (type !== SOCK.stream || protocol !== IPPROTO_TCP)))
         return undefined;
       return {
         kind: udp ? 'udp' : 'tcp',
-        listening: option(fd, SO_ACCEPTCONN) === 1,
+        listening: option(fd, SO.acceptsConnections) === 1,
         ...place,
-        reusePort: option(fd, SO_REUSEPORT) === 1,
+        reusePort: option(fd, SO.reusePort) === 1,
       };
     },
-    listenTcp(address, port, { freeBind = false } = {}) {
-      const family = address.family === 4 ? AF_INET : AF_INET6;
-      const fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-      if (fd < 0) throw failed('open a TCP socket');
-      const where = socketAddress(address, port);
-      const done =
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, ON, ON.length) === 0 &&
-        (family === AF_INET || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ON, ON.length) === 0) &&
-        (!freeBind || setsockopt(fd, ...freeBindOption(address), ON, ON.length) === 0) &&
-        bind(fd, where, where.length) === 0 &&
-        listen(fd, BACKLOG) === 0;
-      if (done) return fd;
-      const error = failed(`listen on TCP port ${port}`);
-      close(fd);
-      throw error;
+    listenTcp(address, port, options = {}) {
+      const ipv6 = address.family === 6;
+      return sockets.open(
+        ipv6 ? AF.inet6 : AF.inet,
+        { type: SOCK.stream },
+        `listen on TCP port ${port}`,
+        (fd) =>
+          sockets.set(fd, LEVEL.socket, SO.reuseAddress, 1) &&
+          (!ipv6 || sockets.set(fd, LEVEL.ipv6, IPV6_ONLY, 1)) &&
+          (options.freeBind !== true || sockets.set(fd, ...freeBind(address), 1)) &&
+          sockets.bind(fd, socketAddress(address, port)) &&
+          listen(fd, BACKLOG) === 0,
+      );
     },
     closeOnExec(fd) {
       if (fcntl(fd, F_SETFD, 'int', FD_CLOEXEC) !== 0) throw failed('keep a descriptor to ourselves');
     },
     sendDescriptors(fd, text, address, descriptors) {
       const block = Buffer.alloc(HEADER_BYTES + VECTOR_BYTES + controlBytes(descriptors) + text.length);
-      const at = koffi.address(block);
+      const at = addressOf(block);
       const name = Buffer.from(address);
-      writeMessage(block, at, text, descriptors, koffi.address(name), name.length);
-      const sent = sendmsg(fd, block, MSG_NOSIGNAL);
+      writeMessage(block, at, text, descriptors, addressOf(name), name.length);
+      const sent = sendmsg(fd, block, MSG.noSignal);
       return sent === text.length && name.length === address.length; // the name has to live until here
     },
   };
 }
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const SO_TYPE = 3;
-const SO_REUSEPORT = 15;
-const SO_ACCEPTCONN = 30;
-const SO_PROTOCOL = 38;
 const SCM_RIGHTS = 1;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
-const IPPROTO_IPV6 = 41;
-const IPV6_V6ONLY = 26;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
-const MSG_NOSIGNAL = 0x4000;
 /** The same as Node's. */
 const BACKLOG = 511;
-const SOCKADDR_BYTES = 28;
-const ON = Buffer.from([1, 0, 0, 0]);
 
 // struct msghdr, iovec and cmsghdr of 64-bit Linux; little-endian, like every architecture we ship for.
 const HEADER_BYTES = 56;
@@ -156,17 +131,8 @@ function writeMessage(
   block.writeBigUInt64LE(at + BigInt(texts), HEADER_BYTES);
   block.writeBigUInt64LE(BigInt(text.length), HEADER_BYTES + 8);
   block.writeBigUInt64LE(BigInt(CONTROL_HEADER_BYTES + 4 * descriptors.length), control);
-  block.writeInt32LE(SOL_SOCKET, control + 8);
+  block.writeInt32LE(LEVEL.socket, control + 8);
   block.writeInt32LE(SCM_RIGHTS, control + 12);
   for (const [index, fd] of descriptors.entries()) block.writeInt32LE(fd, words + 4 * index);
   text.copy(block, texts);
-}
-
-/** struct sockaddr_in or sockaddr_in6. */
-function readPlace(name: Buffer): { readonly host: string; readonly port: number } | undefined {
-  const type = name.readUInt16LE(0);
-  if (type !== AF_INET && type !== AF_INET6) return undefined;
-  const family = type === AF_INET ? 4 : 6;
-  const bytes = [...(family === 4 ? name.subarray(4, 8) : name.subarray(8, 24))];
-  return { host: formatAddress({ family, bytes, kind: 'unicast' }), port: name.readUInt16BE(2) };
 }

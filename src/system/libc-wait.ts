@@ -1,3 +1,5 @@
+import type { CLibrary } from './libc-library.ts';
+
 /** Waiting for what Node itself cannot wait for. */
 export interface WaitCalls {
   /**
@@ -17,13 +19,9 @@ export interface WantedEvents {
 /** Events of poll(2). */
 export const POLL = { in: 1, priority: 2, error: 8, hangUp: 16, invalid: 32 };
 
-/** Bind the call. `library` is koffi's, which only system/libc.ts may import. */
-export function bindWait(
-  library: { func(definition: string): unknown },
-  koffi: { address(value: unknown): bigint },
-  failed: (what: string) => Error,
-): WaitCalls {
-  const poll = library.func('int poll(uintptr_t descriptors, unsigned long count, int timeout)') as {
+/** Bind the call. */
+export function bindWait({ find, addressOf, failed }: CLibrary): WaitCalls {
+  const poll = find('int poll(uintptr_t descriptors, unsigned long count, int timeout)') as {
     async(at: bigint, count: number, ms: number, done: (error: Error | null, result: number) => void): void;
   };
   return {
@@ -31,7 +29,7 @@ export function bindWait(
       // struct pollfd: the descriptor, then two bytes of what is wanted and two of what happened.
       const list = Int32Array.from(wanted.flatMap(({ fd, events }) => [fd, events]));
       return new Promise((resolve, reject) => {
-        poll.async(koffi.address(list), wanted.length, -1, (error, result) => {
+        poll.async(addressOf(list), wanted.length, -1, (error, result) => {
           if (error !== null) reject(error);
           // The number of an error stays behind in the thread that met it; a signal is the only one to expect.
           else if (result < 0) reject(failed('wait for a descriptor'));

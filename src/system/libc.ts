@@ -3,10 +3,13 @@ import { createRequire } from 'node:module';
 import { DnskeeperError } from '../core/errors.ts';
 import { bindDatagrams, type DatagramCalls } from './libc-datagrams.ts';
 import { bindEpoll, type EpollCalls } from './libc-epoll.ts';
+import type { CLibrary } from './libc-library.ts';
 import { bindNetlink, type NetlinkCalls } from './libc-netlink.ts';
+import { LEVEL, MSG, newSockets, SO, SOCK } from './libc-new-socket.ts';
 import { bindSignals, type SignalCalls } from './libc-signals.ts';
 import { bindSockets, type SocketCalls } from './libc-sockets.ts';
 import { bindWait, type WaitCalls } from './libc-wait.ts';
+import { AF } from './socket-address.ts';
 
 /** Who is on the other end of a Unix socket connection (unix(7), SO_PEERCRED). */
 export interface PeerCredentials {
@@ -65,50 +68,35 @@ export function loadLibc(unavailable: (reason: string) => void = () => {}): Libc
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-const SOL_SOCKET = 1;
-const SO_PEERCRED = 17;
-const SO_BINDTODEVICE = 25;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
-const AF_UNIX = 1;
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
-const MSG_NOSIGNAL = 0x4000;
 /** `_IOR('f', 1, long)` of linux/fs.h; the number holds on every 64-bit architecture we ship. */
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IMMUTABLE_FL = 0x10;
 const SUN_PATH_BYTES = 108;
 
 function bind(koffi: typeof import('koffi')): Libc {
-  const library = koffi.load(null);
-  const flock = library.func('int flock(int fd, int operation)');
-  const getsockopt = library.func(
-    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)',
-  );
-  const setsockopt = library.func(
-    'int setsockopt(int fd, int level, int name, const void *value, uint32_t size)',
-  );
-  const ioctl = library.func('int ioctl(int fd, unsigned long request, ...)');
-  const socket = library.func('int socket(int family, int type, int protocol)');
-  const sendto = library.func(
+  const library = cLibrary(koffi);
+  const { call, errno, failed } = library;
+  const flock = call('int flock(int fd, int operation)');
+  const getsockopt = call('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)');
+  const ioctl = call('int ioctl(int fd, unsigned long request, ...)');
+  const sendto = call(
     'long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t addressSize)',
   );
-  const mallocTrim = optional(() => library.func('int malloc_trim(size_t pad)'));
-  const failed = (what: string): DnskeeperError => systemError(what, koffi.errno(), koffi.os.errno);
-  const sockets = bindSockets(library, koffi, failed);
+  const mallocTrim = optional(() => call('int malloc_trim(size_t pad)'));
+  const { open, set, close } = newSockets(library);
+  const sockets = bindSockets(library);
 
   return {
     lockExclusive(fd) {
       if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
-      if (koffi.errno() === koffi.os.errno['EAGAIN']) return false;
+      if (errno() === koffi.os.errno['EAGAIN']) return false;
       throw failed('lock a file');
     },
     peerCredentials(fd) {
       const bytes = Buffer.alloc(12);
       const size = [bytes.length];
-      if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, bytes, size) !== 0) throw failed('ask who is on a socket');
+      if (getsockopt(fd, LEVEL.socket, SO.peerCredentials, bytes, size) !== 0)
+        throw failed('ask who is on a socket');
       return { pid: bytes.readInt32LE(0), uid: bytes.readUInt32LE(4), gid: bytes.readUInt32LE(8) };
     },
     isImmutable(path) {
@@ -124,36 +112,43 @@ function bind(koffi: typeof import('koffi')): Libc {
     },
     notify(socketPath, text, descriptors = []) {
       const address = unixAddress(socketPath);
-      const fd: number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-      if (fd < 0) throw failed('open a datagram socket');
+      const fd = open(AF.unix, { type: SOCK.dgram, waits: true }, 'open a datagram socket');
       try {
         const bytes = Buffer.from(text);
         const sent =
           descriptors.length > 0
             ? sockets.sendDescriptors(fd, bytes, address, descriptors)
-            : sendto(fd, bytes, bytes.length, MSG_NOSIGNAL, address, address.length) === bytes.length;
+            : sendto(fd, bytes, bytes.length, MSG.noSignal, address, address.length) === bytes.length;
         if (!sent) throw failed(`send to ${socketPath}`);
       } finally {
-        closeSync(fd);
+        close(fd);
       }
     },
-    tcpSocketOnLink(family, link) {
-      const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-      const fd: number = socket(family === 4 ? AF_INET : AF_INET6, type, 0);
-      if (fd < 0) throw failed('open a TCP socket');
-      const name = Buffer.from(`${link}\0`);
-      if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length) === 0) return fd;
-      const error = failed(`tie a socket to the link ${link}`);
-      closeSync(fd);
-      throw error;
-    },
+    tcpSocketOnLink: (family, link) =>
+      open(
+        family === 4 ? AF.inet : AF.inet6,
+        { type: SOCK.stream },
+        `tie a TCP socket to the link ${link}`,
+        (fd) => set(fd, LEVEL.socket, SO.bindToDevice, link),
+      ),
     trimMemory: () => void mallocTrim?.(0),
-    datagrams: bindDatagrams(library, koffi, failed),
-    epoll: bindEpoll(library, koffi, failed),
-    wait: bindWait(library, koffi, failed),
+    datagrams: bindDatagrams(library),
+    epoll: bindEpoll(library),
+    wait: bindWait(library),
     sockets,
-    signals: bindSignals(library, koffi),
-    netlink: bindNetlink(library, koffi, failed),
+    signals: bindSignals(library),
+    netlink: bindNetlink(library),
+  };
+}
+
+function cLibrary(koffi: typeof import('koffi')): CLibrary {
+  const library = koffi.load(null);
+  return {
+    call: (declaration) => library.func(declaration),
+    find: (declaration) => library.func(declaration),
+    addressOf: (value) => koffi.address(value),
+    errno: () => koffi.errno(),
+    failed: (what) => systemError(what, koffi.errno(), koffi.os.errno),
   };
 }
 
@@ -182,7 +177,7 @@ function unixAddress(path: string): Buffer {
   if (name.length > SUN_PATH_BYTES)
     throw new DnskeeperError('IO', `a Unix socket path of at most ${SUN_PATH_BYTES - 1} bytes, got ${path}`);
   const address = Buffer.alloc(2 + name.length);
-  address.writeUInt16LE(AF_UNIX, 0);
+  address.writeUInt16LE(AF.unix, 0);
   name.copy(address, 2);
   return address;
 }

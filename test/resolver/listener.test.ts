@@ -7,7 +7,7 @@ import { listenBoth } from '../../src/resolver/listener-both.ts';
 import { responseTo } from '../../src/resolver/message.ts';
 import type { Answerer } from '../../src/resolver/query.ts';
 import { RCODE, TYPE } from '../../src/resolver/wire.ts';
-import { socketAddress } from '../../src/system/libc-datagrams.ts';
+import { socketAddress } from '../../src/system/socket-address.ts';
 import { askOverTcp, askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { must } from '../support/sample-status.ts';

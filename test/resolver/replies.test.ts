@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { repliesBy } from '../../src/resolver/replies.ts';
 import { loadLibc } from '../../src/system/libc.ts';
-import { socketAddress } from '../../src/system/libc-datagrams.ts';
+import { socketAddress } from '../../src/system/socket-address.ts';
 import { until } from '../support/until.ts';
 
 const libc = loadLibc();
