@@ -162,7 +162,8 @@ type ServerReport (
 
 # The local resolver. "nameserver" is the address that a resolv.conf may name, "portal" tells links whose encrypted servers a
 # captive portal is in the way of and whether encryption gives way, "unbound" why it does not listen on some of the further
-# addresses that it is to, "overBound" counts refusals for want of room.
+# addresses that it is to, "overBound" counts refusals for want of room. "backEnd" is the dnsmasq or unbound that asks the
+# servers; its state: starting, carrying, unfit or failed.
 # state: off, bound or failed
 type ResolverStatus (
   state: string,
@@ -173,6 +174,7 @@ type ResolverStatus (
   memory: ?(answers: int, bytes: int, hitRate: ?float),
   portal: ?(links: []string, relaxed: bool),
   unbound: ?[]string,
+  backEnd: ?(kind: string, state: string, reason: string, version: ?string, starts: int),
   queries: int,
   malformed: int,
   overBound: int,

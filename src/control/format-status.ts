@@ -96,6 +96,10 @@ function resolver(page: Page, { resolver: status }: StatusReport): void {
     indent: 2,
     style: status.state === 'bound' ? 'good' : status.state === 'failed' ? 'bad' : 'plain',
   });
+  if (status.backEnd !== undefined) {
+    const { state, reason } = status.backEnd;
+    page.text(`back end ${state}: ${reason}`, { indent: 2, style: BACK_END_STYLES[state] });
+  }
   if (status.state !== 'bound') return;
   page.rows(
     status.servers.map((server) => ({
@@ -107,6 +111,8 @@ function resolver(page: Page, { resolver: status }: StatusReport): void {
   page.text(trafficText(status), { indent: 2 });
   if (status.memory !== undefined) page.text(memoryText(status.memory), { indent: 2 });
 }
+
+const BACK_END_STYLES = { starting: 'plain', carrying: 'good', unfit: 'notice', failed: 'bad' } as const;
 
 function serverText({ state, roundTripMs, answers, failures, lastFailure }: ServerReport): string {
   if (state === 'new' && failures === 0) return 'not asked yet';

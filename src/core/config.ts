@@ -14,6 +14,8 @@ export interface Config {
   /** Network namespaces whose resolv.conf is kept. */
   readonly netns: ConfigValue<'link.netns'>;
   readonly mode: ConfigValue<'resolver.mode'>;
+  /** Who asks the networks' servers. */
+  readonly backEnd: ConfigValue<'resolver.backend'>;
   readonly choice: ConfigValue<'resolver.choice'>;
   /** For links that leave it open. */
   readonly dnsOverTls: ConfigValue<'resolver.dns-over-tls'>;
@@ -59,6 +61,7 @@ export const DEFAULT_CONFIG: Config = {
   foreign: REASSERT_ALL,
   netns: [],
   mode: 'auto',
+  backEnd: 'builtin',
   choice: 'strict',
   dnsOverTls: 'no',
   portal: 'strict',
@@ -91,6 +94,7 @@ const FIELD: Readonly<Record<string, keyof Config>> = {
   'link.foreign': 'foreign',
   'link.netns': 'netns',
   'resolver.mode': 'mode',
+  'resolver.backend': 'backEnd',
   'resolver.choice': 'choice',
   'resolver.dns-over-tls': 'dnsOverTls',
   'resolver.portal': 'portal',

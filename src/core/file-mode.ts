@@ -5,7 +5,7 @@ import type { FileMode, LinkState, ResolverStatus } from './status.ts';
 /** What decides whether resolv.conf lists the real servers or our resolver. */
 export interface FileModeFacts {
   readonly plan: Plan;
-  readonly config: Pick<Config, 'mode' | 'dnsOverTls'>;
+  readonly config: Pick<Config, 'mode' | 'dnsOverTls' | 'backEnd'>;
   readonly resolver: Pick<ResolverStatus, 'nameserver' | 'reason'>;
   readonly link: LinkState;
 }
@@ -34,9 +34,15 @@ export function chooseFileMode({ plan, config, resolver, link }: FileModeFacts):
 }
 
 /** What a plain resolv.conf cannot say, a sentence each. */
-export function beyondFile(plan: Plan, { dnsOverTls }: Pick<Config, 'dnsOverTls'>): readonly string[] {
-  const more = dnsOverTls === 'no' ? [] : [`resolver.dns-over-tls is "${dnsOverTls}".`];
-  return [...plan.inexpressible, ...more];
+export function beyondFile(
+  plan: Plan,
+  { dnsOverTls, backEnd }: Pick<Config, 'dnsOverTls' | 'backEnd'>,
+): readonly string[] {
+  return [
+    ...plan.inexpressible,
+    ...(dnsOverTls === 'no' ? [] : [`resolver.dns-over-tls is "${dnsOverTls}".`]),
+    ...(backEnd === 'builtin' ? [] : [`resolver.backend is "${backEnd}".`]),
+  ];
 }
 
 /** States of the link in which nothing of ours is in charge, so that whoever reads our file expects real servers. */

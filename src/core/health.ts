@@ -52,7 +52,14 @@ function linkFindings(link: LinkStatus): Finding[] {
   return [{ severity: 'warning', id: `link-${link.state}`, text: link.reason, mend: 'dnsctl doctor' }];
 }
 
-function resolverFindings({ state, reason, servers, portal, unbound = [] }: ResolverStatus): Finding[] {
+function resolverFindings({
+  state,
+  reason,
+  servers,
+  portal,
+  backEnd,
+  unbound = [],
+}: ResolverStatus): Finding[] {
   const findings: Finding[] = unbound.map((text) => ({
     severity: 'warning',
     id: 'resolver-extra-unbound',
@@ -66,6 +73,8 @@ function resolverFindings({ state, reason, servers, portal, unbound = [] }: Reso
       text: reason,
       mend: "ss -lnp 'sport = :53'",
     });
+  if (backEnd?.state === 'failed' || backEnd?.state === 'unfit')
+    findings.push({ severity: 'warning', id: `back-end-${backEnd.state}`, text: backEnd.reason });
   for (const { server, trouble } of servers)
     if (trouble !== undefined)
       findings.push({

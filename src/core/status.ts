@@ -1,3 +1,4 @@
+import type { BackEndStatus } from './back-end.ts';
 import type { Plan } from './plan.ts';
 import type { ProfileChoice } from './profile-choice.ts';
 import type { SourceHealth, SourceName } from './snapshot.ts';
@@ -142,6 +143,8 @@ export interface ResolverStatus {
   readonly portal?: PortalReport;
   /** Why it does not listen on some of the further addresses that it is to; absent while it does. */
   readonly unbound?: readonly string[];
+  /** The other resolver that asks the servers; absent while the built-in one is to. */
+  readonly backEnd?: BackEndStatus;
   /** What is remembered; absent while it answers nobody. */
   readonly memory?: MemoryStatus;
   readonly queries: number;

@@ -7,6 +7,7 @@ import type { Resolver } from '../resolver/resolver.ts';
 import type { Clock } from '../system/clock.ts';
 import { NO_STORE, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
+import type { BackEnd } from './back-end.ts';
 import type { Output } from './output.ts';
 
 /** The resolver as an output: its routes follow the plan, its sockets follow systemd-resolved. */
@@ -34,6 +35,8 @@ export interface ResolverOutput extends Output {
 /** What the output works with. */
 export interface ResolverOutputNeeds {
   readonly resolver: Resolver;
+  /** Who has the plan carried out by another resolver; absent where there can be none. */
+  readonly backEnd?: BackEnd;
   readonly reception: Reception;
   /** Where to listen now; empty with the reason where it must not. */
   readonly places: () => Wanted;
@@ -79,7 +82,7 @@ interface Place {
 
 /** The resolver's output. Everything it does runs one after the other, but for closing, which takes its time. */
 export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
-  const { resolver, reception, clock, log, sockets = NO_STORE, lingerMs = LINGER_MS } = needs;
+  const { resolver, backEnd, reception, clock, log, sockets = NO_STORE, lingerMs = LINGER_MS } = needs;
   const listeners = new Set<(status: ResolverStatus) => void>();
   let presence: ResolvedPresence = 'unknown';
   /** When systemd-resolved left the bus, of the clock's `elapsed`. */
@@ -283,6 +286,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
 
   function status(): ResolverStatus {
     const host = open.find(({ at }) => isNameable(at))?.at.host;
+    const carrier = backEnd?.status();
     const usable = state === 'bound' && !leaving && host !== undefined;
     const unnameable = state === 'bound' && !leaving && host === undefined;
     return {
@@ -297,6 +301,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       servers: resolver.servers(),
       ...(portal.links.length > 0 ? { portal } : {}),
       ...(unbound.length > 0 ? { unbound } : {}),
+      ...(carrier === undefined ? {} : { backEnd: carrier }),
       ...reception.traffic,
     };
   }
@@ -306,13 +311,17 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     cancelGiveWay = undefined;
   }
 
+  backEnd?.onStatus(() => {
+    for (const listener of listeners) listener(status());
+  });
+
   return {
     name: 'resolver',
     async apply({ plan }, signal) {
       await enqueue(async () => {
         if (closed) return;
         if (signal.aborted) throw new DnskeeperError('DEADLINE', 'The resolver was not told of it in time.');
-        resolver.apply(plan);
+        (backEnd ?? resolver).apply(plan);
         tellPortal();
         planned = true;
         await settle();
@@ -378,6 +387,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
         await settle();
       });
       await allClosed();
+      await backEnd?.close();
       reception.close();
       resolver.close();
     },

@@ -21,6 +21,8 @@ export interface ForwardNeeds {
   readonly own: Stage;
   /** Where a question is noted while it is under way. */
   readonly underWay: Queue<UnderWay>;
+  /** A link's servers have all failed to answer. */
+  readonly unanswered?: (link: RouteLink) => void;
   /** An answer of this route holds what another one said, so it has to go when that one does. */
   readonly mixed?: (route: string, other: string) => void;
 }
@@ -191,7 +193,13 @@ function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopS
         signal,
         enough,
       )
-      .then((chosen) => ({ chosen, link }));
+      .then(
+        (chosen) => ({ chosen, link }),
+        (error: unknown) => {
+          needs.unanswered?.(link);
+          throw error;
+        },
+      );
   const [only] = route.links;
   if (only !== undefined && route.links.length === 1) return askLink(only);
   const enough = new Stop();

@@ -44,6 +44,8 @@ export interface LiveNeeds {
   readonly threads?: () => number;
   /** Whether our own sockets stand at an address. */
   readonly isOwn: (host: string, port: number) => boolean;
+  /** The back end left a question unanswered. */
+  readonly backEndUnanswered?: () => void;
 }
 
 /** A resolver with its cache, its hosts file and its way in. */
@@ -97,6 +99,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
     clock,
     settings,
     isOwn,
+    ...(needs.backEndUnanswered === undefined ? {} : { backEndUnanswered: needs.backEndUnanswered }),
     local: (plan) => machineFacts(plan, needs.hostName ?? hostname),
     ownAddresses: () => new Set(allAddresses()),
     hosts: () => (settings().hosts === false ? NO_HOSTS : hosts.current),
@@ -111,8 +114,8 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
   });
   const resolver: Resolver = {
     ...made,
-    apply(plan) {
-      made.apply(plan);
+    apply(plan, backEnd) {
+      made.apply(plan, backEnd);
       forgetIfPolicyChanged();
       fast?.path?.invalidate();
     },

@@ -1,7 +1,8 @@
+import { BACK_END, type Zone } from '../core/back-end.ts';
 import type { Domain } from '../core/domain.ts';
 import type { Outlook } from '../core/outlook.ts';
 import type { Plan } from '../core/plan.ts';
-import { formatServer } from '../core/server.ts';
+import { formatServer, type Server } from '../core/server.ts';
 import type { PortalReport, ServerReport } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
 import { circles } from './circles.ts';
@@ -12,7 +13,7 @@ import { type LocalFacts, localNames } from './local.ts';
 import { lookAhead } from './outlook.ts';
 import type { Answer, Answerer, Query, Stage } from './query.ts';
 import { Queue } from './queue.ts';
-import { makeRouting, type RouteLink, type Routing } from './routing.ts';
+import { makeRouting, type Route, type RouteLink, type Routing } from './routing.ts';
 import { type ChoicePolicy, ServerChoice } from './server-choice.ts';
 import { stack } from './stages.ts';
 import { Upstream, type UpstreamNeeds } from './upstream.ts';
@@ -44,6 +45,8 @@ export interface ResolverNeeds extends Omit<UpstreamNeeds, 'dnsOverTls' | 'porta
   readonly coalesce: Stage;
   /** What came by a route is not true any more. */
   readonly dropRoute: (route: string) => void;
+  /** The back end left a question unanswered. */
+  readonly backEndUnanswered?: () => void;
   /** Names go other ways: aliases that were followed by the old ones may lead elsewhere now. */
   readonly dropAliases: () => void;
 }
@@ -57,8 +60,10 @@ export interface Resolver {
   answerAlone(query: Query, signal: AbortSignal): Promise<Answer | undefined>;
   /** The same, and what is remembered. */
   answerHere(query: Query, signal: AbortSignal): Promise<Answer | undefined>;
-  /** Follow another plan from the next query on. */
-  apply(plan: Plan): void;
+  /** Follow another plan from the next query on; with a back end that carries it out, that one is asked. */
+  apply(plan: Plan, backEnd?: Server): void;
+  /** The domains of a plan and whom each leads to, for a back end. */
+  zonesOf(plan: Plan): readonly Zone[];
   /** The key of the route that a query goes by now. */
   routeKeyOf(query: Query): string;
   /** The links that anything is asked of. */
@@ -85,13 +90,23 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
   const choice = new ServerChoice(needs.clock, () => needs.settings().choice);
   const mixed = new Map<string, Set<string>>();
   const underWay = new Queue<UnderWay>();
-  let routing: Routing = { routeOf: () => 'nobody', links: [], keys: [], trustAd: false, table: '' };
+  let routing: Routing = {
+    routeOf: () => 'nobody',
+    links: [],
+    routes: [],
+    keys: [],
+    trustAd: false,
+    table: '',
+  };
   const forward = forwarder({
     routing: () => routing,
     choice,
     upstream,
     own: (next) => local(next),
     underWay,
+    unanswered(link) {
+      if (link.servers.includes(BACK_END)) needs.backEndUnanswered?.();
+    },
     mixed(route, other) {
       const others = mixed.get(route) ?? new Set();
       mixed.set(route, others.add(other));
@@ -118,12 +133,12 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
     answerAlone: (query, signal) => withoutServers(alone, query, signal),
     answerHere: (query, signal) =>
       withoutServers(here, { ...query, wish: { ...query.wish, fresh: true } }, signal),
-    apply(next) {
+    apply(next, backEnd) {
       const before = routing;
       const { singleLabels } = needs.settings();
       plan = next;
       facts = needs.local(plan);
-      routing = makeRouting(next, singleLabels);
+      routing = makeRouting(next, singleLabels, backEnd);
       const linksBefore = links;
       links = describeLinks(routing.links, needs.settings());
       const changed = changedLinks(linksBefore, links);
@@ -138,6 +153,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
       for (const noted of underWay.items())
         if (stale.has(noted.route) || routeKeyOf(noted.query) !== noted.route) noted.end();
     },
+    zonesOf: (wanted) => zonesOf(makeRouting(wanted, true).routes, needs.settings()),
     routeKeyOf,
     linkKeys: () => routing.links.map(({ key }) => key),
     routeKeys: () => routing.keys,
@@ -180,6 +196,24 @@ async function withoutServers(
     if (error instanceof NoServer) return undefined;
     throw error;
   }
+}
+
+/** Routes as another resolver is to carry them out. */
+function zonesOf(
+  routes: readonly Route[],
+  { dnsOverTls, portal }: Pick<ResolverSettings, 'dnsOverTls' | 'portal'>,
+): readonly Zone[] {
+  return routes.map(({ domain, links }) => ({
+    domain,
+    behindPortal: links.some((link) => link.behindPortal === true),
+    servers: links.flatMap((link) =>
+      link.servers.map((server) => ({
+        server,
+        ...(link.interface === undefined ? {} : { link: link.interface }),
+        encryption: encryptionOf(server, link, dnsOverTls, portal),
+      })),
+    ),
+  }));
 }
 
 /** What makes answers of a link others than before, by its key: its network, whom it asks, and how safely. */

@@ -42,6 +42,8 @@ export interface Routing {
   readonly keys: readonly string[];
   /** Whether every network says that its servers validate and that the way to them is safe (`trust-ad`). */
   readonly trustAd: boolean;
+  /** Every domain that leads anywhere. */
+  readonly routes: readonly Route[];
   /** Which way each domain goes: while it is the same, so is every name's. */
   readonly table: string;
 }
@@ -51,13 +53,14 @@ export const FALLBACK = 'fallback';
 
 /**
  * Make the routes of a plan ready. The longest domain decides (systemd-resolved's rule, facts 3.5); links with equal
- * domains are asked together; what nobody claims goes to the catch-all, and without one to nobody.
+ * domains are asked together; what nobody claims goes to the catch-all, and without one to nobody. With a back end that
+ * knows these routes itself it is asked in place of every link's servers, but for a program that wants one link alone.
  */
-export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
+export function makeRouting(plan: Plan, singleLabels: boolean, backEnd?: Server): Routing {
   const links = new Map(plan.links.map((link) => [link.key, routeLink(link)]));
   const claims = allowed(plan.routes);
-  const everybody = routeTable(claims, links);
-  const fallback = everybody.routes.size === 0 ? fallbackRoute(plan) : undefined;
+  const everybody = routeTable(claims, backEnd === undefined ? links : through(backEnd, links));
+  const fallback = everybody.routes.size === 0 ? fallbackRoute(plan, backEnd) : undefined;
   if (fallback !== undefined) everybody.routes.set(wireText(ROOT), fallback);
   const routes = [...everybody.routes.values()];
   const asked = unique(routes.flatMap((route) => route.links));
@@ -78,6 +81,7 @@ export function makeRouting(plan: Plan, singleLabels: boolean): Routing {
       return routed(name, type, table, singleLabels || wish?.singleLabels === true);
     },
     links: asked,
+    routes,
     trustAd: plan.options.some((choice) => choice.value.name === 'trust-ad'),
     keys: [...new Set([...routes, ...asked].map(({ key }) => key))],
     table: routes.map(({ domain, key }) => `${domain} ${key}`).join('\n'),
@@ -161,14 +165,29 @@ function routeLink(link: PlanLink): RouteLink | undefined {
   };
 }
 
+/** The same links, and another resolver on this machine that is asked instead of their servers. */
+const through = (
+  backEnd: Server,
+  links: ReadonlyMap<string, RouteLink | undefined>,
+): ReadonlyMap<string, RouteLink | undefined> =>
+  new Map([...links].map(([key, link]) => [key, link && insteadOf(link, backEnd)]));
+
+const insteadOf = ({ key, network }: RouteLink, backEnd: Server): RouteLink => ({
+  key,
+  servers: [backEnd],
+  dnsOverTls: 'no',
+  network,
+});
+
 /** Profile, activation, Wi-Fi name and gateways: what differs between two networks that look alike. */
 const networkOf = ({ origin: { connection }, ssid, gateways }: PlanLink): string =>
   JSON.stringify([connection?.uuid, connection?.activation, ssid, gateways]);
 
-function fallbackRoute(plan: Plan): Route | undefined {
+function fallbackRoute(plan: Plan, backEnd: Server | undefined): Route | undefined {
   const servers = uniqueServers(plan.upstream.map((choice) => choice.value));
   if (servers.length === 0) return undefined;
-  return makeRoute(ROOT, [{ key: FALLBACK, servers, dnsOverTls: 'default', network: '' }]);
+  const link: RouteLink = { key: FALLBACK, servers, dnsOverTls: 'default', network: '' };
+  return makeRoute(ROOT, [backEnd === undefined ? link : insteadOf(link, backEnd)]);
 }
 
 const makeRoute = (domain: Domain, links: readonly RouteLink[]): Route => ({

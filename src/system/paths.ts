@@ -32,6 +32,9 @@ export interface Paths {
   readonly netnsFolder: string;
   /** Programs of the administrator that are run after a change. */
   readonly hooksFolder: string;
+  /** Further settings of the administrator's for a dnsmasq or unbound that we start. */
+  readonly dnsmasqFolder: string;
+  readonly unboundFolder: string;
   /** Where systemd keeps its configuration, strongest first (systemd-system.conf(5)). */
   readonly systemdFolders: readonly string[];
 }
@@ -68,12 +71,23 @@ export function userPaths(xdgRuntime: string): Paths {
 
 function configPaths(
   at: (path: string) => string,
-): Pick<Paths, 'configFile' | 'vendorConfigFolder' | 'localConfigFolder' | 'hooksFolder' | 'systemdFolders'> {
+): Pick<
+  Paths,
+  | 'configFile'
+  | 'vendorConfigFolder'
+  | 'localConfigFolder'
+  | 'hooksFolder'
+  | 'dnsmasqFolder'
+  | 'unboundFolder'
+  | 'systemdFolders'
+> {
   return {
     configFile: at('/etc/dnskeeper/config.toml'),
     vendorConfigFolder: at('/usr/lib/dnskeeper/conf.d'),
     localConfigFolder: at('/etc/dnskeeper/conf.d'),
     hooksFolder: at('/etc/dnskeeper/hooks.d'),
+    dnsmasqFolder: at('/etc/dnskeeper/dnsmasq.d'),
+    unboundFolder: at('/etc/dnskeeper/unbound.d'),
     systemdFolders: ['/etc/systemd', '/run/systemd', '/usr/local/lib/systemd', '/usr/lib/systemd'].map(at),
   };
 }

@@ -33,6 +33,7 @@ import { runningWriters } from '../system/processes.ts';
 import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-signal.ts';
 import { sweep, sweepAfterStorms } from '../system/sweep.ts';
 import type { Watch } from '../system/watch.ts';
+import { openBackEnd } from './back-end.ts';
 import { openHooks } from './hooks.ts';
 import { openLibcHooks } from './libc-hooks.ts';
 import { openNetwork } from './network.ts';
@@ -163,6 +164,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     settings,
     threads: () => settings().threads,
     isOwn: (host, port) => resolver.isOwn(host, port),
+    backEndUnanswered: () => backEnd?.unanswered(),
   });
   held.defer(() => live.close());
   // Servers may have said something else of the name that is ours now.
@@ -171,8 +173,10 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     if (name.ok) live.cache.flush(name.value);
   };
   held.defer(hostName.onChange(renamed));
+  const backEnd = openBackEnd({ paths, files, bus, log, configuration, live });
   const resolver: ResolverOutput = resolverOutput({
     resolver: live.resolver,
+    ...(backEnd === undefined ? {} : { backEnd }),
     reception: live.reception,
     places: () => placesToListen(paths, 'replay' in options, settings()),
     sharesAddresses: () => paths.mode === 'system' && settings().listen.length === 0,

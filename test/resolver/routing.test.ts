@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { makePlan } from '../../src/core/policy.ts';
-import { parseServer } from '../../src/core/server.ts';
+import { formatServer, parseServer } from '../../src/core/server.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
-import { makeRouting, type Routing } from '../../src/resolver/routing.ts';
+import { makeRouting, type Routed, type Routing } from '../../src/resolver/routing.ts';
 import { link, snapshotOf, vpn } from '../support/links.ts';
 import { must } from '../support/sample-status.ts';
 import { wireName } from '../support/wire-name.ts';
@@ -55,6 +55,36 @@ it.each([
   const other = vpn({ interface: 'tun1', ifindex: 8, servers: ['10.9.0.1'], searches: second });
   const routing = routingOf([home, vpn({ servers: ['10.8.0.1'], searches: first }), other]);
   expect(routeText(routing, name, A)).toBe(wanted);
+});
+
+describe('with a back end', () => {
+  const backEnd = must(parseServer('127.0.0.55'));
+  const routing = makeRouting(makePlan(snapshotOf([home, office]), DEFAULT_CONFIG), false, backEnd);
+  const routeOf = (name: string, wish?: { link: string }) =>
+    routing.routeOf(wireName(name), A, wish) as Exclude<Routed, string>;
+
+  it('names keep their routes, so that what is remembered stays apart, and the back end is asked over no link', () => {
+    for (const [name, key] of [
+      ['www.example.com', 'eth0'],
+      ['git.corp.example', 'tun0'],
+    ] as const) {
+      const route = routeOf(name);
+      expect(route.key).toBe(key);
+      expect(route.links.map(({ servers }) => servers)).toEqual([[backEnd]]);
+      expect(route.links[0]).not.toHaveProperty('interface');
+    }
+  });
+
+  it('a program that wants one link alone has its servers asked', () => {
+    const [link] = routeOf('git.corp.example', { link: 'tun0' }).links;
+    expect(link?.servers.map(formatServer)).toEqual(office.servers);
+  });
+
+  it('its zones are the routes as they are without it', () => {
+    expect(routing.routes.map(({ domain, key }) => [domain, key])).toEqual(
+      routingOf([home, office]).routes.map(({ domain, key }) => [domain, key]),
+    );
+  });
 });
 
 it('a single label goes where a domain of that name is, or everywhere when the configuration says so', () => {

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { type BackEnd, backEnd } from '../outputs/back-end.ts';
+import { dnsmasq } from '../outputs/back-end-dnsmasq.ts';
+import { unbound } from '../outputs/back-end-unbound.ts';
+import type { LiveResolver } from '../resolver/open.ts';
+import type { ConfigFiles } from '../sources/config-file.ts';
+import type { Bus } from '../system/bus.ts';
+import { startChild } from '../system/child.ts';
+import { systemClock } from '../system/clock.ts';
+import type { Files } from '../system/files.ts';
+import type { Log } from '../system/log.ts';
+import type { Paths } from '../system/paths.ts';
+
+/** What another resolver is started with. */
+export interface BackEndGround {
+  readonly paths: Paths;
+  readonly files: Files;
+  readonly bus: Bus | undefined;
+  readonly log: Log;
+  readonly configuration: ConfigFiles;
+  readonly live: LiveResolver;
+}
+
+/** Have the plan carried out by dnsmasq or unbound where the configuration says so; only on a live system. */
+export function openBackEnd({
+  paths,
+  files,
+  bus,
+  log,
+  configuration,
+  live,
+}: BackEndGround): BackEnd | undefined {
+  if (paths.mode === 'user' || paths.root !== '' || bus === undefined) return undefined;
+  const own = log.child('back-end');
+  const settings = paths.dnsmasqFolder;
+  const programs = {
+    dnsmasq: dnsmasq({
+      bus,
+      startChild,
+      settings: async () => ((await files.look(settings))?.kind === 'folder' ? settings : undefined),
+      choice: () => configuration.current.config.choice,
+      log: own,
+    }),
+    unbound: unbound({
+      startChild,
+      files,
+      folder: join(paths.runtime, 'unbound'),
+      settings: paths.unboundFolder,
+      log: own,
+    }),
+  };
+  return backEnd({
+    kind: () => configuration.current.config.backEnd,
+    programs,
+    resolver: live.resolver,
+    clock: systemClock,
+    log: own,
+  });
+}
