@@ -11,7 +11,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
@@ -82,8 +82,13 @@ export function recordFolder(folder: string): RecordFolder {
         if (Buffer.isBuffer(before) && before.equals(bytes)) return false;
         if (before === undefined) refuseTooMany(folder);
         const temporary = at(`.${record.key}.${process.pid}.new`);
-        write(temporary, bytes);
-        renameSync(temporary, at(record.key));
+        try {
+          write(temporary, bytes);
+          renameSync(temporary, at(record.key));
+        } catch (error) {
+          rmSync(temporary, { force: true, recursive: true });
+          throw error;
+        }
         return true;
       });
     },
@@ -186,7 +191,7 @@ function write(path: string, bytes: Uint8Array): void {
     0o644,
   );
   try {
-    writeSync(file, bytes);
+    writeFileSync(file, bytes); // all of them: where room ends, one write(2) takes a part
     fchmodSync(file, 0o644);
   } finally {
     closeSync(file);

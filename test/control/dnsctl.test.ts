@@ -7,6 +7,7 @@ import { controlInterface } from '../../src/control/service.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
 import { type FakeControl, fakeControl } from '../support/fake-control.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 import { degradedStatus, sampleHistory, sampleQuery, sampleStatus } from '../support/sample-status.ts';
 import { sampleCache, sampleNames, sampleStatistics } from '../support/sample-view.ts';
 import { until } from '../support/until.ts';
@@ -317,6 +318,17 @@ describe('dnsctl', () => {
       code: 1,
       err: expect.stringContaining('missing.toml'),
     });
+  });
+
+  test.each(ODD_FILES)('try sends nothing of $what, and says what is there', async ({ make }) => {
+    await serve();
+    const file = join(root, '50-odd.toml');
+    make(file);
+    expect(await dnsctl('try', file)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^dnsctl: wanted .*50-odd\.toml, got /),
+    });
+    expect(control.asked).toEqual([]);
   });
 
   test('profile list tells what became of each, and show one with its servers', async () => {

@@ -5,17 +5,20 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { StoredRecord } from '../../src/core/record.ts';
 import { recordFolder } from '../../src/system/record-folder.ts';
 import { readRulesFile } from '../../src/system/record-paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
+import { noMounts, run, unless } from '../support/root-only.ts';
 
 const RECORD: StoredRecord = { key: 'eth0', text: 'nameserver 192.0.2.1\n', private: false, nosearch: false };
 
@@ -78,6 +81,44 @@ describe('what is no record is left out with its reason', () => {
     ]);
   });
 
+  test.each(ODD_FILES)('$what, wherever it lies, and the others count', ({ make }) => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    for (const name of ['odd', '.eth0.12.new', '.deprecated:odd']) make(join(path, name));
+    const { set, problems } = folder.read();
+    expect(set.records).toEqual([RECORD]);
+    expect(problems).toEqual([{ name: 'odd', reason: expect.stringMatching(/^wanted .* got /) }]);
+    folder.sweep([]);
+    expect(folder.updates).toBe(true);
+  });
+
+  test('in the place of a record when it is stored again: it is replaced, not written into', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    for (const { what, make } of ODD_FILES.filter((odd) => odd.what !== 'a folder')) {
+      rmSync(join(path, 'eth0'));
+      make(join(path, 'eth0'));
+      expect(folder.store(RECORD), what).toBe(true);
+      expect(folder.read()).toEqual({ set: { records: [RECORD], deprecated: [] }, problems: [] });
+    }
+    rmSync(join(path, 'eth0'));
+    mkdirSync(join(path, 'eth0'));
+    expect(() => folder.store(RECORD)).toThrow(/wanted to store the record eth0 in \S+, got EISDIR; look at/);
+    expect(readdirSync(path)).toEqual(['eth0']);
+  });
+
+  test('more than a machine has, and names that are no text', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    for (let index = 0; index < 5000; index++)
+      writeFileSync(join(path, `tun${index}`), 'nameserver 192.0.2.7\n');
+    writeFileSync(Buffer.concat([Buffer.from(`${path}/a`), Buffer.from([0xff, 0x0a])]), '');
+    const { set, problems } = folder.read();
+    expect(set.records).toHaveLength(1024);
+    expect(problems.length).toBeLessThan(4096);
+    expect(problems.at(-1)?.reason).toBe('more than 1024 records');
+  });
+
   test('a link in the place of a record is replaced, and what it leads to stays as it was', () => {
     const { path, folder } = folderIn();
     folder.store(RECORD);
@@ -114,6 +155,22 @@ test('more records than any machine has are refused, and those that are there ca
   expect(() => folder.store({ ...RECORD, key: 'wg0' })).toThrow(/wanted at most 1024 records/);
   expect(folder.store({ ...RECORD, metric: 5 })).toBe(true);
 });
+
+// Regression: where room ended in the middle, half a record took the place of the one before.
+test.skipIf(noMounts !== undefined)(
+  unless(noMounts, 'a record for which there is no room leaves the one before'),
+  () => {
+    const root = temporaryFolder('run');
+    run('mount', '-t', 'tmpfs', '-o', 'size=32k,mode=0755', 'dnskeeper-test', join(root, 'run'));
+    onTestFinished(() => run('umount', '-l', join(root, 'run')));
+    const folder = recordFolder(join(root, 'run/dnskeeper/records'));
+    folder.store(RECORD);
+    const long = { ...RECORD, text: '# a line\n'.repeat(7000) };
+    expect(() => folder.store(long)).toThrow(/got ENOSPC; look at/);
+    expect(folder.read()).toEqual({ set: { records: [RECORD], deprecated: [] }, problems: [] });
+    expect(readdirSync(join(root, 'run/dnskeeper/records'))).toEqual(['eth0']);
+  },
+);
 
 describe('/etc/resolvconf.conf', () => {
   test('is read through a link, and may be missing', () => {
