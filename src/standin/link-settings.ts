@@ -4,7 +4,7 @@ import type { PushedDomain, PushedServer, PushedSettings } from '../core/pushed-
 import type { Knob } from '../core/snapshot.ts';
 import type { BusValue } from '../system/bus.ts';
 import { BusError } from '../system/bus-service.ts';
-import { readName } from './lookups.ts';
+import { readName } from './names.ts';
 import type { SetterName } from './resolve1-tables.ts';
 
 /** How a setting is read and who may set it. */

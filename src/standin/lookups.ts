@@ -1,24 +1,10 @@
-import { domainToASCII } from 'node:url';
 import { type Address, formatAddress, parseAddress } from '../core/address.ts';
-import { type Domain, parseDomain } from '../core/domain.ts';
-import {
-  type Lookup,
-  type LookupAnswer,
-  LookupFailed,
-  type LookupFailure,
-  type LookupOptions,
-  type LookupRecord,
-} from '../core/lookup.ts';
+import type { Domain } from '../core/domain.ts';
+import type { LookupRecord } from '../core/lookup.ts';
+import { ask, flagsOf, isUnasked, type LookupContext } from './ask.ts';
 import { FLAG } from './flags.ts';
-import { LookupError, NXDOMAIN, rcodeError } from './lookup-errors.ts';
-
-/** What a lookup of the stand-in works with. */
-export interface LookupContext {
-  readonly lookup: Lookup;
-  /** Domains tried for a single label, in order. */
-  readonly search: readonly Domain[];
-  readonly signal: AbortSignal;
-}
+import { LookupError } from './lookup-errors.ts';
+import { asWritten, readName } from './names.ts';
 
 /** An address with the link it was learnt from. */
 export interface FoundAddress {
@@ -34,15 +20,17 @@ export interface HostnameResult {
   readonly flags: number;
 }
 
-/** Look up the addresses of a host; `family` undefined for both. `flags` must have gone through `readFlags`. */
+/** What is asked about a name; `flags` must have gone through `readFlags`. */
+export interface NameQuestion {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly flags: number;
+}
+
+/** Look up the addresses of a host; `family` undefined for both. */
 export async function resolveHostname(
   context: LookupContext,
-  question: {
-    readonly ifindex: number;
-    readonly name: string;
-    readonly family: 4 | 6 | undefined;
-    readonly flags: number;
-  },
+  question: NameQuestion & { readonly family: 4 | 6 | undefined },
 ): Promise<HostnameResult> {
   const literal = parseAddress(question.name);
   if (literal.ok) return literalResult(literal.value, question);
@@ -82,13 +70,7 @@ export async function resolveAddress(
 /** Records of one type as they are on the wire. */
 export async function resolveRecord(
   context: LookupContext,
-  question: {
-    readonly ifindex: number;
-    readonly name: string;
-    readonly class: number;
-    readonly type: number;
-    readonly flags: number;
-  },
+  question: NameQuestion & { readonly class: number; readonly type: number },
 ): Promise<{
   readonly records: readonly LookupRecord[];
   readonly ifindex: number;
@@ -104,100 +86,8 @@ export async function resolveRecord(
 }
 
 const A = 1;
-const CNAME = 5;
 const PTR = 12;
 const AAAA = 28;
-const ANY = 255;
-const IN = 1;
-const MOST_ALIASES = 16;
-
-/** Parse a name from a caller; other scripts become A-labels. `parameter` is what is blamed, `what` how it is called. */
-export function readName(text: string, parameter: string, what = 'name'): Domain {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all that is not ASCII
-  const plain = /^[\x00-\x7f]*$/.test(text) ? text : domainToASCII(text);
-  const name = parseDomain(plain);
-  if (name.ok) return name.value;
-  throw new LookupError('invalid-argument', parameter, `Invalid ${what} '${text.slice(0, 255)}'`);
-}
-
-/** A name that was read, in the letters of who asks: they are shown again, and no server minds. */
-export function asWritten(text: string, name: Domain): string {
-  const bare = text.replace(/\.$/, '');
-  return bare.toLowerCase() === name ? bare : name;
-}
-
-/** One question, its aliases followed within the answer: the records of the type that are left at the end. */
-export async function ask(
-  { lookup, signal }: LookupContext,
-  name: string,
-  type: number,
-  options: {
-    readonly ifindex: number;
-    readonly flags: number;
-    readonly class?: number;
-    /** Whether anybody may be asked. */
-    readonly network?: boolean;
-    /** How the name is called in errors. */
-    readonly shown?: string;
-  },
-): Promise<{
-  readonly records: readonly LookupRecord[];
-  readonly canonical: string;
-  readonly answer: LookupAnswer;
-}> {
-  const { ifindex, flags, shown = name } = options;
-  const question = { name, type, class: options.class ?? IN };
-  if (question.class !== IN && question.class !== ANY) throw failureOf('no-servers', flags, shown);
-  const answer = await lookup(question, {
-    ...optionsOf(flags, signal),
-    ifindex,
-    ...(options.network === false ? { network: false, cache: false } : {}),
-  }).catch((error: unknown) => {
-    throw error instanceof LookupFailed ? failureOf(error.failure, flags, shown) : error;
-  });
-  if (nobodyAsked(answer, flags)) throw failureOf('no-servers', flags, shown);
-  if (answer.rcode !== 0) throw rcodeError(answer.rcode, shown, answer.error);
-  const canonical = type === CNAME || type === ANY ? name : followAliases(answer.records, name, flags, shown);
-  const records = answer.records.filter(
-    (record) => sameName(record.name, canonical) && (type === ANY || record.type === type),
-  );
-  return { records, canonical, answer };
-}
-
-const optionsOf = (flags: number, signal: AbortSignal): Omit<LookupOptions, 'ifindex'> => ({
-  local: (flags & FLAG.noSynthesize) === 0,
-  cache: (flags & FLAG.noCache) === 0 && (flags & FLAG.dns) !== 0,
-  // Over the network no other protocol is spoken.
-  network: (flags & FLAG.noNetwork) === 0 && (flags & FLAG.dns) !== 0,
-  validate: (flags & FLAG.noValidate) === 0,
-  stale: (flags & FLAG.noStale) === 0,
-  singleLabels: (flags & FLAG.relaxSingleLabel) !== 0,
-  signal,
-});
-
-/** A name that no server is asked for is none that does not exist: somebody else may know it. */
-const nobodyAsked = ({ rcode, from, error }: LookupAnswer, flags: number): boolean =>
-  rcode === NXDOMAIN && from === 'local' && (error?.code === FILTERED || (flags & FLAG.noSynthesize) !== 0);
-
-/** RFC 8914. */
-const FILTERED = 17;
-
-function followAliases(records: readonly LookupRecord[], name: string, flags: number, shown: string): string {
-  let current = name;
-  for (let steps = 0; steps <= MOST_ALIASES; steps++) {
-    const alias = records.find((record) => record.type === CNAME && sameName(record.name, current));
-    if (alias?.value.kind !== 'name') return current;
-    if ((flags & FLAG.noCname) !== 0) break;
-    current = alias.value.name;
-  }
-  throw new LookupError(
-    'alias-loop',
-    shown,
-    `CNAME loop detected, or CNAME resolving disabled on '${shown}'`,
-  );
-}
-
-const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
 /**
  * A single label is looked for here first, then below each search domain, then as it is; who names a whole name or
@@ -218,12 +108,7 @@ function candidatesOf(
 
 async function addressesOf(
   context: LookupContext,
-  question: {
-    readonly ifindex: number;
-    readonly name: string;
-    readonly shown: string;
-    readonly flags: number;
-  },
+  question: NameQuestion & { readonly shown: string },
   types: readonly number[],
   network: boolean,
 ): Promise<HostnameResult> {
@@ -252,7 +137,7 @@ async function addressesOf(
 
 function literalResult(
   address: Address,
-  question: { readonly ifindex: number; readonly name: string; readonly family: 4 | 6 | undefined },
+  question: Pick<NameQuestion, 'ifindex' | 'name'> & { readonly family: 4 | 6 | undefined },
 ): HostnameResult {
   if (question.family !== undefined && question.family !== address.family)
     throw new LookupError(
@@ -265,16 +150,6 @@ function literalResult(
     canonical: formatAddress(address),
     flags: FLAG.dns | FLAG.authenticated | FLAG.confidential | FLAG.synthetic,
   };
-}
-
-/** What holds of every answer holds of all together; where they came from adds up. */
-export function flagsOf(answers: readonly LookupAnswer[]): number {
-  const from = { local: FLAG.synthetic, cache: FLAG.fromCache, network: FLAG.fromNetwork };
-  let flags: number = FLAG.dns;
-  for (const answer of answers) flags |= from[answer.from];
-  if (answers.every(({ authenticated }) => authenticated)) flags |= FLAG.authenticated;
-  if (answers.every(({ confidential }) => confidential)) flags |= FLAG.confidential;
-  return flags;
 }
 
 /** Types that no question may have, and those that nobody should ask for any more. */
@@ -315,30 +190,3 @@ const familyOf = (type: number): 4 | 6 => (type === A ? 4 : 6);
 /** `what` stands before the name, as systemd-resolved has it for records. */
 const noSuchRecord = (name: string, what = ''): LookupError =>
   new LookupError('no-such-record', name, `${what}'${name}' does not have any RR of the requested type`);
-
-const FAILURE_TEXTS: Readonly<Record<LookupFailure | 'no-source', string>> = {
-  'no-servers': 'No appropriate name servers or networks for name found',
-  timeout: 'Query timed out',
-  'attempts-exhausted': 'All attempts to contact name servers or networks failed',
-  'network-down': 'Network is down',
-  'invalid-reply': 'Received invalid reply',
-  'stub-loop': 'Configured DNS server loops back to us',
-  aborted: 'Query aborted',
-  'no-source': 'All suitable resolution sources turned off',
-};
-
-/** Nobody to ask means something else to who has forbidden to ask. */
-function failureOf(failure: LookupFailure, flags: number, name: string): LookupError {
-  const forbidden = failure === 'no-servers' && (flags & FLAG.noNetwork) !== 0 && (flags & FLAG.dns) !== 0;
-  const problem = forbidden ? 'no-source' : failure;
-  return new LookupError(problem, name, FAILURE_TEXTS[problem]);
-}
-
-const isUnasked = (error: unknown): boolean =>
-  error instanceof LookupError && (error.problem === 'no-servers' || error.problem === 'no-source');
-
-/** Whether a lookup failed only because the name does not exist, or has nothing of what was asked. */
-export const isAbsence = (error: unknown): boolean =>
-  error instanceof LookupError &&
-  (error.problem === 'no-such-record' ||
-    (typeof error.problem === 'object' && error.problem.rcode === NXDOMAIN));

@@ -2,17 +2,12 @@ import { type Address, parseAddress } from '../core/address.ts';
 import type { BusValue } from '../system/bus.ts';
 import type { Method } from '../system/bus-interface.ts';
 import type { IncomingCall } from '../system/bus-service.ts';
+import type { LookupContext } from './ask.ts';
 import { AF_INET, AF_INET6, familyNumber } from './bus-rows.ts';
 import { type LookupKind, readFlags } from './flags.ts';
 import type { StandinGround } from './ground.ts';
 import { busErrorOf, LookupError } from './lookup-errors.ts';
-import {
-  type FoundAddress,
-  type LookupContext,
-  resolveAddress,
-  resolveHostname,
-  resolveRecord,
-} from './lookups.ts';
+import { type FoundAddress, resolveAddress, resolveHostname, resolveRecord } from './lookups.ts';
 import { resolveService } from './service-lookup.ts';
 
 /** The lookups of the manager object. */

@@ -1,15 +1,8 @@
+import { ask, flagsOf, isAbsence, type LookupContext } from './ask.ts';
 import { FLAG } from './flags.ts';
 import { LookupError } from './lookup-errors.ts';
-import {
-  ask,
-  asWritten,
-  type FoundAddress,
-  flagsOf,
-  isAbsence,
-  type LookupContext,
-  readName,
-  resolveHostname,
-} from './lookups.ts';
+import { type FoundAddress, resolveHostname } from './lookups.ts';
+import { asWritten, readName } from './names.ts';
 
 /** One place where a service is offered. */
 export interface FoundService {

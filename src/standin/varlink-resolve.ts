@@ -1,9 +1,10 @@
 import type { VarlinkParameters } from '../system/varlink-frames.ts';
 import type { VarlinkInterface, VarlinkMethod } from '../system/varlink-interface.ts';
+import type { LookupContext } from './ask.ts';
 import { configurationRows } from './configuration-rows.ts';
 import type { StandinGround } from './ground.ts';
 import { LookupError, varlinkErrorOf } from './lookup-errors.ts';
-import { type LookupContext, resolveAddress, resolveHostname, resolveRecord } from './lookups.ts';
+import { resolveAddress, resolveHostname, resolveRecord } from './lookups.ts';
 import { addressFrom, readFamily, readLimits } from './manager-lookups.ts';
 import { escapeOctal } from './record-data.ts';
 import { resolveService } from './service-lookup.ts';
