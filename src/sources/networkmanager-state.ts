@@ -1,4 +1,13 @@
 import type { Connection, GlobalDns, LinkDns, SourceState } from '../core/snapshot.ts';
+import {
+  configOf,
+  DEVICE,
+  type Family,
+  type Owner,
+  ownersOf,
+  serversOf,
+  shareConfig,
+} from './networkmanager-owners.ts';
 import { DEFAULT_SETTINGS, type ProfileSettings } from './networkmanager-settings.ts';
 import type { NetworkManagerTree, Properties } from './networkmanager-tree.ts';
 import {
@@ -6,14 +15,13 @@ import {
   connectivityOf,
   dictsOf,
   familyOf,
-  foursOf,
   gatewayOf,
+  interfaceOf,
   isDict,
   MOST_VALUES,
   nonEmptyOf,
   numberOf,
   routesOf,
-  sixesOf,
   ssidOf,
   textsOf,
 } from './networkmanager-values.ts';
@@ -55,30 +63,9 @@ export function deriveState(tree: NetworkManagerTree, surroundings: Surroundings
 /** Whether DnsManager lists no link at all, as it does while a fresh NetworkManager has not taken up its devices. */
 export const isUnconfigured = (tree: NetworkManagerTree): boolean => configurationOf(tree).length === 0;
 
-/** Whether NetworkManager did not make this connection but found it: then its DNS does not count. */
-export function isExternal(tree: NetworkManagerTree, activePath: unknown): boolean {
-  const active = tree.get(activePath, ACTIVE);
-  const profile = tree.get(active['Connection'], 'org.freedesktop.NetworkManager.Settings.Connection');
-  return (
-    ((numberOf(active['StateFlags']) ?? 0) & EXTERNAL_ACTIVATION) !== 0 ||
-    ((numberOf(profile['Flags']) ?? 0) & EXTERNAL_PROFILE) !== 0
-  );
-}
-
-const ACTIVE = 'org.freedesktop.NetworkManager.Connection.Active';
-const DEVICE = 'org.freedesktop.NetworkManager.Device';
-/** NM_ACTIVATION_STATE_FLAG_EXTERNAL and NM_SETTINGS_CONNECTION_FLAG_EXTERNAL. */
-const EXTERNAL_ACTIVATION = 0x80;
-const EXTERNAL_PROFILE = 0x8;
-/** NM_DEVICE_STATE_IP_CONFIG and _ACTIVATED: a device's DNS enters with the first and leaves after the last. */
-const IP_CONFIG = 70;
-const ACTIVATED = 100;
-const ACTIVE_ACTIVATED = 2;
 /** NetworkManager's priorities where neither the profile nor its configuration has one. */
 const PRIORITY = 100;
 const VPN_PRIORITY = 50;
-
-type Family = 4 | 6;
 
 /** One dict of DnsManager.Configuration. */
 interface Entry {
@@ -88,18 +75,6 @@ interface Entry {
   readonly domains: readonly string[];
   readonly priority: number | undefined;
   readonly vpn: boolean;
-}
-
-/** Whose DNS it is: a device, or the active connection of a plugin VPN. */
-interface Owner {
-  readonly interface: string | undefined;
-  readonly external: boolean;
-  readonly inForce: boolean;
-  readonly pluginVpn: boolean;
-  readonly devicePath: string | undefined;
-  readonly activePath: string | undefined;
-  readonly active: Properties;
-  readonly configPaths: { readonly 4: unknown; readonly 6: unknown };
 }
 
 interface Contribution {
@@ -132,46 +107,6 @@ function configurationOf(tree: NetworkManagerTree): readonly Entry[] {
     ];
   });
 }
-
-function ownersOf(tree: NetworkManagerTree): readonly Owner[] {
-  const devices = tree.paths(DEVICE).map((path): Owner => {
-    const device = tree.get(path, DEVICE);
-    const state = numberOf(device['State']) ?? 0;
-    return {
-      interface: interfaceOf(device['IpInterface']) ?? interfaceOf(device['Interface']),
-      external: isExternal(tree, device['ActiveConnection']),
-      inForce: state >= IP_CONFIG && state <= ACTIVATED,
-      pluginVpn: false,
-      devicePath: path,
-      activePath: nonEmptyOf(device['ActiveConnection']),
-      active: tree.get(device['ActiveConnection'], ACTIVE),
-      configPaths: { 4: device['Ip4Config'], 6: device['Ip6Config'] },
-    };
-  });
-  const tunnels = tree.paths(ACTIVE).flatMap((path): Owner[] => {
-    const active = tree.get(path, ACTIVE);
-    if (active['Vpn'] !== true) return [];
-    const configPaths = { 4: active['Ip4Config'], 6: active['Ip6Config'] };
-    // The tunnel's device shares the IP configuration objects of the VPN (seen with 1.42).
-    const device = devices.find((candidate) => shareConfig(candidate.configPaths, configPaths));
-    return [
-      {
-        interface: device?.interface,
-        external: false,
-        inForce: active['State'] === ACTIVE_ACTIVATED,
-        pluginVpn: true,
-        devicePath: undefined,
-        activePath: path,
-        active,
-        configPaths,
-      },
-    ];
-  });
-  return [...tunnels, ...devices];
-}
-
-const shareConfig = (a: Owner['configPaths'], b: Owner['configPaths']): boolean =>
-  ([4, 6] as const).some((family) => a[family] === b[family] && a[family] !== '/' && a[family] !== undefined);
 
 function contributionOf(
   entry: Entry,
@@ -208,10 +143,9 @@ function serverless(
   return owners.flatMap((owner) =>
     ([4, 6] as const).flatMap((family): Contribution[] => {
       const config = configOf(owner, family, tree);
-      const says = ['Searches', 'Domains', 'DnsOptions'].some((key) => textsOf(config[key]).length > 0);
       const known = listed.some((other) => other.owner === owner && other.family === family);
-      if (!says || known || !owner.inForce || owner.external || serversOf(config, family).length > 0)
-        return [];
+      if (isBare(config) || known || !owner.inForce || owner.external) return [];
+      if (serversOf(config, family).length > 0) return [];
       if (
         !owner.pluginVpn &&
         owners.some((other) => other.pluginVpn && shareConfig(other.configPaths, owner.configPaths))
@@ -270,10 +204,7 @@ function stillUp(
   // IPv6 configurations never show servers that are URIs, so their absence says nothing.
   if (owner === undefined || !servers.some((server) => !server.includes('://'))) return undefined;
   const config = configOf(owner, family, tree);
-  const cleared =
-    serversOf(config, family).length === 0 &&
-    ['Searches', 'Domains', 'DnsOptions'].every((key) => textsOf(config[key]).length === 0);
-  if (!cleared) return undefined;
+  if (serversOf(config, family).length > 0 || !isBare(config)) return undefined;
   return before.find(
     (old) =>
       old.interface === link.interface &&
@@ -310,14 +241,9 @@ function ssidFor(owner: Owner | undefined, tree: NetworkManagerTree): string | u
   return ssidOf(tree.get(radio['ActiveAccessPoint'], 'org.freedesktop.NetworkManager.AccessPoint')['Ssid']);
 }
 
-const configOf = (owner: Owner, family: Family, tree: NetworkManagerTree): Properties =>
-  tree.get(
-    owner.configPaths[family],
-    family === 4 ? 'org.freedesktop.NetworkManager.IP4Config' : 'org.freedesktop.NetworkManager.IP6Config',
-  );
-
-const serversOf = (config: Properties, family: Family): readonly string[] =>
-  family === 4 ? foursOf(config['NameserverData']) : sixesOf(config['Nameservers']);
+/** Whether an IP configuration says nothing about DNS beside servers. */
+const isBare = (config: Properties): boolean =>
+  ['Searches', 'Domains', 'DnsOptions'].every((key) => textsOf(config[key]).length === 0);
 
 /** An empty dict means that there is none; a key that is present, even empty, puts its section in force. */
 function globalOf(value: unknown): GlobalDns | undefined {
@@ -330,11 +256,4 @@ function globalOf(value: unknown): GlobalDns | undefined {
       domains.map(([name, domain]) => [name, isDict(domain) ? textsOf(domain['servers']) : []]),
     ),
   };
-}
-
-/** A kernel name; anything else would be a path or worse where it is looked up. */
-function interfaceOf(value: unknown): string | undefined {
-  return typeof value === 'string' && /^[^\s/]{1,15}$/.test(value) && value !== '.' && value !== '..'
-    ? value
-    : undefined;
 }

@@ -93,6 +93,13 @@ export function familyOf(server: string): 4 | 6 {
   return host.startsWith('[') || host.indexOf(':') !== host.lastIndexOf(':') ? 6 : 4;
 }
 
+/** A kernel name; anything else would be a path or worse where it is looked up. */
+export function interfaceOf(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[^\s/]{1,15}$/.test(value) && value !== '.' && value !== '..'
+    ? value
+    : undefined;
+}
+
 const MAIN_TABLE = 254;
 const LOCAL_TABLE = 255;
 

@@ -3,8 +3,9 @@ import type { LinkDns, SourceEvent, SourceHealth } from '../core/snapshot.ts';
 import type { Bus, BusSignal, SignalMatch } from '../system/bus.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
+import { ACTIVE, isExternal } from './networkmanager-owners.ts';
 import { DEFAULT_SETTINGS, type ProfileSettings, settingsOf } from './networkmanager-settings.ts';
-import { deriveState, isExternal, isUnconfigured, MANAGER_PATH } from './networkmanager-state.ts';
+import { deriveState, isUnconfigured, MANAGER_PATH } from './networkmanager-state.ts';
 import { createTree, INTERFACES } from './networkmanager-tree.ts';
 import type { Source } from './source.ts';
 
@@ -37,7 +38,6 @@ export function networkManagerSource(bus: Bus, options: NetworkManagerOptions): 
 }
 
 const NAME = 'org.freedesktop.NetworkManager';
-const ACTIVE = 'org.freedesktop.NetworkManager.Connection.Active';
 const PROFILE = 'org.freedesktop.NetworkManager.Settings.Connection';
 const OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager';
 /** Reading everything takes longer than one answer where a machine has thousands of objects. */
