@@ -88,6 +88,7 @@ type Plan (
   upstream: []Choice,
   search: []Choice,
   options: []Choice,
+  sortlist: ?[]Choice,
   leftOut: []LeftOut,
   leftOutMore: int,
   links: []Link,

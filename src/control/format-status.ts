@@ -16,6 +16,7 @@ export function formatStatus(report: StatusReport, now: number, terminal: Termin
   profiles(page, report, now);
   listed(page, 'Search domains', report.plan.search);
   listed(page, 'Options', report.plan.options);
+  listed(page, 'Sort list', report.plan.sortlist ?? []);
   lost(page, report);
   unusedLinks(page, report);
   sources(page, report);

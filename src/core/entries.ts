@@ -6,6 +6,7 @@ import type { LeftOut, Origin } from './plan.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
 import { formatServer, isLocalStub, parseServer, type Server } from './server.ts';
 import type { Connectivity, GlobalDns, LinkDns, Protocols, Snapshot, SourceName } from './snapshot.ts';
+import { MOST_SORTLIST, parseSortlistPair } from './sortlist.ts';
 import { ascii, compareText, printable } from './text.ts';
 
 /** One link and family (or the configuration) with every string parsed: what the policy works on. */
@@ -18,6 +19,8 @@ export interface Entry extends Protocols {
   /** Routed only; `.` is an explicit catch-all. */
   readonly routing: readonly Domain[];
   readonly options: readonly ResolvOption[];
+  /** Pairs of a `sortlist`, where there is one. */
+  readonly sortlist?: readonly string[];
   /** Address ranges of the link, for reverse zones; no default routes. */
   readonly ranges: readonly Prefix[];
   readonly gateway?: string;
@@ -125,6 +128,7 @@ function readLink(source: SourceName, link: LinkDns, dropped: LeftOut[]): Entry 
     servers: reader.servers(link.servers, origin.interface),
     ...reader.domains(names),
     options: reader.options(link.options),
+    ...(link.sortlist === undefined ? {} : { sortlist: reader.sortlist(link.sortlist) }),
     ranges: reader.ranges([...link.addresses, ...destinations]),
     defaultRoute: link.defaultRoute,
     metric: link.metric ?? 0,
@@ -206,6 +210,10 @@ class Reader {
       MOST.options,
       parseOption,
     );
+  }
+
+  sortlist(texts: readonly string[]): readonly string[] {
+    return this.#each('sortlist', texts, MOST_SORTLIST, parseSortlistPair);
   }
 
   ranges(texts: readonly string[]): readonly Prefix[] {

@@ -27,7 +27,7 @@ export interface Choice<T> {
 
 /** Something a source said that is not in the plain file, and why. The text is clean: printable ASCII, bounded. */
 export interface LeftOut {
-  readonly what: 'server' | 'search' | 'option' | 'route';
+  readonly what: 'server' | 'search' | 'option' | 'sortlist' | 'route';
   readonly text: string;
   readonly origin: Origin;
   readonly reason: string;
@@ -73,6 +73,8 @@ export interface Plan {
   readonly upstream: readonly Choice<Server>[];
   readonly search: readonly Choice<Domain>[];
   readonly options: readonly Choice<ResolvOption>[];
+  /** Pairs of resolv.conf(5)'s `sortlist`; absent where nobody has one. */
+  readonly sortlist?: readonly Choice<string>[];
   readonly leftOut: readonly LeftOut[];
   /** How many left-out entries were not listed, because the list is bounded. */
   readonly leftOutMore: number;

@@ -19,6 +19,7 @@ import { formatOption, type ResolvOption } from './resolv-option.ts';
 import { claimRoutes } from './routes.ts';
 import { formatHost, formatServer, isPlain, linkToAsk, type Server } from './server.ts';
 import type { GlobalDns, Host, Snapshot } from './snapshot.ts';
+import { MOST_SORTLIST } from './sortlist.ts';
 import { ascii, compareText } from './text.ts';
 
 /** libc reads no more nameserver lines than this (MAXNS, resolv.conf(5)). */
@@ -49,6 +50,7 @@ export function makePlan(snapshot: Snapshot, config: Config, profileByHand?: str
   const speaking = global?.section ? [global.entry, ...chosen.filter(isConfigured)] : chosen;
   const search = chooseSearch(speaking, snapshot.host?.host, dropped);
   const options = chooseOptions(speaking, dropped);
+  const sortlist = chooseSortlist(speaking, dropped);
   const routes = claimRoutes(
     sorted.filter((entry) => entry.servers.length > 0),
     (entry) => isExclusive(entry, config),
@@ -59,6 +61,7 @@ export function makePlan(snapshot: Snapshot, config: Config, profileByHand?: str
     upstream,
     search,
     options,
+    ...(sortlist.length === 0 ? {} : { sortlist }),
     leftOut: leftOut.slice(0, MAX_LEFT_OUT),
     leftOutMore: Math.max(0, leftOut.length - MAX_LEFT_OUT),
     links: planLinks(sorted, routes, unused),
@@ -250,6 +253,21 @@ function chooseOptions(entries: readonly Entry[], dropped: LeftOut[]): readonly 
   return [...chosen.values()];
 }
 
+/** Each pair once, and no more than glibc reads. */
+function chooseSortlist(entries: readonly Entry[], dropped: LeftOut[]): readonly Choice<string>[] {
+  const chosen = new Map<string, Choice<string>>();
+  for (const { origin, sortlist = [] } of entries) {
+    for (const value of sortlist) {
+      if (chosen.has(value)) continue;
+      if (chosen.size < MOST_SORTLIST)
+        chosen.set(value, { value, origin, reason: `From the sortlist of ${describeOrigin(origin)}.` });
+      else
+        dropped.push({ what: 'sortlist', text: value, origin, reason: `libc reads ${MOST_SORTLIST} of them.` });
+    }
+  }
+  return [...chosen.values()];
+}
+
 /** What the plain file cannot say, one sentence each (DESIGN.md section 3). */
 function inexpressible(
   entries: readonly Entry[],
@@ -316,6 +334,7 @@ function leaveOut(entry: Entry, reason: string, into: LeftOut[]): void {
     into.push({ what: 'search', text: domain, origin: entry.origin, reason });
   for (const option of entry.options)
     into.push({ what: 'option', text: formatOption(option), origin: entry.origin, reason });
+  for (const text of entry.sortlist ?? []) into.push({ what: 'sortlist', text, origin: entry.origin, reason });
 }
 
 const serverLeftOut = (server: Server, entry: Entry, reason: string): LeftOut => ({
@@ -325,7 +344,7 @@ const serverLeftOut = (server: Server, entry: Entry, reason: string): LeftOut =>
   reason,
 });
 
-const KIND_ORDER: Readonly<Record<LeftOut['what'], number>> = { server: 0, search: 1, option: 2, route: 3 };
+const KIND_ORDER: Readonly<Record<LeftOut['what'], number>> = { server: 0, search: 1, option: 2, sortlist: 3, route: 4 };
 
 function sortLeftOut(leftOut: readonly LeftOut[]): readonly LeftOut[] {
   const described = leftOut.map((one) => ({ one, from: describeOrigin(one.origin) }));

@@ -110,6 +110,8 @@ function describe(
       searches: searchesOf(names, { own, exclusive, nosearch: isNosearch(record, rules) }),
       // libc takes the last of two values and the plan the first, so what the rules say comes before.
       options: [...rules.options, ...content.options],
+      // The rules' own comes last, as a link of its own, which an exclusive record keeps out.
+      ...sortlistOf([...content.sortlist, ...(exclusive ? rules.sortlist : [])]),
       defaultRoute: !own,
       neverDefault: own,
       metric: (record.metric ?? -1) + place * PLACE,
@@ -184,7 +186,8 @@ function merge(described: readonly Described[]): readonly LinkDns[] {
   return merged;
 }
 
-const saysSomething = (link: LinkDns): boolean => link.searches.length + link.options.length > 0;
+const saysSomething = (link: LinkDns): boolean =>
+  link.searches.length + link.options.length > 0 || link.sortlist !== undefined;
 
 function belongTogether(a: LinkDns, b: LinkDns): boolean {
   if (a.interface === undefined || a.interface !== b.interface) return false;
@@ -203,6 +206,7 @@ function join(a: LinkDns, b: LinkDns, key: string): LinkDns {
     servers,
     searches: [...new Set([...a.searches, ...b.searches])],
     options: [...new Set([...a.options, ...b.options])],
+    ...sortlistOf([...(a.sortlist ?? []), ...(b.sortlist ?? [])]),
   };
 }
 
@@ -210,7 +214,8 @@ function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly L
   const { servers, searches } = rules[where];
   // Options hold without any record too.
   const options = where === 'first' ? rules.options : [];
-  if (servers.length + searches.length + options.length === 0) return [];
+  const sortlist = where === 'last' ? rules.sortlist : [];
+  if (servers.length + searches.length + options.length + sortlist.length === 0) return [];
   return [
     {
       ...PLAIN,
@@ -219,9 +224,13 @@ function configured(rules: ResolvconfRules, where: 'first' | 'last'): readonly L
       servers,
       searches,
       options,
+      ...sortlistOf(sortlist),
     },
   ];
 }
+
+const sortlistOf = (pairs: readonly string[]): Pick<LinkDns, 'sortlist'> =>
+  pairs.length === 0 ? {} : { sortlist: [...new Set(pairs)] };
 
 /** Of no family: a record may have servers of both. */
 const PLAIN: LinkDns = {

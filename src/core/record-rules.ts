@@ -28,6 +28,7 @@ export interface ResolvconfRules {
   readonly replace: readonly Replacement[];
   readonly replaceWord: readonly Replacement[];
   readonly options: readonly string[];
+  readonly sortlist: readonly string[];
   /** A local name server that has a record answers for everything. */
   readonly localOnly: boolean;
   readonly first: { readonly servers: readonly string[]; readonly searches: readonly string[] };
@@ -87,6 +88,7 @@ const NAMES = {
   replace: ['replace'],
   replaceWord: ['replace_sub'],
   options: ['resolv_conf_options'],
+  sortlist: ['resolv_conf_sortlist'],
   localOnly: ['resolv_conf_local_only'],
   firstServers: ['name_servers'],
   prepended: ['prepend_nameservers'],
@@ -143,6 +145,7 @@ function rulesOf(values: ReadonlyMap<string, Assignment>): ResolvconfRules {
     replace: words('replace').map(replacement),
     replaceWord: words('replaceWord').map(replacement),
     options: words('options'),
+    sortlist: words('sortlist'),
     localOnly: isYes(text('localOnly')),
     first: {
       servers: [...words('prepended'), ...words('firstServers')],

@@ -11,6 +11,7 @@ export interface RecordContent {
   /** The first `domain` line. */
   readonly domain?: string;
   readonly options: readonly string[];
+  readonly sortlist: readonly string[];
 }
 
 /**
@@ -27,6 +28,7 @@ export function readRecord(text: string, rules: ResolvconfRules): RecordContent 
     nameservers: words('nameserver'),
     searches: searches.length > 0 ? searches : words('domain'),
     options: words('options'),
+    sortlist: words('sortlist'),
     ...(domain === undefined ? {} : { domain }),
   };
 }
@@ -59,6 +61,7 @@ export function withFragments(
       ...rules.options,
       ...first.flatMap(({ options }) => options),
     ],
+    sortlist: [...rules.sortlist, ...[...first, ...last].flatMap(({ sortlist }) => sortlist)],
   };
 }
 

@@ -93,6 +93,7 @@ const LINK: Shape = {
   searches: must(list(text)),
   domains: must(list(text)),
   options: must(list(text)),
+  sortlist: may(list(text)),
   addresses: must(list(text)),
   routes: must(list(object(ROUTE))),
   gateway: may(text),

@@ -72,6 +72,7 @@ export function renderStubConf(plan: Plan, time: number, nameserver: string): st
     ...header(plan, time),
     plan.search.length > 0 ? searchLine(plan) : NO_SEARCH,
     `nameserver ${nameserver}`,
+    ...sortlistLines(plan),
     `options ${['edns0', 'trust-ad', ...others].join(' ')}`,
     '# The real servers: upstream.conf in this folder; which one is asked for a name: dnsctl explain NAME',
   ];
@@ -101,6 +102,8 @@ export function lineReasons(
   }
   if (stub !== undefined) return [...lines, { line: `nameserver ${stub.nameserver}`, reason: stub.reason }];
   for (const choice of plan.nameservers) lines.push({ line: nameserverLine(choice), reason: choice.reason });
+  for (const line of sortlistLines(plan))
+    lines.push({ line, reason: joinReasons((plan.sortlist ?? []).map((c) => `${c.value}: ${c.reason}`)) });
   if (plan.options.length > 0) {
     lines.push({
       line: optionsLine(plan),
@@ -155,6 +158,7 @@ function text(
     ...head,
     ...(plan.search.length > 0 ? [searchLine(plan)] : []),
     ...servers.map(nameserverLine),
+    ...sortlistLines(plan),
     ...(plan.options.length > 0 ? [optionsLine(plan)] : []),
     ...tail,
   ];
@@ -167,6 +171,9 @@ const NO_SEARCH = 'search .';
 const searchLine = (plan: Plan): string => `search ${plan.search.map((choice) => choice.value).join(' ')}`;
 
 const nameserverLine = (choice: Choice<Server>): string => `nameserver ${formatHost(choice.value)}`;
+
+const sortlistLines = ({ sortlist }: Plan): readonly string[] =>
+  sortlist === undefined ? [] : [`sortlist ${sortlist.map(({ value }) => value).join(' ')}`];
 
 const optionsLine = (plan: Plan): string =>
   `options ${plan.options.map((choice) => formatOption(choice.value)).join(' ')}`;

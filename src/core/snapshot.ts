@@ -62,6 +62,8 @@ export interface LinkDns extends Protocols {
   readonly domains: readonly string[];
   /** resolv.conf(5) options. */
   readonly options: readonly string[];
+  /** Pairs of resolv.conf(5)'s `sortlist`; only resolvconf(8) brings them. */
+  readonly sortlist?: readonly string[];
   /** Addresses of the link with prefix length: `192.0.2.7/24`. */
   readonly addresses: readonly string[];
   readonly routes: readonly RawRoute[];

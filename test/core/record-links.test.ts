@@ -5,6 +5,7 @@ import type { RecordSet, StoredRecord } from '../../src/core/record.ts';
 import { recordFindings } from '../../src/core/record-findings.ts';
 import { type RecordGround, recordState } from '../../src/core/record-links.ts';
 import { DEFAULT_RULES, readRules } from '../../src/core/record-rules.ts';
+import { formatOption } from '../../src/core/resolv-option.ts';
 import { formatHost } from '../../src/core/server.ts';
 
 const link = (name: string, ifindex: number, tunnel = false) => ({
@@ -330,6 +331,23 @@ describe('/etc/resolvconf.conf', () => {
   ])('%s', (_, text, servers, search) => {
     const { rules } = readRules(text);
     expect(planOf(setOf([ETHERNET]), { rules })).toMatchObject({ servers, search });
+  });
+
+  test('has options and a sortlist that hold with and without records', () => {
+    const { rules } = readRules('resolv_conf_options="ndots:2 rotate"\nresolv_conf_sortlist="10.0.0.0"');
+    const own = record(
+      'eth0',
+      'options ndots:3 edns0\nsortlist 192.0.2.0/255.255.255.0 nonsense\nnameserver 192.0.2.1\n',
+    );
+    const said = (records: readonly StoredRecord[]) => {
+      const { plan } = planOf(setOf(records), { rules });
+      return [plan.options.map(({ value }) => formatOption(value)), plan.sortlist?.map(({ value }) => value)];
+    };
+    expect(said([])).toEqual([['ndots:2', 'rotate'], ['10.0.0.0']]);
+    expect(said([own])).toEqual([
+      ['ndots:2', 'rotate', 'edns0'],
+      ['192.0.2.0/255.255.255.0', '10.0.0.0'],
+    ]);
   });
 
   test('takes exclusiveness from a key', () => {

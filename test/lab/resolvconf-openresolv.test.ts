@@ -7,6 +7,7 @@ import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import { recordState } from '../../src/core/record-links.ts';
 import { readRules } from '../../src/core/record-rules.ts';
+import { formatOption } from '../../src/core/resolv-option.ts';
 import { formatHost } from '../../src/core/server.ts';
 import { recordFolder } from '../../src/system/record-folder.ts';
 import { recordPaths } from '../../src/system/record-paths.ts';
@@ -26,6 +27,7 @@ interface Call {
     readonly out?: string;
     readonly servers?: string;
     readonly search?: string;
+    readonly others?: string;
   };
 }
 
@@ -133,6 +135,24 @@ const scenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'other lines of records',
+    rules: 'resolv_conf_options="ndots:3 edns0"\nresolv_conf_sortlist="10.0.0.0 172.16.0.0/255.255.0.0"\n',
+    calls: [
+      { line: '-u' },
+      {
+        line: '-a eth0',
+        input: 'options rotate ndots:2\nsortlist 192.0.2.0/255.255.255.0\nnameserver 192.0.2.1\n',
+      },
+      {
+        line: '-a eth1',
+        input: 'options timeout:1\nsortlist 198.51.100.0/255.255.255.0\nnameserver 192.0.2.2\n',
+      },
+      { line: '-v' },
+      { line: '-d eth0' },
+      { line: '-d eth1' },
+    ],
+  },
+  {
     name: 'private records',
     calls: [
       { line: '-a eth0', input: ETHERNET },
@@ -237,6 +257,7 @@ describe.each(scenarios)('openresolv and we agree: $name', ({ rules, calls }) =>
         out: [printed(they), printed(we)],
         servers: [theirFile(theirs).servers, ourPlan(root).servers],
         search: [theirFile(theirs).search, ourPlan(root).search],
+        others: [theirFile(theirs).others, ourPlan(root).others],
       };
       for (const [what, [theirOne, ourOne]] of Object.entries(pairs)) {
         if (differs[what as keyof typeof differs] === undefined) expect(ourOne, what).toEqual(theirOne);
@@ -256,6 +277,8 @@ const printed = ({ out }: Ended): readonly string[] =>
 interface InForce {
   readonly servers: readonly string[];
   readonly search: readonly string[];
+  /** Options in force, as libc takes them, and the sortlist. */
+  readonly others: readonly string[];
 }
 
 function theirFile({ root }: Openresolv): InForce {
@@ -264,7 +287,13 @@ function theirFile({ root }: Openresolv): InForce {
   const words = (keyword: string): readonly string[] =>
     [...text.matchAll(new RegExp(`^${keyword} (.*)$`, 'gm'))].flatMap((match) => (match[1] ?? '').split(' '));
   const search = words('search');
-  return { servers: nameservers, search: search.length > 0 ? search : words('domain') };
+  // Of two values of an option libc takes the last.
+  const options = new Map(words('options').map((option) => [option.split(':', 1)[0], option]));
+  return {
+    servers: nameservers,
+    search: search.length > 0 ? search : words('domain'),
+    others: [...[...options.values()].toSorted(), ...words('sortlist')],
+  };
 }
 
 function ourPlan(root: string): InForce {
@@ -276,6 +305,10 @@ function ourPlan(root: string): InForce {
   return {
     servers: plan.upstream.map(({ value }) => formatHost(value)),
     search: plan.search.map(({ value }) => value),
+    others: [
+      ...plan.options.map(({ value }) => formatOption(value)).toSorted(),
+      ...(plan.sortlist ?? []).map(({ value }) => value),
+    ],
   };
 }
 
