@@ -1,3 +1,4 @@
+import { MAX_NAMESERVERS } from './file-lines.ts';
 import type { Choice, Plan } from './plan.ts';
 import { renderServersConf } from './resolv-conf.ts';
 import { isPlain, type Server } from './server.ts';
@@ -17,9 +18,6 @@ export function renderNetnsConf(plan: Plan, time: number, name: string): string 
 
 /** Whether a text is such a file. */
 export const isOfNamespace = (text: string): boolean => text.startsWith(FIRST_WORDS);
-
-/** libc reads no more (MAXNS, resolv.conf(5)). */
-const MAX_NAMESERVERS = 3;
 
 const reachesAnywhere = ({ value }: Choice<Server>): boolean =>
   isPlain(value) && value.address.kind !== 'loopback' && value.address.kind !== 'link-local';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
-import { MAX_SEARCH_LINE, makePlan } from '../../src/core/policy.ts';
+import { MAX_SEARCH_LINE } from '../../src/core/file-lines.ts';
+import { makePlan } from '../../src/core/policy.ts';
 import { renderResolvConf, renderUpstreamConf } from '../../src/core/resolv-conf.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
 import { link, snapshotOf, vpn } from '../support/links.ts';
