@@ -1,5 +1,13 @@
-import { recordTypeNumber } from './dns-parameters.ts';
-import { type Domain, parseDomain } from './domain.ts';
+import {
+  listOf,
+  numberFrom,
+  oneOf,
+  parseDuration,
+  parseFlag,
+  parsePriority,
+  parseRecordType,
+  parseSearch,
+} from './config-values.ts';
 import { parseForeignRules } from './foreign.ts';
 import { parseListenPlace } from './listen-place.ts';
 import { parseNetnsName } from './netns-name.ts';
@@ -7,6 +15,9 @@ import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption } from './resolv-option.ts';
 import { parseServer } from './server.ts';
 import { KNOWN_WRITERS } from './writer.ts';
+
+/** More than this only wait for each other at the socket. */
+const MOST_THREADS = 8;
 
 /** One key of the configuration: what it takes, what it is unless set, and why anybody would set it. */
 export interface ConfigKey {
@@ -123,7 +134,7 @@ export const CONFIG_KEYS = [
     why: 'How many threads answer what is cached; one is enough for a machine that asks for itself.',
     detail:
       'Each keeps a table of up to 16 MB of its own. Read at start: a change counts after a restart of the daemon.',
-    parse: parseThreads,
+    parse: numberFrom(1, MOST_THREADS),
   },
   {
     key: 'resolver.listen',
@@ -252,102 +263,8 @@ export const CONFIG_KEYS = [
   },
 ] as const satisfies readonly ConfigKey[];
 
-/** A search entry of the configuration. */
-export interface SearchEntry {
-  readonly domain: Domain;
-  readonly routingOnly: boolean;
-}
-
 /** The typed value of one key. */
 export type ConfigValue<K extends (typeof CONFIG_KEYS)[number]['key']> = Extract<
   ReturnType<Extract<(typeof CONFIG_KEYS)[number], { key: K }>['parse']>,
   { ok: true }
 >['value'];
-
-/** One of the words. */
-export function oneOf<const T extends readonly string[]>(...words: T): (value: unknown) => Parsed<T[number]> {
-  return (value) => {
-    const word = words.find((w) => w === value);
-    return word === undefined ? refused(`none of ${words.map((w) => `"${w}"`).join(', ')}`) : parsed(word);
-  };
-}
-
-/** True or false. */
-export function parseFlag(value: unknown): Parsed<boolean> {
-  return typeof value === 'boolean' ? parsed(value) : refused('neither true nor false');
-}
-
-/** A list of at most so many texts, each parsed. */
-export function listOf<T>(
-  parse: (text: string) => Parsed<T>,
-  most: number,
-): (value: unknown) => Parsed<readonly T[]> {
-  return (value) => {
-    if (!Array.isArray(value)) return refused('no list');
-    if (value.length > most) return refused(`${value.length} entries; ${most} is the most`);
-    const values: T[] = [];
-    for (const [index, entry] of value.entries()) {
-      if (typeof entry !== 'string') return refused(`entry ${index + 1}: no text`);
-      const one = parse(entry);
-      if (!one.ok) return refused(`entry ${index + 1}: ${one.reason}`);
-      values.push(one.value);
-    }
-    return parsed(values);
-  };
-}
-
-function parseThreads(value: unknown): Parsed<number> {
-  const number = typeof value === 'bigint' ? Number(value) : value;
-  return typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= MOST_THREADS
-    ? parsed(number)
-    : refused('no whole number in range');
-}
-
-/** More than this only wait for each other at the socket. */
-const MOST_THREADS = 8;
-
-/** A search domain, or with `~` before it a domain that is routed alone. */
-export function parseSearch(text: string): Parsed<SearchEntry> {
-  const routingOnly = text.startsWith('~');
-  const name = routingOnly ? text.slice(1) : text;
-  const domain = parseDomain(name === '' && routingOnly ? '.' : name);
-  return domain.ok ? parsed({ domain: domain.value, routingOnly }) : domain;
-}
-
-/** A time with its unit, in milliseconds, up to a bound that `mostText` names. */
-function parseDuration(value: unknown, most: number, mostText: string): Parsed<number> {
-  const match = typeof value === 'string' ? /^([0-9]{1,9})(ms|s|min|h|d)$/.exec(value) : null;
-  const unit = UNIT_MS[match?.[2] ?? ''];
-  if (!match || unit === undefined) return refused('no time with its unit (ms, s, min, h or d)');
-  const ms = Number(match[1]) * unit;
-  return ms <= most ? parsed(ms) : refused(`more than ${mostText}`);
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** A type that a question may have and that nobody needs for the rest to work. */
-export function parseRecordType(text: string): Parsed<number> {
-  const type = recordTypeNumber(text);
-  if (type === undefined) return refused('no record type');
-  return type === 0 || type === 41 ? refused('a type that no question has') : parsed(type);
-}
-
-/** A priority as NetworkManager has them: any 32-bit number but 0. */
-export function parsePriority(value: unknown): Parsed<number> {
-  const number = typeof value === 'bigint' ? Number(value) : value;
-  if (
-    typeof number !== 'number' ||
-    !Number.isInteger(number) ||
-    number === 0 ||
-    Math.abs(number) > 2 ** 31 - 1
-  ) {
-    return refused('no whole number in range, or 0');
-  }
-  return parsed(number);
-}

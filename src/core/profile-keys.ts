@@ -1,4 +1,4 @@
-import { listOf, oneOf, parseFlag, parsePriority, parseSearch, type SearchEntry } from './config-keys.ts';
+import { listOf, oneOf, parseFlag, parsePriority, parseSearch, type SearchEntry } from './config-values.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
 import { parseServer, type Server } from './server.ts';

@@ -1,4 +1,4 @@
-import type { SearchEntry } from './config-keys.ts';
+import type { SearchEntry } from './config-values.ts';
 import type { Entry } from './entries.ts';
 import { matchesPattern } from './glob.ts';
 import type { LeftOut } from './plan.ts';

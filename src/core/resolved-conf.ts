@@ -1,5 +1,5 @@
 import type { Config } from './config.ts';
-import { parseRecordType, type SearchEntry } from './config-keys.ts';
+import { parseRecordType, type SearchEntry } from './config-values.ts';
 import { parseDomain, ROOT } from './domain.ts';
 import { type ListenPlace, parseListenPlace } from './listen-place.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';

@@ -72,6 +72,8 @@ describe('the configuration', () => {
       /no question has/,
     ],
     ['[dns]\npriority = 0', 2, 'dns.priority', /not 0/, /0/],
+    ['[dns]\npriority = -2147483649', 2, 'dns.priority', /-2147483648 to/, /-2147483649/],
+    ['[dns]\npriority = 2147483648', 2, 'dns.priority', /to 2147483647/, /2147483648/],
     ['[resolver]\nthreads = 9', 2, 'resolver.threads', /from 1 to 8/, /9/],
     ['[resolver]\nthreads = 1.5', 2, 'resolver.threads', /from 1 to 8/, /1\.5/],
     ['[policy]\ngrace = "2"', 2, 'policy.grace', /a time/, /no time with its unit/],
@@ -108,6 +110,12 @@ describe('the configuration', () => {
       expect(config).toEqual(DEFAULT_CONFIG);
     },
   );
+
+  it.each([-2147483648, -1, 1, 2147483647])('%d is a priority', (priority) => {
+    const { problems, config } = read(`[dns]\npriority = ${priority}`);
+    expect(problems).toEqual([]);
+    expect(config.priority).toBe(priority);
+  });
 
   it('TOML that is none is reported with its line', () => {
     expect(readToml('[link]\ntakeover = \n')).toMatchObject({ problem: { line: 2 } });
