@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'vitest';
-import type { Status } from '../../src/core/status.ts';
+import type { StatusReport } from '../../src/control/report.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { until } from '../support/until.ts';
 import type { Machine } from './machine.ts';
@@ -19,10 +19,10 @@ export const stub = ['127.0.0.53'];
 /** What `dnsctl status --json` says, and its exit code. */
 export async function statusOf(
   machine: Machine,
-): Promise<{ readonly code: number; readonly status: Status }> {
+): Promise<{ readonly code: number; readonly status: StatusReport }> {
   const { code, stdout, stderr } = await machine.run('dnsctl status --json');
   if (stdout === '') throw new Error(`dnsctl status --json ended with ${code}: ${stderr}`);
-  return { code, status: JSON.parse(stdout) as Status };
+  return { code, status: JSON.parse(stdout) as StatusReport };
 }
 
 /** Nameserver lines of a file below the machine's /run; none when it is not there. */
@@ -87,10 +87,10 @@ async function untilServers(
 /** Wait until status says that the link is in this state; gives that status. */
 export async function untilLink(
   machine: Machine,
-  state: Status['link']['state'],
+  state: StatusReport['link']['state'],
   ms = PATIENCE_MS,
-): Promise<Status> {
-  let last: Status | undefined;
+): Promise<StatusReport> {
+  let last: StatusReport | undefined;
   const reached = async (): Promise<boolean> => {
     last = (await statusOf(machine)).status;
     return last.link.state === state;

@@ -42,8 +42,10 @@ const WRONGS: readonly (string | Buffer)[] = [
 ];
 
 let ended = false;
+const end = Promise.withResolvers<void>();
 process.once('SIGTERM', () => {
   ended = true;
+  end.resolve();
 });
 while (!ended) {
   await Promise.all([varlinkWave(), busWave()]);
@@ -99,7 +101,7 @@ async function busWave(): Promise<void> {
     const calls = Array.from({ length: BUS_CALLS }, (_, index) =>
       tell(bus, resolveHostname(`n${index}.who.example`)),
     );
-    await Promise.race([Promise.all(calls), new Promise((resolve) => setTimeout(resolve, 2000))]);
+    await Promise.race([Promise.all(calls), end.promise]);
   } catch {
     // The bus has ended the connection, as it may.
   }
