@@ -18,8 +18,8 @@ export interface DnsmasqNeeds {
     args: readonly string[],
     said: (line: string) => void,
   ) => Promise<Child>;
-  /** Folder of files with further settings of the administrator's; undefined while there is none. */
-  readonly settings: () => Promise<string | undefined>;
+  /** Files with further settings of the administrator's. */
+  readonly settings: () => Promise<readonly string[]>;
   readonly choice: () => 'strict' | 'fastest';
   readonly log: Log;
 }
@@ -43,7 +43,7 @@ export function dnsmasq({ bus, startChild, settings, choice, log }: DnsmasqNeeds
       const said = (line: string): void => log.debug({ backEnd: 'dnsmasq' }, line);
       let child: Child | undefined;
       try {
-        child = await startChild('dnsmasq', await argumentsOf(choice(), settings), said);
+        child = await startChild('dnsmasq', argumentsOf(choice(), await settings()), said);
         await Promise.race([ownership.here(signal), child.ended.then(refuse)]);
         const [version] = await call('GetVersion', signal);
         return run(child, String(version));
@@ -75,33 +75,27 @@ export function dnsmasq({ bus, startChild, settings, choice, log }: DnsmasqNeeds
  * It keeps nothing: an answer that came while its servers were changed would be kept as that of the new ones, and our own
  * cache knows which network said what. It serves no hosts file, which we have looked at before.
  */
-async function argumentsOf(
-  choice: 'strict' | 'fastest',
-  settings: DnsmasqNeeds['settings'],
-): Promise<readonly string[]> {
-  const folder = await settings();
-  return [
-    '--keep-in-foreground',
-    '--log-facility=-',
-    '--conf-file=/dev/null',
-    '--pid-file=',
-    // Root as we are, with our few powers and no way to change to another user.
-    '--user=',
-    '--group=',
-    '--no-resolv',
-    '--no-hosts',
-    '--bind-interfaces',
-    `--listen-address=${formatHost(BACK_END)}`,
-    `--port=${BACK_END.port}`,
-    '--cache-size=0',
-    '--proxy-dnssec',
-    '--edns-packet-max=1232',
-    '--dns-forward-max=1000',
-    ...(choice === 'strict' ? ['--strict-order'] : []),
-    `--enable-dbus=${NAME}`,
-    ...(folder === undefined ? [] : [`--conf-dir=${folder},*.conf`]),
-  ];
-}
+const argumentsOf = (choice: 'strict' | 'fastest', settings: readonly string[]): readonly string[] => [
+  '--keep-in-foreground',
+  '--log-facility=-',
+  '--conf-file=/dev/null',
+  '--pid-file=',
+  // Root as we are, with our few powers and no way to change to another user.
+  '--user=',
+  '--group=',
+  '--no-resolv',
+  '--no-hosts',
+  '--bind-interfaces',
+  `--listen-address=${formatHost(BACK_END)}`,
+  `--port=${BACK_END.port}`,
+  '--cache-size=0',
+  '--proxy-dnssec',
+  '--edns-packet-max=1232',
+  '--dns-forward-max=1000',
+  ...(choice === 'strict' ? ['--strict-order'] : []),
+  `--enable-dbus=${NAME}`,
+  ...settings.map((file) => `--conf-file=${file}`),
+];
 
 /** Whether our dnsmasq has its name: it takes it some time after its start, and again when the bus comes back. */
 function follow(bus: Bus): {

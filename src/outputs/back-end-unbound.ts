@@ -18,8 +18,8 @@ export interface UnboundNeeds {
   readonly files: Files;
   /** Where its configuration and its control socket stand; nobody else may enter. */
   readonly folder: string;
-  /** Folder of files with further settings of the administrator's. */
-  readonly settings: string;
+  /** Files with further settings of the administrator's. */
+  readonly settings: () => Promise<readonly string[]>;
   readonly log: Log;
 }
 
@@ -30,7 +30,7 @@ export function unbound({ startChild, files, folder, settings, log }: UnboundNee
     async start(signal) {
       const config = join(folder, 'unbound.conf');
       await files.makeFolder(folder, 0o700);
-      await files.replace(config, Buffer.from(configuration(socket, settings)), { mode: 0o600 });
+      await files.replace(config, Buffer.from(configuration(socket, await settings())), { mode: 0o600 });
       const { promise: ready, resolve, reject } = Promise.withResolvers<string>();
       signal.addEventListener(
         'abort',
@@ -75,7 +75,7 @@ export function unbound({ startChild, files, folder, settings, log }: UnboundNee
  */
 const configuration = (
   socket: string,
-  settings: string,
+  settings: readonly string[],
 ): string => `# Written by dnskeeper for the unbound that it starts.
 server:
   interface: ${formatHost(BACK_END)}
@@ -101,5 +101,4 @@ remote-control:
   control-enable: yes
   control-interface: ${socket}
   control-use-cert: no
-include-toplevel: "${settings}/*.conf"
-`;
+${settings.map((file) => `include-toplevel: "${file}"\n`).join('')}`;

@@ -10,7 +10,7 @@ export interface Child {
   end(): Promise<void>;
 }
 
-/** Of what it says, so much of the last line is kept for the reason. */
+/** So much of a line that it says is kept. */
 const MOST_SAID = 300;
 
 const LAST_WORDS_MS = 100;
@@ -33,15 +33,18 @@ export async function startChild(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let last = '';
+  /** The first complaint says more than what follows from it. */
+  let complaint: string | undefined;
   for (const stream of [child.stdout, child.stderr])
     byLine(stream, (line) => {
       last = line;
+      if (/\berror\b/i.test(line)) complaint ??= line;
       said(line);
     });
   const ended = new Promise<string>((resolve) => {
     const tell = (): void => {
       const { exitCode, signalCode } = child;
-      const words = last === '' ? '' : `: ${last}`;
+      const words = last === '' ? '' : `: ${complaint ?? last}`;
       resolve(
         exitCode === 127
           ? `there is no program ${program}`

@@ -1,4 +1,6 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compareText } from '../core/text.ts';
 import { type BackEnd, backEnd } from '../outputs/back-end.ts';
 import { dnsmasq } from '../outputs/back-end-dnsmasq.ts';
 import { unbound } from '../outputs/back-end-unbound.ts';
@@ -32,12 +34,11 @@ export function openBackEnd({
 }: BackEndGround): BackEnd | undefined {
   if (paths.mode === 'user' || paths.root !== '' || bus === undefined) return undefined;
   const own = log.child('back-end');
-  const settings = paths.dnsmasqFolder;
   const programs = {
     dnsmasq: dnsmasq({
       bus,
       startChild,
-      settings: async () => ((await files.look(settings))?.kind === 'folder' ? settings : undefined),
+      settings: () => settingsIn(paths.dnsmasqFolder),
       choice: () => configuration.current.config.choice,
       log: own,
     }),
@@ -45,7 +46,7 @@ export function openBackEnd({
       startChild,
       files,
       folder: join(paths.runtime, 'unbound'),
-      settings: paths.unboundFolder,
+      settings: () => settingsIn(paths.unboundFolder),
       log: own,
     }),
   };
@@ -56,4 +57,13 @@ export function openBackEnd({
     clock: systemClock,
     log: own,
   });
+}
+
+/** Files that an administrator put there, by name; what has an odd name is somebody's left-over or no file of settings. */
+async function settingsIn(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .filter((name) => /^[A-Za-z0-9_][A-Za-z0-9_.-]*\.conf$/.test(name))
+    .sort(compareText)
+    .map((name) => join(folder, name));
 }
