@@ -173,6 +173,122 @@ test('the environment of dhcpcd counts', () => {
   expect(readFileSync(join(records, 'eth0.dhcp'), 'utf8')).toMatch(/^# dnskeeper: metric=1002 private\n/);
 });
 
+describe('listing', () => {
+  const PRIVATE = 'search corp.example\nnameserver 10.8.0.1\n';
+
+  test.each<[string, number, string, string]>([
+    ['-i', 0, 'eth0 tun0 wg0\n', ''],
+    ['-i eth*', 0, 'eth0\n', ''],
+    ['-i nosuch', 2, '', 'No resolv.conf for key nosuch\n'],
+    ['-f -i nosuch', 0, '', ''],
+    ['-Li', 0, 'wg0\n', ''],
+    ['-l eth0', 0, '# resolv.conf from eth0\nsearch Home.Example.\nnameserver 192.0.2.1\n\n', ''],
+    ['-l nosuch', 2, '', 'No resolv.conf for key nosuch\n'],
+    ['--list eth0', 0, '# resolv.conf from eth0\nsearch Home.Example.\nnameserver 192.0.2.1\n\n', ''],
+    ['-L wg0', 0, '# resolv.conf from wg0\nnameserver 10.0.0.1\n\n', ''],
+    ['-L nosuch', 2, '', 'No resolv.conf for key nosuch\n'],
+    ['-p', 0, 'tun0\n', ''],
+    ['-pp', 0, 'tun0\n', ''],
+    ['-x', 0, 'wg0\n', ''],
+    [
+      '-v eth0 tun0',
+      0,
+      "DOMAIN=''\nSEARCH='home.example'\nNAMESERVERS='192.0.2.1'\nLOCALNAMESERVERS=''\nDOMAINS='home.example:192.0.2.1 corp.example:10.8.0.1'\n",
+      '',
+    ],
+    [
+      '-V',
+      0,
+      "DOMAIN=''\nSEARCH='z.example'\nNAMESERVERS='192.0.2.100 127.0.0.1'\nLOCALNAMESERVERS=''\nDOMAINS='z.example:192.0.2.100,127.0.0.1'\n",
+      '',
+    ],
+  ])('%s', (line, code, out, err) => {
+    const { root, call } = machine();
+    call('-a eth0', 'search Home.Example.\nnameserver 192.0.2.1\n');
+    call('-a tun0 -pp', PRIVATE);
+    call('-a wg0 -x', 'nameserver 10.0.0.1\n');
+    if (line === '-V')
+      writeFileSync(
+        join(root, 'etc/resolvconf.conf'),
+        'name_servers="192.0.2.100 127.0.0.1"\nsearch_domains=z.example\n',
+      );
+    expect(call(line)).toEqual({ code, out, err });
+  });
+
+  test("follows Debian's interface-order", () => {
+    const { root, call } = machine();
+    for (const key of ['eth0', 'tun0', 'wlan0']) call(`-a ${key}`, 'nameserver 192.0.2.1\n');
+    mkdirSync(join(root, 'etc/resolvconf'));
+    writeFileSync(join(root, 'etc/resolvconf/interface-order'), '@(wl|wlan)*([^.])\neth*\n*\n');
+    expect(call('-Li').out).toBe('wlan0 eth0 tun0\n');
+  });
+});
+
+describe('the rest', () => {
+  test.each(['', '-h', '--help'])('"%s" shows how to call it', (line) => {
+    expect(machine().call(line)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^Usage: resolvconf/),
+      err: '',
+    });
+  });
+
+  test('-u has the daemon look again, and is no failure without one', () => {
+    expect(machine().call('-u')).toMatchObject({ code: 0, out: '', err: expect.stringMatching(WAITS) });
+  });
+
+  test('-D makes the folders of files', () => {
+    const { root, call } = machine();
+    expect(call(`-D ${root}/a/b/c.conf ${root}/d/e.conf`)).toEqual({ code: 0, out: '', err: '' });
+    expect(existsSync(join(root, 'a/b')) && existsSync(join(root, 'd'))).toBe(true);
+  });
+
+  test('-r refuses what is no service', () => {
+    const { code, err } = machine().call('-r ../x;reboot');
+    expect(code).toBe(1);
+    expect(err).toMatch(/^resolvconf: wanted (a service|systemd)/);
+  });
+
+  test('-a reads no terminal', () => {
+    const { root, call } = machine();
+    const { stdout, status } = spawnSync(
+      'script',
+      ['-qec', `'${process.execPath}' '${PROGRAM}' --root '${root}' -a eth0`, '/dev/null'],
+      { encoding: 'utf8', timeout: 20_000 },
+    );
+    expect({ status, stdout: stdout.trim() }).toEqual({
+      status: 1,
+      stdout: 'resolvconf: wanted resolv.conf(5) text on standard input, got a terminal',
+    });
+    expect(call('-i').out).toBe('');
+  });
+});
+
+// wg-quick(8) takes its tunnel down when the call fails.
+describe('whatever the policy is, -a succeeds', () => {
+  test.each([
+    ['records are not used at all', 'resolvconf=NO\n', '-a wg0'],
+    ['the key is denied', 'deny_keys="wg*"\n', '-a wg0 -m 0 -x'],
+    ['only other keys are allowed', 'allow_keys=eth0\n', '-a wg0'],
+    ['another is exclusive', 'exclusive_keys=eth0\n', '-a wg0'],
+    ['the file is one for the shell', '. /etc/other\nname_servers=$(cat x)\n', '-a wg0 -m 0 -x'],
+    ['the file is binary', '\0\u0001\u0002', '-a wg0'],
+  ])('%s', (_, rules, line) => {
+    const { root, call, records } = machine();
+    call('-a eth0', 'nameserver 192.0.2.1\n');
+    writeFileSync(join(root, 'etc/resolvconf.conf'), rules);
+    expect(call(line, 'nameserver 10.0.0.1\n')).toMatchObject({ code: 0, out: '' });
+    expect(existsSync(join(records, 'wg0'))).toBe(true);
+  });
+
+  test('the file is a folder, which is told where it matters', () => {
+    const { root, call } = machine();
+    mkdirSync(join(root, 'etc/resolvconf.conf'));
+    expect(call('-a wg0', 'nameserver 10.0.0.1\n').code).toBe(0);
+    expect(call('-v')).toMatchObject({ code: 1, err: expect.stringContaining('wanted a file, got') });
+  });
+});
+
 describe('bad input is refused in words, and the record stays as it was', () => {
   test.each<[string, string | Buffer, string]>([
     [
