@@ -68,6 +68,9 @@ describe.each(suites)('switching networks and tunnels on %s', (suite) => {
         `ipv6.method disabled ${settings}`,
     );
 
+  /** By libc and the file alone: nss-resolve asks networks of equal right together, and the first answer wins. */
+  const byFile = (name: string): Promise<string> => machine.ok(`getent -s dns hosts ${name}`);
+
   test('follows from the first network to the second and back', async () => {
     const home = await addNetwork(machine, {
       link: 'eth-b',
@@ -77,14 +80,15 @@ describe.each(suites)('switching networks and tunnels on %s', (suite) => {
     await using closing = new AsyncDisposableStack();
     closing.defer(home.close);
     await profile('home', 'eth-b', 'ipv4.route-metric 200');
+    closing.defer(async () => void (await machine.run('nmcli connection delete home')));
     await machine.ok('nmcli connection up home');
     await expectServersAsNetworkManager(machine, [...cafe, '10.30.0.1']);
     await machine.ok('nmcli connection down cafe');
     await expectServersAsNetworkManager(machine, ['10.30.0.1']);
-    expect(await machine.ok('getent hosts who.example')).toContain('10.30.0.1');
+    expect(await byFile('who.example')).toContain('10.30.0.1');
     await machine.ok('nmcli connection up cafe');
     await expectServersAsNetworkManager(machine, [...cafe, '10.30.0.1']);
-    expect(await machine.ok('getent hosts who.example')).toContain('10.20.0.1');
+    expect(await byFile('who.example')).toContain('10.20.0.1');
     await machine.ok('nmcli connection delete home');
     await expectServersAsNetworkManager(machine, cafe);
   });

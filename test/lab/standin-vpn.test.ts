@@ -179,17 +179,26 @@ describe.each(suites)('VPN programs and their scripts for systemd-resolved on %s
       ].join('\n'),
     );
     await ok(
-      'systemd-run --unit=lab-ocserv ip netns exec far ocserv --foreground --config /etc/lab-office/ocserv.conf && ' +
+      'systemd-run --unit=lab-ocserv --property=TimeoutStopSec=2s ip netns exec far ocserv --foreground --config /etc/lab-office/ocserv.conf && ' +
         'systemd-run --unit=lab-dnsmasq ip netns exec far dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv ' +
         '--no-hosts --user=root --bind-dynamic --except-interface=lo --local-ttl=3600 ' +
         '--address=/intranet.office.example/10.77.0.80 --local=/office.example/',
     );
-    // Its two halves now and then wait for each other for ever; it is started anew until it shakes hands.
-    await machine.until(
-      'timeout 3 openssl s_client -connect 10.66.0.1:4433 </dev/null 2>/dev/null | grep -q "BEGIN CERTIFICATE" || ' +
-        '{ systemctl restart lab-ocserv; sleep 1; false; }',
-      'ocserv serves',
-      60_000,
-    );
+    await untilOfficeServes();
+  }
+
+  /** Its two halves wait for each other for ever when it is ended while it starts: it gets a long while before the next try. */
+  async function untilOfficeServes(): Promise<void> {
+    const shakesHands =
+      'timeout 5 openssl s_client -connect 10.66.0.1:4433 </dev/null | grep -q "BEGIN CERTIFICATE"';
+    for (let attempt = 1; ; attempt++)
+      try {
+        await machine.until(shakesHands, 'ocserv serves', 20_000);
+        return;
+      } catch (error) {
+        const said = await ok('journalctl --no-pager -n 20 -u lab-ocserv');
+        if (attempt === 3) throw new Error(said, { cause: error });
+        await ok('systemctl restart lab-ocserv');
+      }
   }
 });
