@@ -16,6 +16,7 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   dnskeeperd: 'src/main.ts',
   dnsctl: 'src/dnsctl.ts',
   resolvconf: 'src/resolvconf.ts',
+  hooks: 'src/system/hooks-program.ts',
   'fast-path-worker': 'src/resolver/fast-path-worker.ts',
 };
 

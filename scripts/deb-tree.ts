@@ -43,7 +43,7 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
   const from = (path: string): { file: string } => ({ file: join(inputs.root, path) });
   return [
     { to: `${LIB}/node`, content: { file: join(inputs.node, 'bin/node') }, mode: 0o755 },
-    ...['dnskeeperd', 'dnsctl', 'resolvconf', 'fast-path-worker'].map((name) => ({
+    ...['dnskeeperd', 'dnsctl', 'resolvconf', 'hooks', 'fast-path-worker'].map((name) => ({
       to: `${LIB}/${name}.mjs`,
       content: { file: join(inputs.bundles, `${name}.mjs`) },
     })),
@@ -55,10 +55,12 @@ export function packageEntries(inputs: TreeInputs): readonly Entry[] {
     { to: 'usr/bin/dnsctl', content: from('packaging/dnsctl'), mode: 0o755 },
     { to: `${LIB}/resolvconf`, content: from('packaging/resolvconf'), mode: 0o755 },
     ...callerEntries(inputs.root),
-    ...['dnskeeper.service', 'dnskeeper.socket'].map((name) => ({
-      to: `usr/lib/systemd/system/${name}`,
-      content: from(`systemd/${name}`),
-    })),
+    ...['dnskeeper.service', 'dnskeeper.socket', 'dnskeeper-hooks.socket', 'dnskeeper-hooks@.service'].map(
+      (name) => ({
+        to: `usr/lib/systemd/system/${name}`,
+        content: from(`systemd/${name}`),
+      }),
+    ),
     { to: `${LIB}/systemd-resolved.conf`, content: from('systemd/systemd-resolved.conf') },
     {
       to: 'usr/lib/systemd/system-generators/dnskeeper-generator',

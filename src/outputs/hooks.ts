@@ -1,4 +1,4 @@
-import type { HookResult } from '../system/hooks.ts';
+import type { HookResult } from '../core/hook-call.ts';
 import type { Log } from '../system/log.ts';
 
 /** Runs the programs of other people after a change. */

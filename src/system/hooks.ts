@@ -2,27 +2,13 @@ import { spawn } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
+import { type HookCall, type HookResult, MOST_HOOKS } from '../core/hook-call.ts';
 import { ascii, compareText } from '../core/text.ts';
 
-/** How one program of a hook folder ended. */
-export interface HookResult {
-  readonly name: string;
-  /** Absent when it ended well; otherwise one clause. */
-  readonly problem?: string;
-}
-
-/** What the programs of a folder are given. */
-export interface HookRun {
-  readonly folder: string;
-  readonly stdin: string;
-  readonly environment: Readonly<Record<string, string>>;
-  /** How long each may take; then it and what it started is killed. */
-  readonly deadlineMs: number;
+/** What the programs of a folder are given, until `signal` aborts. */
+export interface HookRun extends HookCall {
   readonly signal: AbortSignal;
 }
-
-/** More programs than this are left out, and said to be. */
-const MOST_HOOKS = 32;
 
 /** Of what a program says when it fails, so much is told. */
 const MOST_SAID = 400;
@@ -46,7 +32,8 @@ export async function runHooks(run: HookRun): Promise<readonly HookResult[]> {
   return results;
 }
 
-async function hookNames(folder: string): Promise<readonly string[]> {
+/** Names of what lies in a folder and may be a program, in the order in which they are run. */
+export async function hookNames(folder: string): Promise<readonly string[]> {
   const names = await readdir(folder).catch(() => []);
   return names
     .filter((name) => /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name) && !LEFT_OVER.test(name))

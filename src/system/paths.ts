@@ -32,6 +32,8 @@ export interface Paths {
   readonly netnsFolder: string;
   /** Programs of the administrator that are run after a change. */
   readonly hooksFolder: string;
+  /** Where systemd has such programs run outside our confinement (dnskeeper-hooks.socket). */
+  readonly hooksSocket: string;
   /** Further settings of the administrator's for a dnsmasq or unbound that we start. */
   readonly dnsmasqFolder: string;
   readonly unboundFolder: string;
@@ -77,6 +79,7 @@ function configPaths(
   | 'vendorConfigFolder'
   | 'localConfigFolder'
   | 'hooksFolder'
+  | 'hooksSocket'
   | 'dnsmasqFolder'
   | 'unboundFolder'
   | 'systemdFolders'
@@ -86,6 +89,7 @@ function configPaths(
     vendorConfigFolder: at('/usr/lib/dnskeeper/conf.d'),
     localConfigFolder: at('/etc/dnskeeper/conf.d'),
     hooksFolder: at('/etc/dnskeeper/hooks.d'),
+    hooksSocket: at('/run/dnskeeper/hooks'),
     dnsmasqFolder: at('/etc/dnskeeper/dnsmasq.d'),
     unboundFolder: at('/etc/dnskeeper/unbound.d'),
     systemdFolders: ['/etc/systemd', '/run/systemd', '/usr/local/lib/systemd', '/usr/lib/systemd'].map(at),

@@ -1,7 +1,7 @@
 import { reportOf } from '../control/report.ts';
 import type { Daemon } from '../daemon/parts.ts';
 import { type Hooks, hooks } from '../outputs/hooks.ts';
-import { runHooks } from '../system/hooks.ts';
+import { runHooksOutside } from '../system/hooks-outside.ts';
 import type { Log } from '../system/log.ts';
 import type { Paths } from '../system/paths.ts';
 import type { Ground } from './ground.ts';
@@ -17,7 +17,10 @@ export function openHooks(paths: Paths, log: Log): Hooks | undefined {
     folder,
     log: log.child('hooks'),
     run: (stdin, cause, signal) =>
-      runHooks({ folder, stdin, signal, deadlineMs: DEADLINE_MS, environment: { DNSKEEPER_CAUSE: cause } }),
+      runHooksOutside(
+        { folder, stdin, signal, deadlineMs: DEADLINE_MS, environment: { DNSKEEPER_CAUSE: cause } },
+        paths.hooksSocket,
+      ),
   });
 }
 

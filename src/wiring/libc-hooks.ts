@@ -1,7 +1,7 @@
 import { isInForce } from '../core/status.ts';
 import type { Daemon } from '../daemon/parts.ts';
 import { type Hooks, hooks } from '../outputs/hooks.ts';
-import { runHooks } from '../system/hooks.ts';
+import { runHooksOutside } from '../system/hooks-outside.ts';
 import type { Log } from '../system/log.ts';
 import type { Paths } from '../system/paths.ts';
 import type { Ground } from './ground.ts';
@@ -17,14 +17,20 @@ const FOLDERS = [
 const DEADLINE_MS = 10_000;
 
 /** One runner for each folder; none for a daemon that only tries something out, as a user or below a root folder. */
-export function openLibcHooks(paths: Pick<Paths, 'mode' | 'root'>, log: Log): readonly Hooks[] {
+export function openLibcHooks(
+  paths: Pick<Paths, 'mode' | 'root' | 'hooksSocket'>,
+  log: Log,
+): readonly Hooks[] {
   if (paths.mode === 'user' || paths.root !== '') return [];
   return FOLDERS.map((folder) =>
     hooks({
       folder,
       log: log.child('libc-hooks'),
       run: (stdin, _cause, signal) =>
-        runHooks({ folder, stdin, signal, deadlineMs: DEADLINE_MS, environment: {} }),
+        runHooksOutside(
+          { folder, stdin, signal, deadlineMs: DEADLINE_MS, environment: {} },
+          paths.hooksSocket,
+        ),
     }),
   );
 }

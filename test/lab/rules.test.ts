@@ -140,6 +140,41 @@ describe.each(suites)('rules per network on %s', (suite) => {
     await expectServers(machine, ['10.20.0.2']);
   });
 
+  test('a program may do what the service may not, such as copy the file into the folder of a chroot', async () => {
+    const folders = { hooks: '/etc/dnskeeper/hooks.d', libc: '/etc/resolvconf/update-libc.d' };
+    const chroot = '/var/spool/postfix/etc';
+    await machine.ok(`mkdir -p ${chroot} ${folders.libc}`);
+    for (const [name, folder] of Object.entries(folders)) {
+      await machine.writeFile(`${folder}/postfix`, `#!/bin/sh\ncp /etc/resolv.conf ${chroot}/${name}\n`);
+      await machine.ok(`chmod 755 ${folder}/postfix`);
+    }
+    const copied = (server: string): string =>
+      `grep -qx 'nameserver ${server}' ${chroot}/hooks ${chroot}/libc`;
+    try {
+      await machine.ok('dnsctl profile use elsewhere');
+      await machine.until(`${copied('10.20.0.1')} && dnsctl status`, 'both have copied it, and all is well');
+      // Shut in with the daemon it fails, and that is told.
+      await machine.ok('systemctl mask --runtime --now dnskeeper-hooks.socket');
+      await machine.ok('dnsctl profile auto');
+      await machine.until(
+        `dnsctl status | grep -q 'hooks.d/postfix failed: it ended with 1: .*Read-only file system'`,
+        'it is shown',
+      );
+      await machine.ok('systemctl unmask --runtime dnskeeper-hooks.socket');
+      await machine.ok('systemctl restart dnskeeper && dnsctl profile use elsewhere');
+      await machine.ok('dnsctl profile auto');
+      await machine.until(`${copied('10.20.0.2')} && dnsctl status`, 'all is well again');
+    } finally {
+      await machine.ok(`rm -rf ${folders.hooks}/postfix ${folders.libc}/postfix ${chroot}`);
+      await machine.ok('systemctl unmask --runtime dnskeeper-hooks.socket; dnsctl profile auto');
+    }
+    await expectServers(machine, ['10.20.0.2']);
+    await machine.until(
+      `[ -z "$(systemctl list-units --no-legend --all 'dnskeeper-hooks@*')" ]`,
+      'no unit is left of it',
+    );
+  });
+
   test('a network namespace gets the real servers, never our resolver, and keeps up while a program runs in it', async () => {
     const config = '/etc/dnskeeper/conf.d/netns.toml';
     await machine.ok('ip netns add blue');

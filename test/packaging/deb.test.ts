@@ -31,6 +31,7 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rw-r--r-- usr/lib/dnskeeper/dnsctl.mjs
 -rw-r--r-- usr/lib/dnskeeper/dnskeeperd.mjs
 -rw-r--r-- usr/lib/dnskeeper/fast-path-worker.mjs
+-rw-r--r-- usr/lib/dnskeeper/hooks.mjs
 -rwxr-xr-x usr/lib/dnskeeper/node
 -rw-r--r-- usr/lib/dnskeeper/node_modules/@koromix/koffi-linux-NPM/index.js
 -rw-r--r-- usr/lib/dnskeeper/node_modules/@koromix/koffi-linux-NPM/linux_NPM/koffi.node
@@ -42,6 +43,8 @@ drwxr-xr-x usr/lib/dnskeeper/conf.d/
 -rwxr-xr-x usr/lib/dnskeeper/resolvconf
 -rw-r--r-- usr/lib/dnskeeper/resolvconf.mjs
 -rw-r--r-- usr/lib/dnskeeper/systemd-resolved.conf
+-rw-r--r-- usr/lib/systemd/system/dnskeeper-hooks.socket
+-rw-r--r-- usr/lib/systemd/system/dnskeeper-hooks@.service
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.service
 -rw-r--r-- usr/lib/systemd/system/dnskeeper.socket
 -rwxr-xr-x usr/lib/systemd/system-generators/dnskeeper-generator
@@ -199,6 +202,7 @@ function sourceTree(): string {
       "import { parse } from 'tldts';\nprocess.stdout.write(String(parse('a.example').domain));\n",
     'src/dnsctl.ts': 'process.exitCode = await Promise.resolve(0);\n',
     'src/resolvconf.ts': 'process.exitCode = 0;\n',
+    'src/system/hooks-program.ts': 'process.exitCode = 0;\n',
     'src/resolver/fast-path-worker.ts': 'process.exitCode = 0;\n',
     'examples/dnskeeper.toml': '# every key\n',
     'examples/profiles.toml': '# rules per network\n',

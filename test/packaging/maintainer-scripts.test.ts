@@ -143,7 +143,7 @@ describe('removal', () => {
     expect(calls(root)).toEqual([
       // Without its further names first: who uses them would have it started again.
       'systemctl --system daemon-reload',
-      'deb-systemd-invoke stop dnskeeper.socket dnskeeper.service',
+      'deb-systemd-invoke stop dnskeeper.socket dnskeeper-hooks.socket dnskeeper.service',
       'dnsctl release',
     ]);
   });

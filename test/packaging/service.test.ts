@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { systemPaths } from '../../src/system/paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 const source = join(import.meta.dirname, '../../systemd/dnskeeper.service');
@@ -53,8 +54,44 @@ describe('dnskeeper.service', () => {
   });
 
   test('waits for nothing that needs the system bus', () => {
-    expect(directives('After')).toEqual(['local-fs.target']);
+    expect(directives('After')).toEqual(['local-fs.target', 'dnskeeper-hooks.socket']);
     expect([...directives('Requires'), ...directives('BindsTo'), ...directives('Requisite')]).toEqual([]);
+  });
+});
+
+describe('programs that are run after a change', () => {
+  const unit = (name: string): string =>
+    readFileSync(join(import.meta.dirname, '../../systemd', name), 'utf8');
+  const socket = unit('dnskeeper-hooks.socket');
+  const service = unit('dnskeeper-hooks@.service');
+
+  test('have units that systemd understands without a complaint', () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, 'dnskeeper-hooks@.service'),
+      service.replace(/^(Exec\w+=)\S+/gm, '$1/bin/true'),
+    );
+    writeFileSync(join(folder, 'dnskeeper-hooks.socket'), socket);
+    for (const name of ['dnskeeper-hooks.socket', 'dnskeeper-hooks@.service'])
+      expect(systemdAnalyze('verify', '--man=no', join(folder, name))).toEqual({ status: 0, output: '' });
+  });
+
+  test('come with the service, before it, and need nothing that comes later', () => {
+    expect(directives('Wants')).toContain('dnskeeper-hooks.socket');
+    expect(socket).toMatch(/^DefaultDependencies=no$/m);
+    expect(socket).not.toMatch(/^After=|^\[Install\]/m);
+  });
+
+  test('are reached by root alone, where the daemon looks for them', () => {
+    expect(socket).toMatch(/^SocketMode=0600$/m);
+    expect(socket).toMatch(new RegExp(`^ListenStream=${systemPaths('').hooksSocket}$`, 'm'));
+    expect(text).toContain('\nReadWritePaths=/etc /run\n');
+  });
+
+  test('are bounded in time and number, and shut in by nothing', () => {
+    expect(service).toMatch(/^RuntimeMaxSec=/m);
+    expect(socket).toMatch(/^MaxConnections=/m);
+    expect(service).not.toMatch(/^(Protect|Private|Restrict|NoNew|Capab|SystemCall|ReadOnly)/m);
   });
 });
 
