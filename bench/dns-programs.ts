@@ -154,7 +154,7 @@ async function makeLauncher(): Promise<string> {
 }
 
 /** A root folder for the daemon, with a configuration that listens at `listen` and asks those servers. */
-export function daemonRoot(folder: string, listen: string, servers: readonly number[]): string {
+function daemonRoot(folder: string, listen: string, servers: readonly number[]): string {
   mkdirSync(join(folder, 'etc/dnskeeper'), { recursive: true });
   const list = servers.map((port) => `"dns+udp://127.0.0.1:${port}"`).join(', ');
   const text = `[resolver]

@@ -27,13 +27,6 @@ export const isCutOff = (link: RouteLink, general: Encryption): boolean =>
   link.behindPortal === true &&
   link.servers.some((server) => wantedEncryption(server, link, general) === 'yes');
 
-/** Why a handshake failed, where it was the certificate: a clause. Undefined for any other failure. */
-export function certificateFault(error: unknown): string | undefined {
-  const code = systemCodeOf(error) ?? '';
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'is for another name or address';
-  return CERTIFICATE_FAULTS[code];
-}
-
 /** What stands between us and an encrypted server, as an error that tells people where to look. */
 export class EncryptionError extends DnskeeperError {
   /** `certificate`: somebody answers who cannot prove to be the server; `handshake`: nobody there speaks TLS. */
@@ -50,6 +43,13 @@ export class EncryptionError extends DnskeeperError {
     );
     this.fault = certificate === undefined ? 'handshake' : 'certificate';
   }
+}
+
+/** Why a handshake failed, where it was the certificate: a clause. Undefined for any other failure. */
+function certificateFault(error: unknown): string | undefined {
+  const code = systemCodeOf(error) ?? '';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'is for another name or address';
+  return CERTIFICATE_FAULTS[code];
 }
 
 /** The codes that Node.js takes over from OpenSSL's check of a chain (X509_V_ERR_…). */

@@ -15,7 +15,15 @@ import type { Query } from './query.ts';
 import { type Replies, repliesBy } from './replies.ts';
 
 /** Answers what is cached away from the main thread, and hands on the rest. */
-export interface FastPath extends FastTableKeeper {
+export interface FastPath {
+  /** Let the fast path answer a question from now on; for `onRepeated` of the cache. */
+  put(query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number): void;
+  /**
+   * Forget all, at once and before this returns: to be called whenever the answer to any question may have changed (routes,
+   * hosts file, own names, a flush). What is still asked for comes back from the main cache.
+   */
+  invalidate(): void;
+  statistics(): FastPathStatistics;
   /** How many workers there are. */
   readonly threads: number;
   /** Serve a socket, bound and non-blocking, which stays its opener's to close, but not before `remove`. */
@@ -32,18 +40,6 @@ export interface FastPath extends FastTableKeeper {
   /** Resolves when no worker touches sockets of servers any more that are not watched now. */
   settled(): Promise<void>;
   close(): Promise<void>;
-}
-
-/** The answers that a fast path knows. */
-export interface FastTableKeeper {
-  /** Let the fast path answer a question from now on; for `onRepeated` of the cache. */
-  put(query: Query, packed: PackedAnswer, storedAt: number, expiresAt: number): void;
-  /**
-   * Forget all, at once and before this returns: to be called whenever the answer to any question may have changed (routes,
-   * hosts file, own names, a flush). What is still asked for comes back from the main cache.
-   */
-  invalidate(): void;
-  statistics(): FastPathStatistics;
 }
 
 /** Counts since the start; those of a worker that died are lost. */

@@ -49,7 +49,7 @@ export interface Routing {
 }
 
 /** The key of the configuration's fallback servers as a link. */
-export const FALLBACK = 'fallback';
+const FALLBACK = 'fallback';
 
 /**
  * Make the routes of a plan ready. The longest domain decides (systemd-resolved's rule, facts 3.5); links with equal

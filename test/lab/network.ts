@@ -211,20 +211,3 @@ function readQuietly(path: string): string {
     return '';
   }
 }
-
-/** Programs this machine lacks for booting machines and networks; empty when all is there. */
-export async function missingPrograms(): Promise<string[]> {
-  const needed = [
-    'debootstrap',
-    'systemd-nspawn',
-    'dnsmasq',
-    'openvpn',
-    'openssl',
-    'ip',
-    'nsenter',
-    'unshare',
-    'setpriv',
-  ];
-  const found = await Promise.all(needed.map((name) => run('sh', ['-c', `command -v ${name}`])));
-  return needed.filter((_, index) => found[index]?.code !== 0);
-}

@@ -7,7 +7,6 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { type FastSocket, type Miss, startFastPath } from '../../src/resolver/fast-path.ts';
 import { fastKey, pack, VARIANT } from '../../src/resolver/fast-path-answer.ts';
-import { startPlainPath } from '../../src/resolver/fast-path-plain.ts';
 import { fastTable } from '../../src/resolver/fast-path-table.ts';
 import { fit as cutToSize, forClient, responseTo } from '../../src/resolver/message.ts';
 import { type ResponseFacts, readQuery, readResponse } from '../../src/resolver/message-read.ts';
@@ -152,7 +151,7 @@ describe('too many at once', () => {
   });
 });
 
-describe.each(['worker', 'plain'] as const)('a %s path that many clients send anything at once', (kind) => {
+describe('a fast path that many clients send anything at once', () => {
   const closing: (() => Promise<void> | void)[] = [];
   afterAll(async () => {
     for (const close of closing.reverse()) await close();
@@ -202,7 +201,8 @@ describe.each(['worker', 'plain'] as const)('a %s path that many clients send an
     const { port } = probe.address();
     await new Promise<void>((resolve) => void probe.close(resolve));
     const misses = { count: 0 };
-    const needs = {
+    const path = startFastPath({
+      libc,
       clock: systemClock,
       log: recordingLog(),
       onMiss({ packet, reply }: Miss) {
@@ -211,26 +211,15 @@ describe.each(['worker', 'plain'] as const)('a %s path that many clients send an
         if (answer !== undefined) reply(answer);
       },
       onRefresh: () => {},
-    };
-    const startPlain = async () => {
-      const listen = [{ address: address.value, port, service: 'full' as const }];
-      const started = await startPlainPath({ ...needs, listen });
-      closing.push(() => started.close());
-      return started;
-    };
-    const startFast = () => {
-      const fd = libc.datagrams.bindUdp(address.value, port);
-      const started = startFastPath({ ...needs, libc });
-      const socket: FastSocket = { fds: [fd], service: 'full' };
-      started.add(socket);
-      closing.push(async () => {
-        await started.remove(socket);
-        closeSync(fd);
-        await started.close();
-      });
-      return started;
-    };
-    const path = kind === 'plain' ? await startPlain() : startFast();
+    });
+    const fd = libc.datagrams.bindUdp(address.value, port);
+    const socket: FastSocket = { fds: [fd], service: 'full' };
+    path.add(socket);
+    closing.push(async () => {
+      await path.remove(socket);
+      closeSync(fd);
+      await path.close();
+    });
     for (const { query, facts } of KNOWN.values()) {
       const packed = pack(facts, 1000, 0);
       if (packed === undefined) throw new Error('an answer that cannot be packed');

@@ -7,14 +7,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { makeCache } from '../../src/resolver/cache.ts';
 import {
-  type FastPath,
   type FastPathOptions,
   type FastSocket,
   type Miss,
   startFastPath,
 } from '../../src/resolver/fast-path.ts';
 import { CONTROL, COUNTERS, type FastPathData } from '../../src/resolver/fast-path-messages.ts';
-import { startPlainPath } from '../../src/resolver/fast-path-plain.ts';
 import { fit as cutToSize } from '../../src/resolver/message.ts';
 import { readQuery } from '../../src/resolver/message-read.ts';
 import { type Clock, systemClock } from '../../src/system/clock.ts';
@@ -47,10 +45,7 @@ interface Given extends Pick<FastPathOptions, 'threads'> {
   readonly worker?: (data: FastPathData) => Worker | undefined;
 }
 
-/** Answers in a worker with recvmmsg, or on Node's own sockets. */
-type Kind = 'worker' | 'plain';
-
-async function underTest(kind: Kind, workers: Worker[] = [], given: Given = {}) {
+async function underTest(workers: Worker[] = [], given: Given = {}) {
   const port = await freePort();
   const servers = fakeServers();
   const misses: Miss[] = [];
@@ -73,7 +68,7 @@ async function underTest(kind: Kind, workers: Worker[] = [], given: Given = {}) 
     },
     onRefresh: () => {},
   };
-  const path = await start();
+  const path = start();
   servers.answerAlways(addresses(60, 1));
   const client = createSocket('udp4').bind(0, '127.0.0.1');
   await once(client, 'listening');
@@ -87,14 +82,7 @@ async function underTest(kind: Kind, workers: Worker[] = [], given: Given = {}) 
     await close();
   });
 
-  async function start() {
-    if (kind === 'plain')
-      return startPlainPath({
-        ...shared,
-        listen: [{ address: loopback, port, service: 'full' }],
-        clock: systemClock,
-        log,
-      });
+  function start() {
     const { threads = 1 } = given;
     const bind = (): number => libc?.datagrams.bindUdp(loopback, port, { reusePort: threads > 1 }) ?? -1;
     const fds = Array.from({ length: threads }, bind);
@@ -140,9 +128,9 @@ async function underTest(kind: Kind, workers: Worker[] = [], given: Given = {}) 
   return { path: { ...path, close }, servers, cache, misses, log, send, ask, warm, client, port };
 }
 
-describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
+describe('the fast path', () => {
   it('hands on what it does not know, and answers itself what was asked again', async () => {
-    const { ask, warm, misses, servers } = await underTest(kind);
+    const { ask, warm, misses, servers } = await underTest();
     await warm();
     const before = misses.length;
     const answer = await ask({ id: 7, name: 'WWW.example.ORG', edns: {} });
@@ -157,7 +145,7 @@ describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
   });
 
   it('forgets at once when told', async () => {
-    const { path, ask, warm, misses } = await underTest(kind);
+    const { path, ask, warm, misses } = await underTest();
     await warm();
     path.invalidate();
     const before = misses.length;
@@ -166,7 +154,7 @@ describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
   });
 
   it('takes in nothing that was on its way when it was told to forget', async () => {
-    const { path, ask, warm, misses, cache } = await underTest(kind);
+    const { path, ask, warm, misses, cache } = await underTest();
     await warm();
     path.invalidate();
     await ask();
@@ -179,7 +167,7 @@ describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
   });
 
   it('answers garbage with a code, responses with silence, and lives on', async () => {
-    const { send, ask, client } = await underTest(kind);
+    const { send, ask, client } = await underTest();
     const got: Buffer[] = [];
     client.on('message', (packet) => void got.push(packet));
     send(Buffer.alloc(0));
@@ -197,7 +185,7 @@ describe.each<Kind>(['worker', 'plain'])('the fast path (%s)', (kind) => {
 
 describe('the worker of the fast path', () => {
   it('answers while the main thread is busy', async () => {
-    const { warm, port } = await underTest('worker');
+    const { warm, port } = await underTest();
     await warm();
     const steps = new Int32Array(new SharedArrayBuffer(8));
     const asker = new Worker(ASK_WHEN_TOLD, {
@@ -213,7 +201,7 @@ describe('the worker of the fast path', () => {
   });
 
   it('keeps few packets waiting while the main thread is far behind, and tells the others SERVFAIL', async () => {
-    const { warm, port, path, misses } = await underTest('worker');
+    const { warm, port, path, misses } = await underTest();
     await warm();
     const before = misses.length;
     const steps = new Int32Array(new SharedArrayBuffer(8));
@@ -232,10 +220,9 @@ describe('the worker of the fast path', () => {
   });
 
   it('answers unseen, while somebody watches, what the main thread is too busy for', async () => {
-    const { warm, port, path, misses } = await underTest('worker');
+    const { warm, port, path, misses } = await underTest();
     await warm({ name: 'other.example' });
-    const fast = path as unknown as FastPath;
-    fast.watched(true);
+    path.watched(true);
     const [before, hits] = [misses.length, path.statistics().hits];
     const steps = new Int32Array(new SharedArrayBuffer(8));
     const query = queryWire({ name: 'other.example' });
@@ -248,12 +235,12 @@ describe('the worker of the fast path', () => {
     await until(() => misses.length >= before + 2048, 'those that waited are taken');
     expect(path.statistics()).toMatchObject({ refused: 0 });
     expect(path.statistics().hits).toBeGreaterThan(hits);
-    fast.watched(false);
+    path.watched(false);
     await warm({ name: 'other.example' });
   });
 
   it('leaves a socket alone once it was told to, and answers nobody on it any more', async () => {
-    const { path, port, ask, misses, send } = await underTest('worker');
+    const { path, port, ask, misses, send } = await underTest();
     await ask();
     const late = misses.at(-1);
     await path.close();
@@ -268,7 +255,7 @@ describe('the worker of the fast path', () => {
 
   it('is replaced when it dies, and its sockets stay open', async () => {
     const workers: Worker[] = [];
-    const { ask, warm, path, log, send } = await underTest('worker', workers);
+    const { ask, warm, path, log, send } = await underTest(workers);
     await warm();
     const ended = workers[0]?.terminate();
     // It waits in the kernel: a packet brings it back, where it finds that it is to end.
@@ -284,7 +271,7 @@ describe('the worker of the fast path', () => {
 describe('several workers of the fast path', () => {
   it('share a port, answer alike, and are counted together', async () => {
     const started: FastPathData[] = [];
-    const { path, port, ask, cache } = await underTest('worker', [], {
+    const { path, port, ask, cache } = await underTest([], {
       threads: 2,
       worker: (data) => void started.push(data),
     });
@@ -308,7 +295,7 @@ describe('several workers of the fast path', () => {
 
   it('are replaced each by itself', async () => {
     const workers: Worker[] = [];
-    const { path, port } = await underTest('worker', workers, { threads: 2 });
+    const { path, port } = await underTest(workers, { threads: 2 });
     const ended = workers[1]?.terminate();
     await until(async () => {
       await Promise.race([askFrom(port), ended]);
@@ -323,7 +310,7 @@ describe('a worker that hangs', () => {
   it('is replaced, and what was asked meanwhile is answered', async () => {
     const clock = manualClock();
     const workers: Worker[] = [];
-    const { path, ask, log } = await underTest('worker', workers, {
+    const { path, ask, log } = await underTest(workers, {
       clock,
       worker: () => (workers.length === 0 ? new Worker('for (;;);', { eval: true }) : undefined),
     });
@@ -340,7 +327,7 @@ describe('a worker that hangs', () => {
 
   it('keeps nobody from leaving its last socket, and from ending', async () => {
     const clock = manualClock();
-    const { path } = await underTest('worker', [], {
+    const { path } = await underTest([], {
       clock,
       worker: () => new Worker('for (;;);', { eval: true }),
     });
@@ -359,7 +346,7 @@ describe('a worker that hangs', () => {
     const clock = manualClock();
     const workers: Worker[] = [];
     let refused = 0;
-    const { ask, log } = await underTest('worker', workers, {
+    const { ask, log } = await underTest(workers, {
       clock,
       worker() {
         if (workers.length === 0) return new Worker('process.exit(1)', { eval: true });
@@ -380,7 +367,7 @@ describe('a worker that hangs', () => {
     const clock = manualClock();
     const workers: Worker[] = [];
     const seen: FastPathData[] = [];
-    const { path, ask } = await underTest('worker', workers, {
+    const { path, ask } = await underTest(workers, {
       clock,
       worker: (data) => void seen.push(data),
     });
