@@ -11,7 +11,7 @@ import {
   whyDenied,
 } from './record-order.ts';
 import { matchesKey } from './record-pattern.ts';
-import type { ResolvconfRules } from './record-rules.ts';
+import { DEFAULT_RULES, type ResolvconfRules } from './record-rules.ts';
 import { domainOf, type RecordContent, readRecord } from './record-text.ts';
 import type { LinkDns, SourceState } from './snapshot.ts';
 import { printable } from './text.ts';
@@ -55,7 +55,7 @@ export function recordState(
   const described = orderRecords(used, rules).map((ordered, place) =>
     describe(ordered, place, alone, ground),
   );
-  const placed = rules.interfaceOrder.length > 0 ? inWrittenOrder(described) : described;
+  const placed = isOrderWritten(rules) ? inWrittenOrder(described) : described;
   const links = [...configured(rules, 'first'), ...merge(placed), ...configured(rules, 'last')];
   return { state: { links }, left };
 }
@@ -129,6 +129,9 @@ function priorityOf(group: number, vpn: boolean, rules: ResolvconfRules | undefi
   if (group === GROUP.first) return PRIORITY.first;
   return vpn || group === GROUP.dynamic ? PRIORITY.vpn : PRIORITY.other;
 }
+
+const isOrderWritten = ({ interfaceOrder, dynamicOrder }: ResolvconfRules): boolean =>
+  interfaceOrder.length > 0 || dynamicOrder.join(' ') !== DEFAULT_RULES.dynamicOrder.join(' ');
 
 /** Where Debian's order counts, openresolv's first group does not. */
 const kindOf = (group: number, rules: ResolvconfRules): number =>
@@ -245,10 +248,7 @@ const PLAIN: LinkDns = {
   routes: [],
   defaultRoute: true,
   neverDefault: false,
-  mdns: 'default',
-  llmnr: 'default',
-  dnsOverTls: 'default',
-  dnssec: 'default',
+  ...DEFAULT_PROTOCOLS,
   connectivity: 'unknown',
 };
 

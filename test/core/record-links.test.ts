@@ -350,6 +350,15 @@ describe('/etc/resolvconf.conf', () => {
     ]);
   });
 
+  test('has an order that holds for networks and VPNs alike', () => {
+    const own = record('tun0', 'nameserver 10.8.0.1');
+    const servers = (text: string) =>
+      planOf(setOf([ETHERNET, WLAN, own]), { rules: readRules(text).rules }).servers;
+    expect(servers('')).toEqual(['10.8.0.1', '192.0.2.1', '192.0.2.9']);
+    expect(servers('dynamic_order="wlan* eth* tun*"')).toEqual(['192.0.2.9', '192.0.2.1', '10.8.0.1']);
+    expect(servers('interface_order=wlan0')).toEqual(['192.0.2.9', '10.8.0.1', '192.0.2.1']);
+  });
+
   test('takes exclusiveness from a key', () => {
     const { rules } = readRules('inclusive_keys=wg0');
     expect(planOf(setOf([ETHERNET, WIREGUARD]), { rules }).servers).toEqual(['10.0.0.1', '192.0.2.1']);

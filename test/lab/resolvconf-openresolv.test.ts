@@ -135,6 +135,20 @@ const scenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'an order of its own',
+    rules: 'interface_order="br0 eth0"\ndynamic_order="wlan[0-9]* tun[0-9]*"\n',
+    calls: [
+      { line: '-a tun0', input: TUNNEL },
+      { line: '-a wlan0', input: 'nameserver 192.0.2.9\n' },
+      { line: '-a wg0', input: 'nameserver 10.0.0.1\n' },
+      { line: '-a usb0', input: 'nameserver 192.0.2.8\n' },
+      { line: '-a eth0.dhcp -m 700', input: ETHERNET },
+      { line: '-a br0', input: 'nameserver 192.0.2.7\n' },
+      { line: '-v' },
+      { line: '-C wlan0' },
+    ],
+  },
+  {
     name: 'other lines of records',
     rules: 'resolv_conf_options="ndots:3 edns0"\nresolv_conf_sortlist="10.0.0.0 172.16.0.0/255.255.0.0"\n',
     calls: [
