@@ -5,7 +5,15 @@ import type { Parsed } from './parsed.ts';
 import type { LeftOut, Origin } from './plan.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
 import { formatServer, isLocalStub, parseServer, type Server } from './server.ts';
-import type { Connectivity, GlobalDns, LinkDns, Protocols, Snapshot, SourceName } from './snapshot.ts';
+import {
+  type Connectivity,
+  DEFAULT_PROTOCOLS,
+  type GlobalDns,
+  type LinkDns,
+  type Protocols,
+  type Snapshot,
+  type SourceName,
+} from './snapshot.ts';
 import { MOST_SORTLIST, parseSortlistPair } from './sortlist.ts';
 import { ascii, compareText, printable } from './text.ts';
 
@@ -105,10 +113,7 @@ function machineWide(source: SourceName, priority: number): Entry {
     defaultRoute: true,
     metric: 0,
     neverDefault: false,
-    mdns: 'default',
-    llmnr: 'default',
-    dnsOverTls: 'default',
-    dnssec: 'default',
+    ...DEFAULT_PROTOCOLS,
     connectivity: 'unknown',
   };
 }

@@ -13,7 +13,7 @@ import {
 import { matchesKey } from './record-pattern.ts';
 import { DEFAULT_RULES, type ResolvconfRules } from './record-rules.ts';
 import { domainOf, type RecordContent, readRecord } from './record-text.ts';
-import type { LinkDns, SourceState } from './snapshot.ts';
+import { DEFAULT_PROTOCOLS, type LinkDns, type SourceState } from './snapshot.ts';
 import { printable } from './text.ts';
 
 /** What else decides about records. */

@@ -44,6 +44,14 @@ export interface Protocols {
   readonly dnssec: Knob;
 }
 
+/** What a profile says of them that says nothing. */
+export const DEFAULT_PROTOCOLS: Protocols = {
+  mdns: 'default',
+  llmnr: 'default',
+  dnsOverTls: 'default',
+  dnssec: 'default',
+};
+
 /** DNS of one link and one address family from one source. */
 export interface LinkDns extends Protocols {
   /** Kernel name of the link; absent when the source knows none (then the entry counts for the whole machine). */

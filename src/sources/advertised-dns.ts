@@ -1,7 +1,7 @@
 import { formatAddress } from '../core/address.ts';
 import { type DefaultRoute, formatLinkAddress, type LinkState } from '../core/link-state.ts';
 import { FOR_EVER, readRouterOptions } from '../core/router-options.ts';
-import type { LinkDns } from '../core/snapshot.ts';
+import { DEFAULT_PROTOCOLS, type LinkDns } from '../core/snapshot.ts';
 import type { Clock } from '../system/clock.ts';
 import type { RouterOptionMessage } from '../system/netlink-messages.ts';
 
@@ -115,10 +115,7 @@ function linkDns(
     defaultRoute: best !== undefined,
     ...(best === undefined ? {} : { metric: best.metric }),
     neverDefault: false,
-    mdns: 'default',
-    llmnr: 'default',
-    dnsOverTls: 'default',
-    dnssec: 'default',
+    ...DEFAULT_PROTOCOLS,
     connectivity: 'unknown',
   };
 }

@@ -1,22 +1,15 @@
-import type { Knob } from '../core/snapshot.ts';
+import { DEFAULT_PROTOCOLS, type Knob, type Protocols } from '../core/snapshot.ts';
 import { isDict, numberOf } from './networkmanager-values.ts';
 
 /** What of a profile DNS depends on and no other object shows. */
-export interface ProfileSettings {
+export interface ProfileSettings extends Protocols {
   readonly neverDefault: { readonly 4: boolean; readonly 6: boolean };
-  readonly mdns: Knob;
-  readonly llmnr: Knob;
-  readonly dnsOverTls: Knob;
-  readonly dnssec: Knob;
 }
 
 /** What a profile says that says nothing. */
 export const DEFAULT_SETTINGS: ProfileSettings = {
   neverDefault: { 4: false, 6: false },
-  mdns: 'default',
-  llmnr: 'default',
-  dnsOverTls: 'default',
-  dnssec: 'default',
+  ...DEFAULT_PROTOCOLS,
 };
 
 /** Pick by name from a reply of GetSettings; nothing else of a profile, which may hold keys, is kept. */

@@ -11,6 +11,7 @@ import {
 } from '../../src/core/pushed-links.ts';
 import { formatServer } from '../../src/core/server.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
+import { link } from '../support/links.ts';
 import { must } from '../support/sample-status.ts';
 
 const address = (text: string) => must(parseAddress(text));
@@ -21,28 +22,8 @@ function pushed(settings: PushedSettings, own: Partial<PushedLink> = {}): Pushed
   return { ifindex: 7, interface: 'tun0', tunnel: true, settings, by, ...own };
 }
 
-const network = (own: Partial<LinkDns>): LinkDns => ({
-  interface: 'eth0',
-  ifindex: 2,
-  family: 4,
-  vpn: false,
-  priority: 100,
-  servers: ['192.0.2.1'],
-  searches: [],
-  domains: ['home.example'],
-  options: [],
-  addresses: [],
-  routes: [],
-  defaultRoute: true,
-  metric: 100,
-  neverDefault: false,
-  mdns: 'default',
-  llmnr: 'default',
-  dnsOverTls: 'default',
-  dnssec: 'default',
-  connectivity: 'full',
-  ...own,
-});
+const network = (own: Partial<LinkDns>): LinkDns =>
+  link({ servers: ['192.0.2.1'], domains: ['home.example'], ...own });
 
 test.each<[string, PushedSettings, Partial<LinkDns>]>([
   ['a server', { servers: [{ address: address('10.8.0.1'), port: 0 }] }, { servers: ['10.8.0.1'] }],

@@ -1,4 +1,4 @@
-import type { LinkDns, Snapshot, SourceState } from '../../src/core/snapshot.ts';
+import { DEFAULT_PROTOCOLS, type LinkDns, type Snapshot, type SourceState } from '../../src/core/snapshot.ts';
 
 /** A link with nothing on it; tests say only what matters to them. */
 export function link(fields: Partial<LinkDns> = {}): LinkDns {
@@ -18,10 +18,7 @@ export function link(fields: Partial<LinkDns> = {}): LinkDns {
     defaultRoute: true,
     metric: 100,
     neverDefault: false,
-    mdns: 'default',
-    llmnr: 'default',
-    dnsOverTls: 'default',
-    dnssec: 'default',
+    ...DEFAULT_PROTOCOLS,
     connectivity: 'full',
     ...fields,
   };

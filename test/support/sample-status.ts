@@ -4,6 +4,7 @@ import type { Choice, Origin, PlanLink } from '../../src/core/plan.ts';
 import type { QueryReport } from '../../src/core/query-report.ts';
 import { parseOption, type ResolvOption } from '../../src/core/resolv-option.ts';
 import { parseServer, type Server } from '../../src/core/server.ts';
+import { DEFAULT_PROTOCOLS } from '../../src/core/snapshot.ts';
 import type { Change, ServerReport, Status } from '../../src/core/status.ts';
 
 /** 2026-11-21 12:00:00 UTC: the "now" of every sample. */
@@ -57,10 +58,7 @@ const link = (key: string, origin: Origin, own: Partial<PlanLink>): PlanLink => 
   reverse: [],
   defaultRoute: false,
   exclusive: false,
-  mdns: 'default',
-  llmnr: 'default',
-  dnsOverTls: 'default',
-  dnssec: 'default',
+  ...DEFAULT_PROTOCOLS,
   connectivity: 'full',
   gateways: [],
   ...own,
