@@ -58,11 +58,12 @@ function problemFinding({ file = '/etc/resolvconf.conf', line, kind, got }: Rule
 }
 
 /** Where a name server of this machine finds what openresolv or Debian's resolvconf would have told it. */
-const INSTEAD = 'the servers in force are in /run/dnskeeper/upstream.conf, which it can read';
+const instead = (who: string): string =>
+  `the servers in force are in /run/dnskeeper/upstream.conf, which ${who} can read`;
 
 function subscriberFindings(settings: readonly string[]): readonly Finding[] {
   if (settings.length === 0) return [];
-  const text = `/etc/resolvconf.conf has ${listed(settings)}: dnskeeper writes no files of other name servers; ${INSTEAD}.`;
+  const text = `/etc/resolvconf.conf has ${listed(settings)}: dnskeeper writes no files of other name servers; ${instead('they')}.`;
   return [note('resolvconf-subscriber', text)];
 }
 
@@ -72,8 +73,12 @@ function scriptFindings(scripts: readonly string[], keys: readonly string[]): re
     keys.some((key) => key === `lo.${name}` || key.startsWith(`lo.${name}.`)),
   );
   const others = scripts.filter((name) => !relied.includes(name));
-  const say = (names: readonly string[]): string =>
-    `${listed(names)} in /etc/resolvconf/update.d ${names.length === 1 ? 'is' : 'are'} not run, so dnskeeper tells that name server nothing; ${INSTEAD}.`;
+  const say = (names: readonly string[]): string => {
+    const all = `${listed(names)} in /etc/resolvconf/update.d`;
+    return names.length === 1
+      ? `${all} is not run, so dnskeeper tells that name server nothing; ${instead('it')}.`
+      : `${all} are not run, so dnskeeper tells those name servers nothing; ${instead('they')}.`;
+  };
   return [
     ...(relied.length === 0
       ? []

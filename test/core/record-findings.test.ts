@@ -4,7 +4,7 @@ import { readRules } from '../../src/core/record-rules.ts';
 
 const NOTHING = { left: [], problems: [], updateScripts: [], keys: [] };
 
-const READ = 'the servers in force are in /run/dnskeeper/upstream.conf, which it can read.';
+const READ = 'the servers in force are in /run/dnskeeper/upstream.conf, which they can read.';
 
 test('where nothing is wrong nothing is said', () => {
   expect(recordFindings({ ...NOTHING, keys: ['eth0', 'lo.dnsmasq'] })).toEqual([]);
@@ -29,7 +29,7 @@ describe("what openresolv or Debian's resolvconf would do for other name servers
       {
         severity: 'note',
         id: 'resolvconf-update-script',
-        text: `bind, unbound in /etc/resolvconf/update.d are not run, so dnskeeper tells that name server nothing; ${READ}`,
+        text: `bind, unbound in /etc/resolvconf/update.d are not run, so dnskeeper tells those name servers nothing; ${READ}`,
       },
     ]);
   });
