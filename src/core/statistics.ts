@@ -49,7 +49,9 @@ export interface OriginCounts {
 export interface FastPathCounts {
   readonly hits: number;
   readonly misses: number;
+  /** Packets larger than any query. */
   readonly oversized: number;
+  /** Told SERVFAIL because the main thread is far behind. */
   readonly refused: number;
   /** Answers that the kernel did not take. */
   readonly unsent: number;

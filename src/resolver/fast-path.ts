@@ -1,4 +1,5 @@
 import type { Worker } from 'node:worker_threads';
+import type { FastPathCounts } from '../core/statistics.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
 import type { Log } from '../system/log.ts';
@@ -23,7 +24,8 @@ export interface FastPath {
    * hosts file, own names, a flush). What is still asked for comes back from the main cache.
    */
   invalidate(): void;
-  statistics(): FastPathStatistics;
+  /** Since the start; the counts of a worker that died are lost. */
+  statistics(): FastPathCounts;
   /** How many workers there are. */
   readonly threads: number;
   /** Serve a socket, bound and non-blocking, which stays its opener's to close, but not before `remove`. */
@@ -40,20 +42,6 @@ export interface FastPath {
   /** Resolves when no worker touches sockets of servers any more that are not watched now. */
   settled(): Promise<void>;
   close(): Promise<void>;
-}
-
-/** Counts since the start; those of a worker that died are lost. */
-export interface FastPathStatistics {
-  readonly hits: number;
-  readonly misses: number;
-  /** Packets larger than any query. */
-  readonly oversized: number;
-  /** Told SERVFAIL because the main thread is far behind. */
-  readonly refused: number;
-  /** Answers that the kernel did not take. */
-  readonly unsent: number;
-  readonly entries: number;
-  readonly restarts: number;
 }
 
 /** A UDP address and what it serves. */

@@ -192,23 +192,8 @@ const serverStateRow = (
 
 function statisticsRow({ statistics }: MonitorGround): VarlinkParameters {
   const { cacheSize, cacheHits, cacheMisses, ...transactions } = statistics();
-  const {
-    currentTransactions,
-    totalTransactions,
-    totalTimeouts,
-    totalTimeoutsServedStale,
-    totalFailedResponses,
-    totalFailedResponsesServedStale,
-  } = transactions;
   return {
-    transactions: {
-      currentTransactions,
-      totalTransactions,
-      totalTimeouts,
-      totalTimeoutsServedStale,
-      totalFailedResponses,
-      totalFailedResponsesServedStale,
-    },
+    transactions,
     cache: { size: cacheSize, hits: cacheHits, misses: cacheMisses },
     dnssec: { secure: 0, insecure: 0, bogus: 0, indeterminate: 0 },
   };

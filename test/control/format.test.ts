@@ -17,11 +17,12 @@ import { parseDomain } from '../../src/core/domain.ts';
 import { durationText } from '../../src/core/duration.ts';
 import { explain } from '../../src/core/explain.ts';
 import { originsSince, type StatisticsReport } from '../../src/core/statistics.ts';
-import type { LinkStatus, ResolverStatus } from '../../src/core/status.ts';
+import type { LinkStatus } from '../../src/core/status.ts';
 import { type Terminal, terminalOf } from '../../src/system/terminal.ts';
 import {
   degradedStatus,
   must,
+  resolverOff,
   SAMPLE_NOW,
   sampleHistory,
   sampleQuery,
@@ -61,17 +62,6 @@ const newStatistics: StatisticsReport = {
   connections: { tcpOpened: 0, tlsOpened: 0, tlsResumed: 0, reused: 0, failed: 0 },
   bounds: [],
   latency: { ...sampleStatistics.latency, counts: sampleStatistics.latency.counts.map(() => 0), sumMs: 0 },
-};
-
-const resolverOff: ResolverStatus = {
-  state: 'off',
-  reason: 'systemd-resolved runs and answers on these addresses.',
-  addresses: [],
-  servers: [],
-  queries: 0,
-  malformed: 0,
-  overBound: 0,
-  inFlight: 0,
 };
 
 const texts: Readonly<Record<string, (terminal: Terminal) => string>> = {

@@ -4,6 +4,7 @@ import { type Condition, findingsOf } from '../../src/core/health.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import type { LinkState, ResolverStatus, ServerReport } from '../../src/core/status.ts';
 import { snapshotOf, vpn } from '../support/links.ts';
+import { resolverOff } from '../support/sample-status.ts';
 
 const SERVER: ServerReport = {
   link: 'eth0',
@@ -20,17 +21,6 @@ const SERVER: ServerReport = {
   malformed: 0,
 };
 
-const RESOLVER: ResolverStatus = {
-  state: 'off',
-  reason: 'because',
-  addresses: [],
-  servers: [],
-  queries: 0,
-  malformed: 0,
-  overBound: 0,
-  inFlight: 0,
-};
-
 const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = []): Condition => ({
   plan: makePlan(snapshotOf(links), DEFAULT_CONFIG),
   link: {
@@ -44,7 +34,7 @@ const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = [
   failures: new Map(),
   problems: [],
   holdingGap: false,
-  resolver: RESOLVER,
+  resolver: resolverOff,
   fileMode: 'file',
 });
 
@@ -70,7 +60,10 @@ it.each([
   ['circle', 'server-circle', {}],
 ] as const)('a server with %s trouble is a warning that says what it is', (kind, id, mend) => {
   const report = { ...SERVER, trouble: { kind, text: 'What is wrong.' } };
-  const found = findingsOf({ ...condition('held', [split]), resolver: { ...RESOLVER, servers: [report] } });
+  const found = findingsOf({
+    ...condition('held', [split]),
+    resolver: { ...resolverOff, servers: [report] },
+  });
   expect(found.find((finding) => finding.id === id)).toEqual({
     severity: 'warning',
     id,
@@ -82,7 +75,7 @@ it.each([
 it('a relaxed captive portal is a warning for as long as it lasts', () => {
   const during = findingsOf({
     ...condition('held', [split]),
-    resolver: { ...RESOLVER, portal: { links: ['wlan0'], relaxed: true } },
+    resolver: { ...resolverOff, portal: { links: ['wlan0'], relaxed: true } },
   });
   expect(during).toContainEqual(expect.objectContaining({ severity: 'warning', id: 'portal-relaxed' }));
   expect(during.find(({ id }) => id === 'portal-relaxed')?.text).toContain('wlan0');
@@ -97,7 +90,7 @@ it.each([
   ['nobody was asked yet', [{ state: 'new', failures: 0 }], []],
 ] as const)('names that nobody answers for are a warning: %s', (_what, servers, ids) => {
   const bound: ResolverStatus = {
-    ...RESOLVER,
+    ...resolverOff,
     state: 'bound',
     servers: servers.map((own) => ({ ...SERVER, ...own })),
   };
@@ -108,7 +101,7 @@ it.each([
 it('without relaxing it is a warning that says why nothing resolves', () => {
   const found = findingsOf({
     ...condition('held', [split]),
-    resolver: { ...RESOLVER, portal: { links: ['wlan0'], relaxed: false } },
+    resolver: { ...resolverOff, portal: { links: ['wlan0'], relaxed: false } },
   });
   expect(
     found.filter(({ id }) => id.startsWith('portal-')).map(({ id, severity }) => [id, severity]),

@@ -8,14 +8,10 @@ import { orderRecords } from '../../src/core/record-order.ts';
 import { DEFAULT_RULES, readRules } from '../../src/core/record-rules.ts';
 import { formatHost } from '../../src/core/server.ts';
 import { link, snapshotOf, vpn } from '../support/links.ts';
+import { storedRecord } from '../support/stored-record.ts';
 
-const record = (key: string, server: string, own: Partial<StoredRecord> = {}): StoredRecord => ({
-  key,
-  text: `nameserver ${server}\n`,
-  private: false,
-  nosearch: false,
-  ...own,
-});
+const record = (key: string, server: string, own: Partial<StoredRecord> = {}): StoredRecord =>
+  storedRecord(key, `nameserver ${server}\n`, own);
 
 const RECORDS = [
   record('eth0.dhclient', '192.0.2.1', { metric: 100 }),

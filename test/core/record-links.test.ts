@@ -7,6 +7,7 @@ import { type RecordGround, recordState } from '../../src/core/record-links.ts';
 import { DEFAULT_RULES, readRules } from '../../src/core/record-rules.ts';
 import { formatOption } from '../../src/core/resolv-option.ts';
 import { formatHost } from '../../src/core/server.ts';
+import { storedRecord as record } from '../support/stored-record.ts';
 
 const link = (name: string, ifindex: number, tunnel = false) => ({
   name,
@@ -20,14 +21,6 @@ const GROUND: RecordGround = {
   links: [link('lo', 1), link('eth0', 2), link('wlan0', 3), link('wg0', 7, true), link('tun0', 8, true)],
   networkManagerTells: true,
 };
-
-const record = (key: string, text: string, own: Partial<StoredRecord> = {}): StoredRecord => ({
-  key,
-  text,
-  private: false,
-  nosearch: false,
-  ...own,
-});
 
 const setOf = (records: readonly StoredRecord[], deprecated: readonly string[] = []): RecordSet => ({
   records,

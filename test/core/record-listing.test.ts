@@ -1,16 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import type { RecordSet, StoredRecord } from '../../src/core/record.ts';
+import type { RecordSet } from '../../src/core/record.ts';
 import { listRecords, listVariables } from '../../src/core/record-listing.ts';
 import { DEFAULT_RULES, readRules } from '../../src/core/record-rules.ts';
-
-const record = (key: string, text: string, own: Partial<StoredRecord> = {}): StoredRecord => ({
-  key,
-  text,
-  private: false,
-  nosearch: false,
-  ...own,
-});
+import { storedRecord as record } from '../support/stored-record.ts';
 
 const SET: RecordSet = {
   records: [

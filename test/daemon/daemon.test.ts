@@ -4,7 +4,7 @@ import { DnskeeperError } from '../../src/core/errors.ts';
 import { renderResolvConf, renderStubConf, withoutTime } from '../../src/core/resolv-conf.ts';
 import { formatServer } from '../../src/core/server.ts';
 import type { LinkDns, SourceEvent } from '../../src/core/snapshot.ts';
-import type { LinkStatus, ResolverStatus } from '../../src/core/status.ts';
+import type { ResolverStatus } from '../../src/core/status.ts';
 import { startDaemon } from '../../src/daemon/daemon.ts';
 import type { Daemon, DaemonParts, LoadedConfig } from '../../src/daemon/parts.ts';
 import type { Decision } from '../../src/outputs/output.ts';
@@ -13,6 +13,7 @@ import { link, vpn } from '../support/links.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { recordingLog } from '../support/recording-log.ts';
+import { linkHeld, resolverOff } from '../support/sample-status.ts';
 import { sampleView } from '../support/sample-view.ts';
 
 const home = link({ servers: ['192.168.1.1'] });
@@ -320,7 +321,7 @@ it('after close nothing is applied and the outputs are closed in reverse', async
 });
 
 describe('what the resolver is told the files say', () => {
-  const BOUND: ResolverStatus = { ...OFF, state: 'bound', nameserver: '127.0.0.53' };
+  const BOUND: ResolverStatus = { ...resolverOff, state: 'bound', nameserver: '127.0.0.53' };
 
   it('comes when they are written, not when they are decided', async () => {
     const { daemon, resolver, loaded, trouble } = start();
@@ -333,8 +334,8 @@ describe('what the resolver is told the files say', () => {
     expect(resolver.named.at(-1)).toBe('127.0.0.53');
     const before = resolver.named.length;
     trouble.message = 'no space';
-    resolver.status = OFF;
-    for (const listener of resolver.listeners) listener(OFF);
+    resolver.status = resolverOff;
+    for (const listener of resolver.listeners) listener(resolverOff);
     await daemon.idle();
     expect(resolver.named.length, 'they could not be written').toBe(before);
   });
@@ -408,7 +409,7 @@ function start({ holdFirst = 0 } = {}): {
   const texts: string[] = [];
   const trouble: { message: string; foreign?: boolean } = { message: '' };
   const resolver = {
-    status: OFF,
+    status: resolverOff,
     listeners: [] as ((status: ResolverStatus) => void)[],
     named: [] as (string | undefined)[],
     asks: [] as string[],
@@ -439,7 +440,7 @@ function start({ holdFirst = 0 } = {}): {
     }),
     link: {
       name: 'link',
-      status: () => HELD,
+      status: () => linkHeld,
       onStatus: () => () => {},
       takeover: async () => ({ ok: true, text: 'taken' }),
       release: async () => ({ ok: true, text: 'released' }),
@@ -456,7 +457,7 @@ function start({ holdFirst = 0 } = {}): {
         return () => {};
       },
       standDown: () => {
-        resolver.status = { ...OFF, reason: 'ends' };
+        resolver.status = { ...resolverOff, reason: 'ends' };
       },
       giveWay: async () => void applied.push('resolver gives way'),
       standReady: () => void applied.push('resolver stands ready'),
@@ -498,25 +499,6 @@ function start({ holdFirst = 0 } = {}): {
     file: () => parseResolvConf(texts.at(-1) ?? ''),
   };
 }
-
-const OFF: ResolverStatus = {
-  state: 'off',
-  reason: 'off',
-  addresses: [],
-  servers: [],
-  queries: 0,
-  malformed: 0,
-  overBound: 0,
-  inFlight: 0,
-};
-
-const HELD: LinkStatus = {
-  state: 'held',
-  inCharge: 'dnskeeper',
-  reason: 'held',
-  degraded: false,
-  originalSaved: true,
-};
 
 /** A source that leaves the talking to the test. */
 const silentSource = (name: Source['name']): Source => ({ name, start: () => {}, close: async () => {} });

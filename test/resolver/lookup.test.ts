@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { FinishedQuery, Lookup, LookupOptions, LookupQuestion } from '../../src/core/lookup.ts';
+import type { FinishedQuery, Lookup, LookupOptions } from '../../src/core/lookup.ts';
 import { parseHosts } from '../../src/resolver/hosts.ts';
 import { encodePresentation, resolverLookup } from '../../src/resolver/lookup.ts';
 import { lookupRecord } from '../../src/resolver/lookup-record.ts';
 import type { Stage } from '../../src/resolver/query.ts';
 import { readRecords } from '../../src/resolver/wire.ts';
 import { link } from '../support/links.ts';
+import { anyWay, question } from '../support/lookup.ts';
 import { resolverOver } from '../support/resolver.ts';
 import {
   addressAnswer,
@@ -15,19 +16,6 @@ import {
   scriptedServer,
 } from '../support/scripted-server.ts';
 import { wireName } from '../support/wire-name.ts';
-
-const signal = new AbortController().signal;
-const open: LookupOptions = {
-  ifindex: 0,
-  local: true,
-  cache: true,
-  network: true,
-  validate: true,
-  stale: true,
-  singleLabels: false,
-  signal,
-};
-const question = (name: string, type = 1): LookupQuestion => ({ name, type, class: 1 });
 
 /** A lookup over one link, which is `lo` with the number 5, and what its server was asked. */
 async function over(
@@ -61,7 +49,7 @@ const host: Script = (asked) => addressAnswer(asked, '192.0.2.7');
 
 test('an answer of a server comes with its records, its link and where it is from', async () => {
   const { lookup } = await over(host);
-  await expect(lookup(question('www.example.'), open)).resolves.toEqual({
+  await expect(lookup(question('www.example.'), anyWay)).resolves.toEqual({
     rcode: 0,
     records: [
       {
@@ -82,7 +70,7 @@ test('an answer of a server comes with its records, its link and where it is fro
 
 test('this machine’s own names are local, certain, and of the loopback link', async () => {
   const { lookup, server } = await over(host);
-  await expect(lookup(question('localhost'), open)).resolves.toMatchObject({
+  await expect(lookup(question('localhost'), anyWay)).resolves.toMatchObject({
     rcode: 0,
     from: 'local',
     authenticated: true,
@@ -94,7 +82,8 @@ test('this machine’s own names are local, certain, and of the loopback link', 
 
 test('the name of a loopback address is of the loopback link, unless the hosts file gives it', async () => {
   const { lookup } = await over(host, '127.0.1.1 laptop\n');
-  const ifindexOf = async (name: string, type: number) => (await lookup(question(name, type), open)).ifindex;
+  const ifindexOf = async (name: string, type: number) =>
+    (await lookup(question(name, type), anyWay)).ifindex;
   expect(await ifindexOf('1.0.0.127.in-addr.arpa', 12)).toBe(1);
   expect(await ifindexOf(`1.${'0.'.repeat(31)}ip6.arpa`, 12)).toBe(1);
   expect(await ifindexOf('1.1.0.127.in-addr.arpa', 12)).toBe(0);
@@ -108,21 +97,21 @@ test('the hosts file counts unless the caller wants no local names', async () =>
     const [first] = records;
     return [from, first?.value.kind === 'address' ? [...first.value.bytes] : undefined];
   };
-  expect(await bytes(open)).toEqual(['local', [192, 0, 2, 99]]);
-  expect(await bytes({ ...open, local: false })).toEqual(['network', [192, 0, 2, 7]]);
+  expect(await bytes(anyWay)).toEqual(['local', [192, 0, 2, 99]]);
+  expect(await bytes({ ...anyWay, local: false })).toEqual(['network', [192, 0, 2, 7]]);
   expect(server.asked).toHaveLength(1);
 });
 
 test('who wants no cache gets past it, and who wants no network reaches no server', async () => {
   const { lookup, server, remembered } = await over(host);
-  await lookup(question('a.example'), { ...open, cache: false });
+  await lookup(question('a.example'), { ...anyWay, cache: false });
   expect([server.asked.length, remembered]).toEqual([1, []]);
-  await lookup(question('a.example'), open);
+  await lookup(question('a.example'), anyWay);
   expect(remembered).toEqual(['a.example']);
-  await expect(lookup(question('b.example'), { ...open, network: false })).rejects.toMatchObject({
+  await expect(lookup(question('b.example'), { ...anyWay, network: false })).rejects.toMatchObject({
     failure: 'no-servers',
   });
-  await expect(lookup(question('localhost'), { ...open, network: false })).resolves.toMatchObject({
+  await expect(lookup(question('localhost'), { ...anyWay, network: false })).resolves.toMatchObject({
     from: 'local',
   });
   expect(server.asked).toHaveLength(2);
@@ -130,11 +119,13 @@ test('who wants no cache gets past it, and who wants no network reaches no serve
 
 test('a link that the name does not go to is not asked, nor is any other', async () => {
   const { lookup, server } = await over(host);
-  await expect(lookup(question('a.example'), { ...open, ifindex: 9 })).rejects.toMatchObject({
+  await expect(lookup(question('a.example'), { ...anyWay, ifindex: 9 })).rejects.toMatchObject({
     failure: 'no-servers',
   });
   expect(server.asked).toEqual([]);
-  await expect(lookup(question('a.example'), { ...open, ifindex: 5 })).resolves.toMatchObject({ ifindex: 5 });
+  await expect(lookup(question('a.example'), { ...anyWay, ifindex: 5 })).resolves.toMatchObject({
+    ifindex: 5,
+  });
 });
 
 test.each([
@@ -142,18 +133,20 @@ test.each([
   ['REFUSED', 5],
 ])('%s of a server is an answer', async (_, rcode) => {
   const { lookup } = await over((asked) => answerTo(asked, { rcode }));
-  await expect(lookup(question('a.example'), open)).resolves.toMatchObject({ rcode, records: [] });
+  await expect(lookup(question('a.example'), anyWay)).resolves.toMatchObject({ rcode, records: [] });
 });
 
 test('without any server there is nobody to ask', async () => {
   const lookup = resolverLookup({ resolver: resolverOver([]), ifindexOf: () => 0 });
-  await expect(lookup(question('a.example'), open)).rejects.toMatchObject({ failure: 'no-servers' });
+  await expect(lookup(question('a.example'), anyWay)).rejects.toMatchObject({ failure: 'no-servers' });
 });
 
 test('servers that cannot be reached are no answer', async () => {
   const resolver = resolverOver([link({ interface: 'lo', servers: ['dns+udp://127.0.0.1:1'] })]);
   const lookup = resolverLookup({ resolver, ifindexOf: () => 5 });
-  await expect(lookup(question('a.example'), open)).rejects.toMatchObject({ failure: 'attempts-exhausted' });
+  await expect(lookup(question('a.example'), anyWay)).rejects.toMatchObject({
+    failure: 'attempts-exhausted',
+  });
 });
 
 test('a server that is ourselves is a loop, each time it is asked', async () => {
@@ -161,13 +154,13 @@ test('a server that is ourselves is a loop, each time it is asked', async () => 
   const resolver = resolverOver([server], { isOwn: (host) => host === '192.0.2.1' });
   const lookup = resolverLookup({ resolver, ifindexOf: () => 5 });
   for (let i = 0; i < 2; i++)
-    await expect(lookup(question('a.example'), open)).rejects.toMatchObject({ failure: 'stub-loop' });
+    await expect(lookup(question('a.example'), anyWay)).rejects.toMatchObject({ failure: 'stub-loop' });
 });
 
 test('a caller that leaves ends its lookup', async () => {
   const { lookup, server } = await over(() => undefined);
   const leaving = new AbortController();
-  const answer = lookup(question('a.example'), { ...open, signal: leaving.signal });
+  const answer = lookup(question('a.example'), { ...anyWay, signal: leaving.signal });
   setImmediate(() => leaving.abort());
   await expect(answer).rejects.toMatchObject({ failure: 'aborted' });
   expect(server.asked.length).toBeLessThanOrEqual(1);
@@ -178,9 +171,9 @@ test('every answer is told to who listens', async () => {
   const { lookup } = await over(host, '', ({ question: { name }, outcome }) =>
     told.push(`${name} ${typeof outcome === 'string' ? outcome : outcome.records.length}`),
   );
-  await lookup(question('a.example'), open);
-  await lookup(question('b.example'), { ...open, network: false }).catch(() => {});
-  await lookup(question('c.example'), { ...open, ifindex: 9 }).catch(() => {});
+  await lookup(question('a.example'), anyWay);
+  await lookup(question('b.example'), { ...anyWay, network: false }).catch(() => {});
+  await lookup(question('c.example'), { ...anyWay, ifindex: 9 }).catch(() => {});
   expect(told).toEqual(['a.example 1', 'c.example no-servers']);
 });
 

@@ -4,7 +4,6 @@ import { type Config, DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { DnskeeperError } from '../../src/core/errors.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from '../../src/core/resolv-conf.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
-import type { LinkStatus } from '../../src/core/status.ts';
 import { startDaemon } from '../../src/daemon/daemon.ts';
 import type { Daemon } from '../../src/daemon/parts.ts';
 import { resolvConfFile } from '../../src/outputs/resolv-conf-file.ts';
@@ -21,6 +20,7 @@ import { link, vpn } from '../support/links.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { recordingLog } from '../support/recording-log.ts';
+import { linkHeld } from '../support/sample-status.ts';
 import { addressAnswer, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
 
@@ -201,7 +201,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
         ),
       link: {
         name: 'link',
-        status: () => HELD,
+        status: () => linkHeld,
         onStatus: () => () => {},
         takeover: async () => ({ ok: true, text: '' }),
         release: async () => ({ ok: true, text: '' }),
@@ -248,11 +248,3 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
     },
   };
 }
-
-const HELD: LinkStatus = {
-  state: 'held',
-  inCharge: 'dnskeeper',
-  reason: 'held',
-  degraded: false,
-  originalSaved: true,
-};

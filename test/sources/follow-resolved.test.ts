@@ -3,9 +3,6 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import type { ResolvedPresence } from '../../src/core/takeover.ts';
 import { followResolved } from '../../src/sources/resolved-presence.ts';
-import { systemClock } from '../../src/system/clock.ts';
-import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { until } from '../support/until.ts';
@@ -27,7 +24,7 @@ it.each([
   }
   const daemon = fakeBusDaemon();
   daemon.kill();
-  const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const bus = daemon.open();
   onTestFinished(() => bus.close());
   const told: ResolvedPresence[] = [];
   onTestFinished(followResolved(bus, root, false, (each) => told.push(each)));
@@ -37,7 +34,7 @@ it.each([
 
 it('the bus has the last word', async () => {
   const daemon = fakeBusDaemon();
-  const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const bus = daemon.open();
   onTestFinished(() => bus.close());
   const told: ResolvedPresence[] = [];
   onTestFinished(followResolved(bus, temporaryFolder(), false, (each) => told.push(each)));

@@ -2,9 +2,6 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { SourceEvent } from '../../src/core/snapshot.ts';
 import { hostSource } from '../../src/sources/host.ts';
 import { followHostName } from '../../src/sources/host-name.ts';
-import { systemClock } from '../../src/system/clock.ts';
-import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import type { PeerSignal } from '../support/bus-peer.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { until } from '../support/until.ts';
@@ -22,7 +19,7 @@ async function machine() {
   const daemon = fakeBusDaemon();
   const hostnamed = daemon.peer();
   await hostnamed.own('org.freedesktop.hostname1');
-  const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const bus = daemon.open();
   onTestFinished(() => bus.close());
   let name = 'laptop\n';
   const hostName = followHostName(bus, () => name);

@@ -1,8 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { isRestarting } from '../../src/sources/own-job.ts';
-import { systemClock } from '../../src/system/clock.ts';
-import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 
 const UNIT = '/org/freedesktop/systemd1/unit/dnskeeper_2eservice';
@@ -23,7 +20,7 @@ async function busWith(jobType: string | undefined) {
     return { error: 'org.freedesktop.systemd1.NoUnitForPID', text: 'no such unit' };
   });
   await manager.own('org.freedesktop.systemd1');
-  const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const bus = daemon.open();
   onTestFinished(() => bus.close());
   return bus;
 }

@@ -9,15 +9,11 @@ import { silentLog } from '../../src/system/log.ts';
 import { recordFolder } from '../../src/system/record-folder.ts';
 import { recordPaths } from '../../src/system/record-paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { storedRecord } from '../support/stored-record.ts';
 import { until } from '../support/until.ts';
 
-const record = (key: string, server: string, own: Partial<StoredRecord> = {}): StoredRecord => ({
-  key,
-  text: `nameserver ${server}\n`,
-  private: false,
-  nosearch: false,
-  ...own,
-});
+const record = (key: string, server: string, own: Partial<StoredRecord> = {}): StoredRecord =>
+  storedRecord(key, `nameserver ${server}\n`, own);
 
 function listening({ start = true } = {}) {
   const root = temporaryFolder('etc', 'run/dnskeeper');

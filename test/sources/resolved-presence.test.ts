@@ -2,16 +2,13 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { ResolvedPresence } from '../../src/core/takeover.ts';
 import { watchResolved } from '../../src/sources/resolved-presence.ts';
 import type { Bus } from '../../src/system/bus.ts';
-import { systemClock } from '../../src/system/clock.ts';
-import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import { type FakeBusDaemon, fakeBusDaemon } from '../support/fake-bus.ts';
 import { until } from '../support/until.ts';
 
 const NAME = 'org.freedesktop.resolve1';
 
 const watching = (daemon: FakeBusDaemon): { bus: Bus; told: ResolvedPresence[]; letGo: () => void } => {
-  const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const bus = daemon.open();
   onTestFinished(() => bus.close());
   const told: ResolvedPresence[] = [];
   return { bus, told, letGo: watchResolved(bus, (presence) => told.push(presence)) };
@@ -36,7 +33,7 @@ test('systemd-resolved is unknown, then running, then absent, as its name is own
 test('the name in our own hands is no systemd-resolved', async () => {
   const daemon = fakeBusDaemon();
   const { bus } = watching(daemon);
-  const ours = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const ours = daemon.open();
   onTestFinished(() => ours.close());
   const told: ResolvedPresence[] = [];
   watchResolved(

@@ -1,8 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { onResume } from '../../src/sources/sleep.ts';
-import { systemClock } from '../../src/system/clock.ts';
-import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import type { PeerSignal } from '../support/bus-peer.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { until } from '../support/until.ts';
@@ -19,7 +16,7 @@ test('waking up is told, falling asleep is not, and only logind is believed', as
   const daemon = fakeBusDaemon();
   const logind = daemon.peer();
   await logind.own('org.freedesktop.login1');
-  const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+  const bus = daemon.open();
   onTestFinished(() => bus.close());
   let resumed = 0;
   const letGo = onResume(bus, () => resumed++);

@@ -2,9 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type Standin, type StandinNeeds, standin } from '../../src/standin/standin.ts';
 import type { BusSignal } from '../../src/system/bus.ts';
 import type { ServiceBus } from '../../src/system/bus-service.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import { type FakeBusDaemon, fakeBusDaemon } from '../support/fake-bus.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
 import { standinGround, type TestGround } from '../support/standin.ts';
@@ -32,7 +30,7 @@ interface World {
 function world(refuse: () => boolean = () => false): World {
   const daemon = fakeBusDaemon();
   const open = (): ServiceBus => {
-    const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+    const bus = daemon.open();
     onTestFinished(() => bus.close());
     return bus;
   };

@@ -3,8 +3,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { FinishedQuery } from '../../src/core/lookup.ts';
 import { resolve1Tree } from '../../src/standin/resolve1.ts';
 import { MONITOR, RESOLVE } from '../../src/standin/varlink-descriptions.ts';
-import type { MonitorGround } from '../../src/standin/varlink-monitor.ts';
-import { monitorInterface } from '../../src/standin/varlink-monitor.ts';
+import { type MonitorGround, monitorInterface } from '../../src/standin/varlink-monitor.ts';
 import { resolveInterface } from '../../src/standin/varlink-resolve.ts';
 import { serviceInterface } from '../../src/standin/varlink-service.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -40,6 +39,16 @@ const zone: Readonly<Record<string, TestAnswer>> = {
   'bad.example/1': { rcode: 2, error: { code: 22, text: 'no way' } },
   'slow.example/1': 'timeout',
 };
+
+/** Methods of the monitor that answer once. */
+const MONITOR_CALLS = [
+  'DumpCache',
+  'DumpServerState',
+  'DumpStatistics',
+  'ResetStatistics',
+  'FlushCaches',
+  'ResetServerFeatures',
+];
 
 let path: string;
 let ground: TestGround;
@@ -283,14 +292,7 @@ describe('what is described', () => {
     expect(readDescription(resolveInterface(ground).description).check(method, plain)).toEqual([]);
   });
 
-  test.each([
-    'DumpCache',
-    'DumpServerState',
-    'DumpStatistics',
-    'ResetStatistics',
-    'FlushCaches',
-    'ResetServerFeatures',
-  ])('%s answers as it says', async (method) => {
+  test.each(MONITOR_CALLS)('%s answers as it says', async (method) => {
     const { description } = (await call(
       'GetInterfaceDescription',
       { interface: MONITOR },
@@ -303,14 +305,7 @@ describe('what is described', () => {
 });
 
 describe('the monitor', () => {
-  test.each([
-    'DumpCache',
-    'DumpServerState',
-    'DumpStatistics',
-    'ResetStatistics',
-    'FlushCaches',
-    'ResetServerFeatures',
-  ])('%s is for root and the daemon’s own user alone', async (method) => {
+  test.each(MONITOR_CALLS)('%s is for root and the daemon’s own user alone', async (method) => {
     peer = { uid: 1000, pid: 1 };
     await expect(call(method, {}, MONITOR)).rejects.toMatchObject({
       error: 'org.varlink.service.PermissionDenied',

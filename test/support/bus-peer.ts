@@ -105,6 +105,14 @@ export async function connectPeer(address: string): Promise<WirePeer> {
   };
 }
 
+/** How many match rules all clients of a dbus-daemon hold. */
+export async function ruleCountAt(address: string): Promise<number> {
+  const peer = await connectPeer(address);
+  const [rules] = await peer.ask('GetAllMatchRules', 'org.freedesktop.DBus.Debug.Stats');
+  await peer.close();
+  return Object.values(rules as Record<string, string[]>).flat().length;
+}
+
 const BUS = 'org.freedesktop.DBus';
 
 function signalMessage(signal: PeerSignal): Message {

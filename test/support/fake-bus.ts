@@ -8,13 +8,17 @@ import type {
   Reply,
   SentReply,
 } from '../../src/system/bus-connection.ts';
+import type { ServiceBus } from '../../src/system/bus-service.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { silentLog } from '../../src/system/log.ts';
 import { toWire, unwrap } from '../../src/system/message-body.ts';
+import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import type { BusPeer, PeerCall, PeerReply, PeerSignal } from './bus-peer.ts';
 
 /** A bus daemon in memory: names, match rules and broadcast as dbus-daemon does them, in order, a turn later. */
 export interface FakeBusDaemon {
-  /** How a Bus reaches it: `reconnectingBus({ connect: daemon.connect, … })`. */
-  readonly connect: Connect;
+  /** A bus of ours over it, which is the caller's to close. */
+  open(): ServiceBus;
   peer(): BusPeer;
   /** From now on the connection with this unique name belongs to a user; all others are root's. */
   setUser(uniqueName: string, uid: number): void;
@@ -178,7 +182,7 @@ export function fakeBusDaemon(): FakeBusDaemon {
     };
   };
   return {
-    connect,
+    open: () => reconnectingBus({ connect, log: silentLog, clock: systemClock }),
     peer,
     setUser: (uniqueName, uid) => void users.set(uniqueName, uid),
     rules: () => [...clients].flatMap((client) => client.rules),

@@ -5,7 +5,7 @@ import type { QueryReport } from '../../src/core/query-report.ts';
 import { parseOption, type ResolvOption } from '../../src/core/resolv-option.ts';
 import { parseServer, type Server } from '../../src/core/server.ts';
 import { DEFAULT_PROTOCOLS } from '../../src/core/snapshot.ts';
-import type { Change, ServerReport, Status } from '../../src/core/status.ts';
+import type { Change, LinkStatus, ResolverStatus, ServerReport, Status } from '../../src/core/status.ts';
 
 /** 2026-11-21 12:00:00 UTC: the "now" of every sample. */
 export const SAMPLE_NOW = Date.UTC(2026, 10, 21, 12, 0, 0);
@@ -75,6 +75,27 @@ const homeSix = choice(
   wifi,
   'This connection has the best default route (metric 600).',
 );
+
+/** A resolver that is not wanted. */
+export const resolverOff: ResolverStatus = {
+  state: 'off',
+  reason: 'systemd-resolved runs and answers on these addresses.',
+  addresses: [],
+  servers: [],
+  queries: 0,
+  malformed: 0,
+  overBound: 0,
+  inFlight: 0,
+};
+
+/** /etc/resolv.conf is ours, as it should be. */
+export const linkHeld: LinkStatus = {
+  state: 'held',
+  inCharge: 'dnskeeper',
+  reason: '/etc/resolv.conf is our link.',
+  degraded: false,
+  originalSaved: true,
+};
 
 /** How a server did, nothing where nothing is told. */
 export const serverReport = (link: string, address: string, told: Partial<ServerReport>): ServerReport => ({

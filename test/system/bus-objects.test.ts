@@ -9,7 +9,6 @@ import { BusError, type ServiceBus } from '../../src/system/bus-service.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { openBus } from '../../src/system/dbus-next-bus.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { until } from '../support/until.ts';
@@ -90,7 +89,7 @@ async function serving(): Promise<{
 }> {
   const daemon = fakeBusDaemon();
   const open = (): ServiceBus => {
-    const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+    const bus = daemon.open();
     onTestFinished(() => bus.close());
     return bus;
   };

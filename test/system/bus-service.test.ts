@@ -5,9 +5,8 @@ import type { NameState } from '../../src/system/bus-service.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { openBus } from '../../src/system/dbus-next-bus.ts';
 import { silentLog } from '../../src/system/log.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import { busServiceContract } from '../contracts/bus-service.ts';
-import { connectPeer } from '../support/bus-peer.ts';
+import { connectPeer, ruleCountAt } from '../support/bus-peer.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { until } from '../support/until.ts';
@@ -16,12 +15,7 @@ busServiceContract('serving by dbus-next on a dbus-daemon', async () => {
   const daemon = await startPrivateBus();
   return {
     open: () => openBus({ address: daemon.address, log: silentLog, clock: systemClock }),
-    async ruleCount() {
-      const peer = await connectPeer(daemon.address);
-      const [rules] = await peer.ask('GetAllMatchRules', 'org.freedesktop.DBus.Debug.Stats');
-      await peer.close();
-      return Object.values(rules as Record<string, string[]>).flat().length;
-    },
+    ruleCount: () => ruleCountAt(daemon.address),
     kill: daemon.kill,
     start: daemon.start,
     close: daemon.close,
@@ -31,7 +25,7 @@ busServiceContract('serving by dbus-next on a dbus-daemon', async () => {
 busServiceContract('serving by the fake bus of the tests', async () => {
   const daemon = fakeBusDaemon();
   return {
-    open: () => reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock }),
+    open: () => daemon.open(),
     ruleCount: async () => daemon.rules().length,
     kill: async () => daemon.kill(),
     start: async () => daemon.start(),

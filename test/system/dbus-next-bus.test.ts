@@ -5,7 +5,7 @@ import { systemClock } from '../../src/system/clock.ts';
 import { openBus } from '../../src/system/dbus-next-bus.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { type BusWorld, busContract } from '../contracts/bus.ts';
-import { connectPeer } from '../support/bus-peer.ts';
+import { connectPeer, ruleCountAt } from '../support/bus-peer.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { recordingLog } from '../support/recording-log.ts';
@@ -16,12 +16,7 @@ busContract('dbus-next on a dbus-daemon', async (): Promise<BusWorld> => {
   return {
     open: () => openBus({ address: daemon.address, log: silentLog, clock: systemClock }),
     peer: () => connectPeer(daemon.address),
-    async ruleCount() {
-      const peer = await connectPeer(daemon.address);
-      const [rules] = await peer.ask('GetAllMatchRules', 'org.freedesktop.DBus.Debug.Stats');
-      await peer.close();
-      return Object.values(rules as Record<string, string[]>).flat().length;
-    },
+    ruleCount: () => ruleCountAt(daemon.address),
     kill: daemon.kill,
     start: daemon.start,
     close: daemon.close,

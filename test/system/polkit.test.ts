@@ -1,10 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { busCallers } from '../../src/system/bus-callers.ts';
 import type { IncomingCall, ServiceBus } from '../../src/system/bus-service.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { type CallerRights, callerRights } from '../../src/system/polkit.ts';
-import { reconnectingBus } from '../../src/system/reconnecting-bus.ts';
 import type { PeerCall, PeerReply } from '../support/bus-peer.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { until } from '../support/until.ts';
@@ -18,7 +16,7 @@ async function asking(
 ): Promise<{ rights: CallerRights; call(interactive?: boolean): IncomingCall; asked: PeerCall[] }> {
   const daemon = fakeBusDaemon();
   const open = (): ServiceBus => {
-    const bus = reconnectingBus({ connect: daemon.connect, log: silentLog, clock: systemClock });
+    const bus = daemon.open();
     onTestFinished(() => bus.close());
     return bus;
   };
