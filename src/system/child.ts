@@ -19,15 +19,15 @@ const LAST_WORDS_MS = 100;
 const TERM_MS = 1000;
 
 /**
- * Start a program that goes when we go, however we end: the kernel kills it (prctl(2) PR_SET_PDEATHSIG, by setpriv(1)).
- * `said` hears each line that it says. Rejects with a DnskeeperError `IO` when it cannot be started.
+ * Start a program; `said` hears each line that it says. Rejects with a DnskeeperError `IO` when it cannot be started. It is to
+ * be ended by `end`; when we are killed, systemd ends all that is left in the service's control group before it starts us anew.
  */
 export async function startChild(
   program: string,
   args: readonly string[],
   said: (line: string) => void = () => {},
 ): Promise<Child> {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
+  const child = spawn(program, args, {
     cwd: '/',
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -45,11 +45,7 @@ export async function startChild(
     const tell = (): void => {
       const { exitCode, signalCode } = child;
       const words = last === '' ? '' : `: ${complaint ?? last}`;
-      resolve(
-        exitCode === 127
-          ? `there is no program ${program}`
-          : `${program} ended with ${exitCode ?? signalCode}${words}`,
-      );
+      resolve(`${program} ended with ${exitCode ?? signalCode}${words}`);
     };
     child.once('close', tell);
     // What it said last may still be on its way; what it has left behind may hold the pipe for ever.
@@ -57,15 +53,14 @@ export async function startChild(
   });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (error) =>
-      reject(
-        new DnskeeperError(
-          'IO',
-          `${program} cannot be run: ${systemCodeOf(error) ?? messageOf(error)}`,
-          error,
-        ),
-      ),
-    );
+    child.once('error', (error) => {
+      const code = systemCodeOf(error);
+      const why =
+        code === 'ENOENT'
+          ? `there is no program ${program}`
+          : `${program} cannot be run: ${code ?? messageOf(error)}`;
+      reject(new DnskeeperError('IO', why, error));
+    });
   });
   return {
     ended,
