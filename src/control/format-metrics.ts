@@ -81,7 +81,7 @@ const LINK_STATES = [
 ];
 
 function daemonMetrics(status: StatusReport): readonly Family[] {
-  const { link, resolvConf, sources, files, counters, runtime, findings, lastChange } = status;
+  const { link, resolvConf, sources, files, counters, runtime, findings } = status;
   return [
     gauge('build_info', 'Version of the daemon.', [{ labels: { version: status.version }, value: 1 }]),
     gauge('start_time_seconds', 'When the daemon started, since the epoch.', status.started / 1000),
@@ -116,68 +116,66 @@ function daemonMetrics(status: StatusReport): readonly Family[] {
     counter('plans_total', 'Decisions made.', counters.plans),
     counter('writes_total', 'Files written.', counters.writes),
     counter('failures_total', 'Attempts to apply a decision that failed.', counters.failures),
-    ...(lastChange === undefined
-      ? []
-      : [
-          gauge(
-            'last_change_timestamp_seconds',
-            'When the file last changed, since the epoch.',
-            lastChange.time / 1000,
-          ),
-          gauge(
-            'last_change_duration_seconds',
-            'From the event to the written file.',
-            lastChange.tookMs / 1000,
-          ),
-        ]),
+    ...lastChangeMetrics(status),
+  ];
+}
+
+function lastChangeMetrics({ lastChange }: StatusReport): readonly Family[] {
+  if (lastChange === undefined) return [];
+  const { time, tookMs } = lastChange;
+  return [
+    gauge('last_change_timestamp_seconds', 'When the file last changed, since the epoch.', time / 1000),
+    gauge('last_change_duration_seconds', 'From the event to the written file.', tookMs / 1000),
   ];
 }
 
 function resolverMetrics({ resolver }: StatusReport, report: StatisticsReport): readonly Family[] {
-  const { clients, origins, cache, fastPath, connections, bounds } = report;
-  const by = (label: string, counts: readonly (readonly [string, number])[]): readonly Sample[] =>
-    counts.map(([value, count]) => ({ labels: { [label]: value }, value: count }));
   return [
     gauge(
       'resolver_state',
       'Whether the local resolver answers.',
       states(['off', 'bound', 'failed'], resolver.state),
     ),
-    counter(
-      'resolver_queries_total',
-      'Queries from clients.',
-      by('transport', [
-        ['udp', clients.udp],
-        ['tcp', clients.tcp],
-      ]),
-    ),
+    ...queryMetrics(report),
+    latencyFamily(report),
+    ...cacheMetrics(report),
+    ...fastPathMetrics(report),
+    ...connectionMetrics(report),
+  ];
+}
+
+/** One sample for each value of a label. */
+const by = (label: string, counts: readonly (readonly [string, number])[]): readonly Sample[] =>
+  counts.map(([value, count]) => ({ labels: { [label]: value }, value: count }));
+
+function queryMetrics({ clients, types, origins, outcomes }: StatisticsReport): readonly Family[] {
+  const transports = [
+    ['udp', clients.udp],
+    ['tcp', clients.tcp],
+  ] as const;
+  const typeCounts = types.map(({ type, queries }) => [type, queries] as const);
+  const originCounts = Object.entries(origins).map(([key, count]) => [ORIGINS[key] ?? key, count] as const);
+  const codes = outcomes.map(({ rcode, answers }) => [rcode, answers] as const);
+  return [
+    counter('resolver_queries_total', 'Queries from clients.', by('transport', transports)),
     counter('resolver_malformed_total', 'Messages from clients that were no queries.', clients.malformed),
     gauge('resolver_queries_in_flight', 'Queries under way.', clients.inFlight),
     counter(
       'resolver_queries_by_type_total',
       'Queries by record type, without those that the fast path answered.',
-      by(
-        'type',
-        report.types.map(({ type, queries }) => [type, queries]),
-      ),
+      by('type', typeCounts),
     ),
-    counter(
-      'resolver_answers_total',
-      'Answers by where they came from.',
-      by(
-        'origin',
-        Object.entries(origins).map(([key, count]) => [ORIGINS[key] ?? key, count]),
-      ),
-    ),
+    counter('resolver_answers_total', 'Answers by where they came from.', by('origin', originCounts)),
     counter(
       'resolver_answers_by_rcode_total',
       'Answers by response code, without those of the fast path.',
-      by(
-        'rcode',
-        report.outcomes.map(({ rcode, answers }) => [rcode, answers]),
-      ),
+      by('rcode', codes),
     ),
-    latencyFamily(report),
+  ];
+}
+
+function cacheMetrics({ cache }: StatisticsReport): readonly Family[] {
+  return [
     gauge('resolver_cache_entries', 'Answers remembered.', cache.entries),
     gauge('resolver_cache_bytes', 'What remembered answers take.', cache.bytes),
     counter(
@@ -202,35 +200,29 @@ function resolverMetrics({ resolver }: StatusReport, report: StatisticsReport): 
       'Times that the cache was made smaller because memory was short.',
       cache.shrunkByPressure,
     ),
-    ...(fastPath === undefined
-      ? []
-      : [
-          gauge('resolver_fast_path_entries', 'Answers in the table of the fast path.', fastPath.entries),
-          counter(
-            'resolver_fast_path_misses_total',
-            'Packets that the fast path handed on.',
-            fastPath.misses,
-          ),
-          counter('resolver_fast_path_oversized_total', 'Packets larger than any query.', fastPath.oversized),
-          counter(
-            'resolver_fast_path_unsent_total',
-            'Answers that the kernel did not take.',
-            fastPath.unsent,
-          ),
-          counter(
-            'resolver_fast_path_restarts_total',
-            'Workers that died and were replaced.',
-            fastPath.restarts,
-          ),
-        ]),
-    counter(
-      'resolver_connections_total',
-      'Connections made to servers.',
-      by('protocol', [
-        ['tcp', connections.tcpOpened],
-        ['tls', connections.tlsOpened],
-      ]),
-    ),
+  ];
+}
+
+function fastPathMetrics({ fastPath }: StatisticsReport): readonly Family[] {
+  if (fastPath === undefined) return [];
+  const { entries, misses, oversized, unsent, restarts } = fastPath;
+  return [
+    gauge('resolver_fast_path_entries', 'Answers in the table of the fast path.', entries),
+    counter('resolver_fast_path_misses_total', 'Packets that the fast path handed on.', misses),
+    counter('resolver_fast_path_oversized_total', 'Packets larger than any query.', oversized),
+    counter('resolver_fast_path_unsent_total', 'Answers that the kernel did not take.', unsent),
+    counter('resolver_fast_path_restarts_total', 'Workers that died and were replaced.', restarts),
+  ];
+}
+
+function connectionMetrics({ connections, bounds }: StatisticsReport): readonly Family[] {
+  const opened = [
+    ['tcp', connections.tcpOpened],
+    ['tls', connections.tlsOpened],
+  ] as const;
+  const reached = bounds.map(({ bound, reached }) => [bound, reached] as const);
+  return [
+    counter('resolver_connections_total', 'Connections made to servers.', by('protocol', opened)),
     counter(
       'resolver_connections_resumed_total',
       'TLS connections that took up an earlier session.',
@@ -242,14 +234,7 @@ function resolverMetrics({ resolver }: StatusReport, report: StatisticsReport): 
       connections.reused,
     ),
     counter('resolver_connections_failed_total', 'Connections that could not be made.', connections.failed),
-    counter(
-      'resolver_bound_reached_total',
-      'Refusals because a bound was reached.',
-      by(
-        'bound',
-        bounds.map(({ bound, reached }) => [bound, reached]),
-      ),
-    ),
+    counter('resolver_bound_reached_total', 'Refusals because a bound was reached.', by('bound', reached)),
   ];
 }
 

@@ -7,7 +7,7 @@ import type { ResolverView } from '../core/resolver-view.ts';
 import { type Clock, systemClock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
 import { VarlinkError, type VarlinkParameters } from '../system/varlink-frames.ts';
-import type { Peer, VarlinkInterface } from '../system/varlink-interface.ts';
+import type { Peer, VarlinkInterface, VarlinkMethod } from '../system/varlink-interface.ts';
 import { type DaemonControl, type Outcome, TRIED_NAME } from './daemon-control.ts';
 import { CONTROL_DESCRIPTION, CONTROL_INTERFACE } from './description.ts';
 import { reportOf } from './report.ts';
@@ -23,119 +23,123 @@ export interface ControlOptions {
 }
 
 /** The varlink interface io.dnskeeper over a daemon. Reading is free but for names; changing needs root. */
-export function controlInterface({
-  control,
-  ownUid,
-  log,
-  clock = systemClock,
-}: ControlOptions): VarlinkInterface {
-  const changing = (name: string, command: () => Promise<Outcome>) => ({
-    answer: async ({ peer }: { readonly peer: Peer | undefined }): Promise<VarlinkParameters> => {
-      permit(peer, ownUid);
-      log.info({ command: name, pid: peer?.pid, uid: peer?.uid }, `asked to ${name}`);
-      return { ...(await outcomeOf(command)) };
-    },
-  });
+export function controlInterface(options: ControlOptions): VarlinkInterface {
   return {
     name: CONTROL_INTERFACE,
     description: CONTROL_DESCRIPTION,
-    methods: {
-      GetStatus: {
-        answer: () => ({ status: reportOf(control.status()) }),
-        stream: ({ signal }, send) => {
-          until(
-            signal,
-            control.onStatus((status) => send({ status: reportOf(status) })),
-          );
-          send({ status: reportOf(control.status()) });
-        },
+    methods: { ...freeMethods(options), ...methodsOverNames(options), ...changingMethods(options) },
+  };
+}
+
+type Methods = VarlinkInterface['methods'];
+
+function freeMethods({ control }: ControlOptions): Methods {
+  const followStatus: NonNullable<VarlinkMethod['stream']> = ({ signal }, send) => {
+    until(
+      signal,
+      control.onStatus((status) => send({ status: reportOf(status) })),
+    );
+    send({ status: reportOf(control.status()) });
+  };
+  return {
+    GetStatus: { answer: () => ({ status: reportOf(control.status()) }), stream: followStatus },
+    GetHistory: { answer: () => ({ changes: control.history() }) },
+    Monitor: {
+      stream: (call, send) => {
+        until(
+          call.signal,
+          control.onChange((change) => send({ change })),
+        );
+        return followStatus(call, send);
       },
-      GetHistory: { answer: () => ({ changes: control.history() }) },
-      Monitor: {
-        stream: ({ signal }, send) => {
-          until(
-            signal,
-            control.onStatus((status) => send({ status: reportOf(status) })),
-          );
-          until(
-            signal,
-            control.onChange((change) => send({ change })),
-          );
-          send({ status: reportOf(control.status()) });
-        },
-      },
-      Explain: {
-        takes: ['name'],
-        answer: async ({ parameters }) => explanation(nameOf(parameters['name']), control),
-      },
-      Query: {
-        takes: ['name', 'type'],
-        answer: async ({ parameters, signal }) => ({
-          query: await control
-            .query(nameOf(parameters['name']), String(parameters['type']), signal)
-            .catch(failed),
-        }),
-      },
-      GetStatistics: { answer: () => ({ statistics: control.resolver.statistics() }) },
-      GetCache: {
-        takes: ['name'],
-        answer: ({ parameters, peer }) => {
-          permit(peer, ownUid);
-          const name = nameOf(parameters['name']);
-          return { cache: control.resolver.cache(name === ROOT ? undefined : name, MOST_CACHED) };
-        },
-      },
-      Top: {
-        stream: ({ peer, signal }, send) => {
-          const names = mayChange(peer, ownUid) ? control.resolver.watchNames() : undefined;
-          until(
-            signal,
-            everySecond(clock, () => send(topReply(control.resolver, names))),
-          );
-          until(signal, () => names?.close());
-        },
-      },
-      Flush: {
-        takes: ['name'],
-        answer: async ({ parameters, peer }) => {
-          permit(peer, ownUid);
-          const name = nameOf(parameters['name']);
-          return { ...(await outcomeOf(() => control.flush(name === ROOT ? undefined : name))) };
-        },
-      },
-      UseProfile: {
-        takes: { name: 'string?', milliseconds: 'int?' },
-        answer: async ({ parameters, peer }) => {
-          permit(peer, ownUid);
-          const forMs = parameters['milliseconds'] == null ? undefined : spanOf(parameters['milliseconds']);
-          const name = parameters['name'] == null ? undefined : String(parameters['name']);
-          return { ...(await outcomeOf(() => control.useProfile(name, forMs))) };
-        },
-      },
-      Try: {
-        takes: { name: 'string', text: 'string', milliseconds: 'int' },
-        answer: async ({ parameters, peer }) => {
-          permit(peer, ownUid);
-          const name = fileNameOf(parameters['name']);
-          const forMs = spanOf(parameters['milliseconds']);
-          const text = String(parameters['text']);
-          return { ...(await outcomeOf(() => control.tryConfiguration(name, text, forMs))) };
-        },
-      },
-      EndTrial: {
-        takes: { keep: 'bool' },
-        answer: async ({ parameters, peer }) => {
-          permit(peer, ownUid);
-          const how = parameters['keep'] === true ? 'keep' : 'go back';
-          return { ...(await outcomeOf(() => control.endTrial(how))) };
-        },
-      },
-      Reload: changing('reload', () => control.reload()),
-      Takeover: changing('takeover', () => control.takeover()),
-      Release: changing('release', () => control.release()),
-      GiveWay: changing('give way', () => control.giveWay()),
-      StandIn: changing('stand in', () => control.standIn()),
     },
+    Explain: {
+      takes: ['name'],
+      answer: async ({ parameters }) => explanation(nameOf(parameters['name']), control),
+    },
+    Query: {
+      takes: ['name', 'type'],
+      answer: async ({ parameters, signal }) => ({
+        query: await control
+          .query(nameOf(parameters['name']), String(parameters['type']), signal)
+          .catch(failed),
+      }),
+    },
+    GetStatistics: { answer: () => ({ statistics: control.resolver.statistics() }) },
+  };
+}
+
+/** Who asked for which names is nobody else's business. */
+function methodsOverNames({ control, ownUid, clock = systemClock }: ControlOptions): Methods {
+  return {
+    GetCache: {
+      takes: ['name'],
+      answer: ({ parameters, peer }) => {
+        permit(peer, ownUid);
+        const name = nameOf(parameters['name']);
+        return { cache: control.resolver.cache(name === ROOT ? undefined : name, MOST_CACHED) };
+      },
+    },
+    Top: {
+      stream: ({ peer, signal }, send) => {
+        const names = mayChange(peer, ownUid) ? control.resolver.watchNames() : undefined;
+        until(
+          signal,
+          everySecond(clock, () => send(topReply(control.resolver, names))),
+        );
+        until(signal, () => names?.close());
+      },
+    },
+  };
+}
+
+function changingMethods({ control, ownUid, log }: ControlOptions): Methods {
+  const changing = (
+    what: string,
+    command: (parameters: VarlinkParameters) => Promise<Outcome>,
+    takes?: NonNullable<VarlinkMethod['takes']>,
+  ): VarlinkMethod => ({
+    ...(takes === undefined ? {} : { takes }),
+    answer: async ({ peer, parameters }) => {
+      permit(peer, ownUid);
+      log.info({ command: what, pid: peer?.pid, uid: peer?.uid }, `asked to ${what}`);
+      return { ...(await command(parameters).catch(failed)) };
+    },
+  });
+  return {
+    Flush: changing(
+      'forget answers',
+      async ({ name: text }) => {
+        const name = nameOf(text);
+        return control.flush(name === ROOT ? undefined : name);
+      },
+      ['name'],
+    ),
+    UseProfile: changing(
+      'use a profile',
+      async ({ name, milliseconds }) =>
+        control.useProfile(
+          name == null ? undefined : String(name),
+          milliseconds == null ? undefined : spanOf(milliseconds),
+        ),
+      { name: 'string?', milliseconds: 'int?' },
+    ),
+    Try: changing(
+      'try a configuration',
+      async ({ name, text, milliseconds }) =>
+        control.tryConfiguration(fileNameOf(name), String(text), spanOf(milliseconds)),
+      { name: 'string', text: 'string', milliseconds: 'int' },
+    ),
+    EndTrial: changing(
+      'end a trial',
+      async ({ keep }) => control.endTrial(keep === true ? 'keep' : 'go back'),
+      { keep: 'bool' },
+    ),
+    Reload: changing('reload', () => control.reload()),
+    Takeover: changing('takeover', () => control.takeover()),
+    Release: changing('release', () => control.release()),
+    GiveWay: changing('give way', () => control.giveWay()),
+    StandIn: changing('stand in', () => control.standIn()),
   };
 }
 
@@ -203,15 +207,9 @@ function permit(peer: Peer | undefined, ownUid: number): void {
   });
 }
 
-async function outcomeOf(command: () => Promise<Outcome>): Promise<Outcome> {
-  try {
-    return await command();
-  } catch (error) {
-    return failed(error);
-  }
-}
-
+/** What goes wrong while a command is carried out; a wrong parameter stays what it is. */
 function failed(error: unknown): never {
+  if (error instanceof VarlinkError) throw error;
   throw new VarlinkError(`${CONTROL_INTERFACE}.Failed`, {
     code: error instanceof DnskeeperError ? error.code : 'IO',
     message: messageOf(error),
