@@ -110,6 +110,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
       resolver.apply(next, BACK_END);
     } else {
       goAlone();
+      rest(); // what changed may be what was in its way
       wake();
     }
   }
@@ -198,7 +199,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
     await ending?.program.end();
   }
 
-  /** Another choice, or none, is a fresh start. */
+  /** Begin afresh: a pause is over, and earlier failures do not count. */
   function rest(): void {
     starts = [];
     cancelPause?.();

@@ -19,13 +19,13 @@ const LAST_WORDS_MS = 100;
 const TERM_MS = 1000;
 
 /**
- * Start a program; `said` hears each line that it says. Rejects with a DnskeeperError `IO` when it cannot be started. It is to
+ * Start a program; `hear` is given each line that it says. Rejects with a DnskeeperError `IO` when it cannot be started. It is to
  * be ended by `end`; when we are killed, systemd ends all that is left in the service's control group before it starts us anew.
  */
 export async function startChild(
   program: string,
   args: readonly string[],
-  said: (line: string) => void = () => {},
+  hear: (line: string) => void = () => {},
 ): Promise<Child> {
   const child = spawn(program, args, {
     cwd: '/',
@@ -39,12 +39,13 @@ export async function startChild(
     byLine(stream, (line) => {
       last = line;
       if (/\berror\b/i.test(line)) complaint ??= line;
-      said(line);
+      hear(line);
     });
   const ended = new Promise<string>((resolve) => {
     const tell = (): void => {
       const { exitCode, signalCode } = child;
-      const words = last === '' ? '' : `: ${complaint ?? last}`;
+      const said = complaint ?? (signalCode === null ? last : '');
+      const words = said === '' ? '' : `: ${said}`;
       resolve(`${program} ended with ${exitCode ?? signalCode}${words}`);
     };
     child.once('close', tell);

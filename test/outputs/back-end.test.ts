@@ -108,6 +108,17 @@ describe('when it fails, our own resolver asks', () => {
     await machine.state('carrying');
   });
 
+  it('until the next plan or configuration, which does not wait for the end of a pause', async () => {
+    const machine = start('unbound');
+    machine.refusal = 'there is no program unbound';
+    machine.back.apply(plan('192.0.2.1'));
+    await machine.state('failed');
+    machine.refusal = undefined;
+    machine.back.apply(plan('192.0.2.1'));
+    await machine.state('carrying');
+    expect(machine.clock.waiting).toBe(0);
+  });
+
   it('where it cannot be started', async () => {
     const machine = start('unbound');
     machine.refusal = 'there is no program unbound';

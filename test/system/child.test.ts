@@ -35,6 +35,6 @@ describe('a program beside us', () => {
     );
     await until(() => lines.includes('here'), 'it has begun');
     await child.end();
-    expect(await child.ended).toBe('sh ended with SIGKILL: here');
+    expect(await child.ended).toBe('sh ended with SIGKILL');
   });
 });
