@@ -4,7 +4,7 @@ import { ourFile, untilLink, withoutResolved } from './dnskeeper.ts';
 import { expectNoneLost, inWords, prepareLoad, underLoad } from './loaded.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
-import { watchOwnership } from './ownership.ts';
+import { loggedAround, watchOwnership } from './ownership.ts';
 import { installPackage } from './package.ts';
 
 const ROUNDS = 20;
@@ -74,7 +74,7 @@ describe.each(suites)('systemd-resolved comes and goes on %s', (suite) => {
     expect(links.filter((link) => link === THEIR_LINK)).toHaveLength(ROUNDS);
     expect(links).not.toContain(undefined);
     expect(shared, 'programs beside each other').toEqual([]);
-    expect(dead, 'moments with a dead nameserver line').toEqual([]);
+    expect(dead, `moments with a dead nameserver line; ${await loggedAround(machine, dead)}`).toEqual([]);
     expect(empty).toEqual([]);
     const [ours = '', ...rest] = owners.filter((owner) => owner !== '');
     expect(ours).not.toBe('');
@@ -102,7 +102,7 @@ describe.each(suites)('systemd-resolved comes and goes on %s', (suite) => {
     const { dead, empty, looks } = await watch.stop();
     process.stdout.write(`${suite}, ${FEW} times with split DNS: ${inWords(asked)}; ${looks} looks\n`);
     expectNoneLost(asked, 2 * FEW);
-    expect(dead, 'moments with a dead nameserver line').toEqual([]);
+    expect(dead, `moments with a dead nameserver line; ${await loggedAround(machine, dead)}`).toEqual([]);
     expect(empty).toEqual([]);
     await machine.ok('resolvectl revert lab-a');
   }, 600_000);

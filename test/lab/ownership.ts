@@ -22,6 +22,8 @@ export interface Ownership {
 /** A nameserver line that led nowhere. */
 export interface DeadLine {
   readonly ms: number;
+  /** When it had passed, in milliseconds since the epoch. */
+  readonly at: number;
   /** Where /etc/resolv.conf led when it had passed. */
   readonly link: string | undefined;
 }
@@ -68,7 +70,7 @@ export async function watchOwnership(machine: Machine): Promise<OwnershipWatch> 
     const now = performance.now();
     if (leadsNowhere) deadSince ??= now;
     else if (deadSince !== undefined) {
-      dead.push({ ms: Math.ceil(now - deadSince), link });
+      dead.push({ ms: Math.ceil(now - deadSince), at: Date.now(), link });
       deadSince = undefined;
     }
   };
@@ -92,6 +94,15 @@ export async function watchOwnership(machine: Machine): Promise<OwnershipWatch> 
       return { links, shared: [...shared], dead, empty: [...empty], looks, owners };
     },
   };
+}
+
+/** What both programs and systemd logged around the first dead line, for the message of a failing test. */
+export async function loggedAround(machine: Machine, [first]: readonly DeadLine[]): Promise<string> {
+  if (first === undefined) return '';
+  const [since, until] = [first.at - 1500, first.at + 500].map((ms) => `@${(ms / 1000).toFixed(3)}`);
+  return machine.ok(
+    `journalctl --no-pager --output=short-precise --since=${since} --until=${until} | cut -c-300 | tail -n 60`,
+  );
 }
 
 /** What the file lists now; a link is followed as inside the machine. */
