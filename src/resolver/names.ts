@@ -11,8 +11,10 @@ export interface Names {
   watch(): NamesWatch;
 }
 
-/** How many names are told apart, and how many slow answers are kept. */
+/** How many names are told apart. */
 export const MOST_NAMES = 64;
+
+/** How many slow answers are kept. */
 export const MOST_SLOW = 16;
 
 const SLOW_FOR_MS = 60_000;

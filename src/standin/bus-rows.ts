@@ -1,12 +1,9 @@
 import type { BusValue } from '../system/bus.ts';
+import { AF } from '../system/socket-address.ts';
 import type { ServerView } from './view.ts';
 
-/** The address families' numbers of the kernel, as the interfaces use them. */
-export const AF_INET = 2;
-export const AF_INET6 = 10;
-
-/** The number of a family. */
-export const familyNumber = (family: 4 | 6): number => (family === 4 ? AF_INET : AF_INET6);
+/** The kernel's number of a family, as the interfaces use it. */
+export const familyNumber = (family: 4 | 6): number => (family === 4 ? AF.inet : AF.inet6);
 
 /** A server as (iiay). */
 export const serverRow = ({ ifindex, address }: ServerView): readonly BusValue[] => [

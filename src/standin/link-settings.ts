@@ -4,6 +4,7 @@ import type { PushedDomain, PushedServer, PushedSettings } from '../core/pushed-
 import type { Knob } from '../core/snapshot.ts';
 import type { BusValue } from '../system/bus.ts';
 import { BusError } from '../system/bus-service.ts';
+import { AF } from '../system/socket-address.ts';
 import { readName } from './names.ts';
 import type { SetterName } from './resolve1-tables.ts';
 
@@ -48,9 +49,6 @@ const MOST_SERVERS = 256;
 const MOST_DOMAINS = 1024;
 const MOST_ANCHORS = 2048;
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-
 /** Rows of family, bytes and, for DNSEx, port and name. One that is bad voids all, as in systemd-resolved. */
 function readServers(value: BusValue): readonly PushedServer[] {
   const rows = bounded(value, MOST_SERVERS);
@@ -66,10 +64,10 @@ function readServers(value: BusValue): readonly PushedServer[] {
 
 /** An address from its bytes as the bus carries it. */
 export function readAddress(family: number, bytes: Uint8Array): Address {
-  const size = { [AF_INET]: 4, [AF_INET6]: 16 }[family];
+  const size = { [AF.inet]: 4, [AF.inet6]: 16 }[family];
   if (size === undefined) throw invalid(`Unknown address family ${family}`);
   if (bytes.length !== size) throw invalid('Invalid address size');
-  const text = family === AF_INET ? [...bytes].join('.') : groupsOf(bytes);
+  const text = family === AF.inet ? [...bytes].join('.') : groupsOf(bytes);
   const address = parseAddress(text);
   if (!address.ok || address.value.kind === 'unspecified' || isStub(address.value))
     throw invalid('Invalid DNS server address');

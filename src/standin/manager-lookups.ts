@@ -2,8 +2,9 @@ import { type Address, parseAddress } from '../core/address.ts';
 import type { BusValue } from '../system/bus.ts';
 import type { Method } from '../system/bus-interface.ts';
 import type { IncomingCall } from '../system/bus-service.ts';
+import { AF } from '../system/socket-address.ts';
 import type { LookupContext } from './ask.ts';
-import { AF_INET, AF_INET6, familyNumber } from './bus-rows.ts';
+import { familyNumber } from './bus-rows.ts';
 import { type LookupKind, readFlags } from './flags.ts';
 import type { StandinGround } from './ground.ts';
 import { busErrorOf, LookupError } from './lookup-errors.ts';
@@ -86,8 +87,8 @@ export function readLimits(
 /** A family's number; 0 for both. */
 export function readFamily(family: number): 4 | 6 | undefined {
   if (family === 0) return undefined;
-  if (family === AF_INET) return 4;
-  if (family === AF_INET6) return 6;
+  if (family === AF.inet) return 4;
+  if (family === AF.inet6) return 6;
   throw invalid('family', `Unknown address family ${family}`);
 }
 

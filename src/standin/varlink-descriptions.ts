@@ -1,5 +1,7 @@
-/** Names of the varlink interfaces that systemd-resolved has. */
+/** The varlink interface of systemd-resolved that names are looked up with. */
 export const RESOLVE = 'io.systemd.Resolve';
+
+/** The one that tells what it does. */
 export const MONITOR = 'io.systemd.Resolve.Monitor';
 
 /** What both interfaces describe alike. Comments stand outside the parentheses, where systemd 255 reads them. */

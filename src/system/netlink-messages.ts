@@ -1,4 +1,5 @@
 import { type Address, addressOfBytes } from '../core/address.ts';
+import { AF } from './socket-address.ts';
 
 /** What the kernel says of links, addresses and routes over rtnetlink(7), as values. */
 export type NetlinkMessage =
@@ -105,8 +106,6 @@ const NLM_F_REQUEST = 1;
 const NLM_F_DUMP_INTR = 0x10;
 const NLM_F_DUMP = 0x300;
 const AF_UNSPEC = 0;
-const AF_INET = 2;
-const AF_INET6 = 10;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINKINFO = 18;
@@ -202,7 +201,7 @@ function readRoute(gone: boolean, body: DataView): RouteMessage | undefined {
   if (body.byteLength < 12) return undefined;
   const family = body.getUint8(0);
   const wholeWorld = body.getUint8(1) === 0 && body.getUint8(2) === 0;
-  if (!wholeWorld || body.getUint8(7) !== RTN_UNICAST || (family !== AF_INET && family !== AF_INET6))
+  if (!wholeWorld || body.getUint8(7) !== RTN_UNICAST || (family !== AF.inet && family !== AF.inet6))
     return undefined;
   const found = attributes(body, 12);
   if ((numberIn(found.get(RTA_TABLE)) ?? body.getUint8(4)) !== RT_TABLE_MAIN) return undefined;
@@ -210,7 +209,7 @@ function readRoute(gone: boolean, body: DataView): RouteMessage | undefined {
   const hops =
     several === undefined ? hopOf(found, numberIn(found.get(RTA_OIF)), family) : hopsIn(several, family);
   const metric = numberIn(found.get(RTA_PRIORITY)) ?? 0;
-  return { kind: 'route', gone, family: family === AF_INET ? 4 : 6, metric, hops };
+  return { kind: 'route', gone, family: family === AF.inet ? 4 : 6, metric, hops };
 }
 
 /** struct rtnexthop, one behind the other. */
@@ -245,7 +244,7 @@ function viaIn(via: DataView | undefined): Address | undefined {
 
 /** struct nduseroptmsg, the options, then attributes. */
 function readRouterOption(body: DataView): RouterOptionMessage | undefined {
-  if (body.byteLength < 16 || body.getUint8(0) !== AF_INET6) return undefined;
+  if (body.byteLength < 16 || body.getUint8(0) !== AF.inet6) return undefined;
   const length = body.getUint16(2, true);
   const ifindex = body.getInt32(4, true);
   if (ifindex <= 0 || 16 + length > body.byteLength) return undefined;
@@ -253,7 +252,7 @@ function readRouterOption(body: DataView): RouterOptionMessage | undefined {
     kind: 'router-option',
     ifindex,
     options: new Uint8Array(body.buffer, body.byteOffset + 16, length).slice(),
-    router: addressIn(attributes(body, 16 + aligned(length)).get(NDUSEROPT_SRCADDR), AF_INET6),
+    router: addressIn(attributes(body, 16 + aligned(length)).get(NDUSEROPT_SRCADDR), AF.inet6),
   };
 }
 
@@ -286,7 +285,7 @@ function nameIn(value: DataView | undefined): string | undefined {
 }
 
 function addressIn(value: DataView | undefined, family: number): Address | undefined {
-  const wanted = { [AF_INET]: 4, [AF_INET6]: 16 }[family];
+  const wanted = { [AF.inet]: 4, [AF.inet6]: 16 }[family];
   if (value === undefined || value.byteLength !== wanted) return undefined;
   return addressOfBytes(Array.from({ length: wanted }, (_, i) => value.getUint8(i)));
 }
