@@ -48,7 +48,7 @@ describe('dnskeeperd as a process', () => {
     const root = newRoot();
     const recording = record(root, [says([home]), says([])], 1000);
     await run(['--root', root, '--replay', recording, '--once']).ended;
-    expect(resolvConf(root).nameservers).toEqual([]); // the grace of two seconds is over when the recording is
+    expect(resolvConf(root).nameservers).toEqual(['203.0.113.1']); // the grace of two seconds is over when the recording is
   });
 
   it('records what it replays, event for event', async () => {
@@ -206,6 +206,19 @@ describe('dnskeeperd as a process', () => {
       rmSync(join(root, 'run/dnskeeper', name));
     }
     expect(readFileSync(precious, 'utf8')).toBe('precious');
+  });
+
+  // Regression: where no network names a server, as on many a server, names resolved no more from the installation on.
+  it('goes on with the servers that /etc/resolv.conf had where nobody names any, over restarts too', async () => {
+    const root = newRoot('[log]\nlevel = "warn"\n');
+    for (const run_ of ['first', 'second']) {
+      expect(await run(['--root', root, '--once']).ended).toMatchObject({ code: 0 });
+      expect(resolvConf(root).nameservers, run_).toEqual(['203.0.113.1']);
+      expect(readlinkSync(join(root, 'etc/resolv.conf'))).toBe('../run/dnskeeper/resolv.conf');
+    }
+    writeFileSync(join(root, 'etc/dnskeeper/config.toml'), '[dns]\nfallback = []\n');
+    expect(await run(['--root', root, '--once']).ended).toMatchObject({ code: 1 });
+    expect(resolvConf(root).nameservers).toEqual([]);
   });
 
   it('is held up by no pipe that was planted in its folder', async () => {

@@ -244,6 +244,8 @@ export const CONFIG_KEYS = [
     type: 'list of servers',
     default: '[]',
     why: 'Servers asked only while nothing else has any; empty, because nobody is asked without being named.',
+    detail:
+      'Where neither this key nor FallbackDNS= of resolved.conf(5) is given, the servers and search domains that /etc/resolv.conf had before dnskeeper took it are used so, unless a program wrote them that is heard itself (NetworkManager) or whose tunnel may be gone: on a machine where somebody, cloud-init or WSL wrote that file once, nobody else names any. An empty list turns that off.',
     parse: listOf((text) => parseServer(text), 256),
   },
   {

@@ -1,4 +1,5 @@
 import { CONFIG_KEYS, type ConfigKey, type ConfigValue } from './config-keys.ts';
+import type { Domain } from './domain.ts';
 import { REASSERT_ALL } from './foreign.ts';
 import type { Profile } from './profile-keys.ts';
 import { readProfile } from './read-profile.ts';
@@ -40,6 +41,8 @@ export interface Config {
   readonly search: ConfigValue<'dns.search'>;
   readonly options: ConfigValue<'dns.options'>;
   readonly fallback: ConfigValue<'dns.fallback'>;
+  /** Domains that are searched while fallback servers are in use; no key has them, a resolv.conf of before us may. */
+  readonly fallbackSearch: readonly Domain[];
   /** Files by the servers, as `formatServer` writes them, that they name. */
   readonly from: Readonly<Record<string, string>>;
   readonly networkmanager: ConfigValue<'networkmanager.enabled'>;
@@ -83,6 +86,7 @@ export const DEFAULT_CONFIG: Config = {
   search: [],
   options: [],
   fallback: [],
+  fallbackSearch: [],
   from: {},
   networkmanager: true,
   logLevel: 'info',
@@ -152,12 +156,14 @@ export function readConfig(
         );
     }
   }
-  // A priority beneath belongs to the servers there.
+  // A priority beneath belongs to the servers there, and so do domains.
   const priority = 'servers' in values ? { priority: DEFAULT_CONFIG.priority } : {};
+  const fallbackSearch = 'fallback' in values ? { fallbackSearch: [] } : {};
   const config = {
     ...DEFAULT_CONFIG,
     ...beneath,
     ...priority,
+    ...fallbackSearch,
     ...values,
     from,
     profiles: [...profiles.values()],

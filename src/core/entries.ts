@@ -76,10 +76,18 @@ export function configurationEntry(config: Config): Entry | undefined {
   };
 }
 
+/** Worse than any priority that somebody can give. */
+const FALLBACK_PRIORITY = 2 ** 31 - 1;
+
+/** Whether a value is one of the configuration's fallback servers. */
+export const isFallback = ({ source, priority }: Origin): boolean =>
+  source === 'configuration' && priority === FALLBACK_PRIORITY;
+
 /** The configuration's fallback servers as an entry. */
 export const fallbackEntry = (config: Config): Entry => ({
-  ...machineWide('configuration', 2 ** 31 - 1),
+  ...machineWide('configuration', FALLBACK_PRIORITY),
   servers: config.fallback,
+  searches: config.fallbackSearch,
   files: config.from,
 });
 

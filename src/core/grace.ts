@@ -1,3 +1,4 @@
+import { isFallback } from './entries.ts';
 import type { Plan } from './plan.ts';
 
 /** The plan to put into force now, and until when an older one is held if it is. */
@@ -10,6 +11,7 @@ export interface Held {
 /**
  * Keep the last plan that had servers over a gap: a profile switch passes through moments without any, and an empty
  * file would send libc to 127.0.0.1. `since` is when the gap began, if one is open already.
+ * Fallback servers close no gap: they are for machines where nobody names any, not for the moment between two networks.
  */
 export function holdOverGap(
   last: Plan | undefined,
@@ -18,8 +20,10 @@ export function holdOverGap(
   now: number,
   graceMs: number,
 ): Held {
-  const gap = last !== undefined && last.upstream.length > 0 && next.upstream.length === 0;
+  const gap = last !== undefined && hasServers(last) && !hasServers(next);
   if (!gap) return { plan: next };
   const until = (since ?? now) + graceMs;
   return now < until ? { plan: last, until } : { plan: next };
 }
+
+const hasServers = (plan: Plan): boolean => plan.upstream.some(({ origin }) => !isFallback(origin));

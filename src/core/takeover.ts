@@ -222,6 +222,7 @@ export function handBackTo(
 ): 'original' | 'stub link' {
   if (original === 'none') return 'stub link';
   if (original === 'link') return 'original';
-  // A generated file is stale by now: the program that made it goes on in systemd-resolved.
-  return original.writer.program === undefined ? 'original' : 'stub link';
+  // A generated file is stale by now: the program that made it goes on in systemd-resolved. cloud-init writes it once.
+  const { program } = original.writer;
+  return program === undefined || program === 'cloud-init' ? 'original' : 'stub link';
 }

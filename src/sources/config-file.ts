@@ -7,6 +7,7 @@ import { compareText } from '../core/text.ts';
 import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 import { readToml } from '../system/toml.ts';
+import { loadEarlierConf } from './earlier-conf.ts';
 import { loadResolvedConf } from './resolved-conf.ts';
 
 const MAX_BYTES = 256 * 1024;
@@ -34,7 +35,7 @@ export interface TriedFile {
  */
 export async function loadConfig(
   paths: Paths,
-  files: Pick<Files, 'read'>,
+  files: Pick<Files, 'read' | 'look'>,
   tried?: TriedFile,
 ): Promise<Loaded> {
   const problems: ConfigProblem[] = [];
@@ -56,11 +57,19 @@ export async function loadConfig(
     else problems.push(read);
   }
   const resolved = await loadResolvedConf(paths.systemdFolders, files);
-  const result = readConfig(documents, resolved.settings);
+  const earlier = await loadEarlierConf(paths, files);
+  const beneath = {
+    ...earlier,
+    // Domains of before belong to the servers of before.
+    ...('fallback' in resolved.settings ? { fallbackSearch: [] } : {}),
+    ...resolved.settings,
+    from: { ...earlier.from, ...resolved.settings.from },
+  };
+  const result = readConfig(documents, beneath);
   const allProblems = [...problems, ...result.problems];
   return {
     // A bad set of files leaves what is beneath it.
-    config: allProblems.length === 0 ? result.config : readConfig([], resolved.settings).config,
+    config: allProblems.length === 0 ? result.config : readConfig([], beneath).config,
     files: [...resolved.files, ...documents.map((document) => document.file)],
     problems: allProblems,
     remarks: resolved.remarks,
@@ -70,11 +79,15 @@ export async function loadConfig(
 /** The configuration in force: a bad set of files is told about and changes nothing. */
 export class ConfigFiles {
   readonly #paths: Paths;
-  readonly #files: Pick<Files, 'read' | 'replace' | 'makeFolder'>;
+  readonly #files: Pick<Files, 'read' | 'look' | 'replace' | 'makeFolder'>;
   #current: Loaded;
   #tried: TriedFile | undefined;
 
-  private constructor(paths: Paths, files: Pick<Files, 'read' | 'replace' | 'makeFolder'>, current: Loaded) {
+  private constructor(
+    paths: Paths,
+    files: Pick<Files, 'read' | 'look' | 'replace' | 'makeFolder'>,
+    current: Loaded,
+  ) {
     this.#paths = paths;
     this.#files = files;
     this.#current = current;
@@ -83,7 +96,7 @@ export class ConfigFiles {
   /** Read the files for the first time; with problems the defaults are in force, for then there is no last good one. */
   static async open(
     paths: Paths,
-    files: Pick<Files, 'read' | 'replace' | 'makeFolder'>,
+    files: Pick<Files, 'read' | 'look' | 'replace' | 'makeFolder'>,
   ): Promise<ConfigFiles> {
     return new ConfigFiles(paths, files, await loadConfig(paths, files));
   }

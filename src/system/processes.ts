@@ -3,6 +3,9 @@ import { opendir, readFile } from 'node:fs/promises';
 /** Names (at most 15 bytes, as the kernel keeps them) of programs known to write /etc/resolv.conf, and what people call them. */
 const WRITERS: Readonly<Record<string, string>> = {
   NetworkManager: 'NetworkManager',
+  PanGPS: 'GlobalProtect',
+  charon: 'strongSwan',
+  'charon-systemd': 'strongSwan',
   'cloud-init': 'cloud-init',
   connmand: 'ConnMan',
   dhclient: 'dhclient',
@@ -10,6 +13,7 @@ const WRITERS: Readonly<Record<string, string>> = {
   iwd: 'iwd',
   'mullvad-daemon': 'Mullvad VPN',
   netbird: 'NetBird',
+  nordvpnd: 'NordVPN',
   openconnect: 'openconnect',
   openfortivpn: 'openfortivpn',
   openvpn: 'OpenVPN',
@@ -17,8 +21,10 @@ const WRITERS: Readonly<Record<string, string>> = {
   rdnssd: 'rdnssd',
   resolvconf: 'resolvconf',
   'systemd-resolve': 'systemd-resolved',
+  svpn: 'F5 VPN',
   tailscaled: 'Tailscale',
   udhcpc: 'udhcpc',
+  vpnagentd: 'Cisco AnyConnect',
   vpnc: 'vpnc',
   'wg-quick': 'wg-quick',
   wicked: 'wicked',

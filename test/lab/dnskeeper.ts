@@ -101,8 +101,11 @@ export async function untilLink(
   return (await statusOf(machine)).status;
 }
 
-/** Turn systemd-resolved off as an administrator does, with a hand-written file in its place. */
-export async function withoutResolved(machine: Machine, text = 'nameserver 192.0.2.53\n'): Promise<void> {
+/**
+ * Turn systemd-resolved off as an administrator does, with a hand-written file in its place. Servers in it would be used
+ * while no network names any.
+ */
+export async function withoutResolved(machine: Machine, text = '# no servers\n'): Promise<void> {
   await machine.ok('systemctl disable --now systemd-resolved && rm -f /etc/resolv.conf');
   await machine.writeFile('/etc/resolv.conf', text);
   // NetworkManager looks only at its start whether systemd-resolved has /etc/resolv.conf.

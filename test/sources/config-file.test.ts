@@ -72,6 +72,65 @@ it('a file that is switched off by a link to /dev/null says nothing', async () =
   expect(servers()).toEqual(['192.0.2.1']);
 });
 
+describe('what /etc/resolv.conf said before us', () => {
+  const setUp = (...links: readonly string[]) => {
+    const root = temporaryFolder('etc', 'run/connman', 'var/lib/dnskeeper/original', ...links);
+    const paths = systemPaths(root);
+    const fallback = async () => (await loadConfig(paths, files)).config.fallback.map(formatServer);
+    const manifest = (value: unknown) =>
+      writeFileSync(
+        join(paths.original, 'manifest.json'),
+        typeof value === 'string' ? value : JSON.stringify(value),
+      );
+    return { root, paths, fallback, manifest };
+  };
+  const OLD = 'nameserver 192.0.2.7\n';
+
+  it('is read from the file until we have it, then from the saved original', async () => {
+    const { paths, fallback, manifest } = setUp();
+    writeFileSync(paths.etcResolvConf, OLD);
+    expect(await fallback()).toEqual(['192.0.2.7']);
+    rmSync(paths.etcResolvConf);
+    symlinkSync(paths.linkText, paths.etcResolvConf);
+    expect(await fallback()).toEqual([]);
+    writeFileSync(join(paths.original, 'content'), OLD);
+    manifest({ kind: 'file', mode: 0o644, uid: 0, gid: 0, bytes: OLD.length });
+    expect(await fallback()).toEqual(['192.0.2.7']);
+  });
+
+  it.each([
+    ['below the root', '/run/connman/resolv.conf'],
+    ['beside /etc', '../run/connman/resolv.conf'],
+  ])('is read through a link that is there or was there, %s', async (_what, target) => {
+    const { root, paths, fallback, manifest } = setUp();
+    writeFileSync(join(root, 'run/connman/resolv.conf'), OLD);
+    symlinkSync(target, paths.etcResolvConf);
+    expect(await fallback()).toEqual(['192.0.2.7']);
+    manifest({ kind: 'link', target });
+    expect(await fallback()).toEqual(['192.0.2.7']);
+    manifest({ kind: 'link', target: '../run/systemd/resolve/stub-resolv.conf' });
+    expect(await fallback()).toEqual([]);
+  });
+
+  it.each(ODD_FILES)('says nothing when it is $what', async ({ make }) => {
+    const { paths, fallback, manifest } = setUp();
+    make(paths.etcResolvConf);
+    expect(await fallback()).toEqual([]);
+    manifest({ kind: 'file', mode: 0o644, uid: 0, gid: 0, bytes: 1 });
+    make(join(paths.original, 'content'));
+    expect(await fallback()).toEqual([]);
+  });
+
+  it.each(['', '{', 'null', '[]', '{"kind":"link","target":7}', '\0'])(
+    'says nothing when the note of the original is %j',
+    async (text) => {
+      const { fallback, manifest } = setUp();
+      manifest(text);
+      expect(await fallback()).toEqual([]);
+    },
+  );
+});
+
 it('a thousand drop-ins, and names that are no text, are read up to a bound', async () => {
   const { configuration, servers, dropIn } = await machine();
   const folder = dirname(dropIn);
