@@ -67,25 +67,22 @@ function subscriberFindings(settings: readonly string[]): readonly Finding[] {
   return [note('resolvconf-subscriber', text)];
 }
 
-/** A warning where such a name server is relied upon: it has told its address. */
+/**
+ * Packages bring these programs whether or not their name server is used here; where it is, it has told its address. One
+ * that only passes questions on has nobody to pass them to then.
+ */
 function scriptFindings(scripts: readonly string[], keys: readonly string[]): readonly Finding[] {
-  const relied = scripts.filter((name) =>
+  const used = scripts.filter((name) =>
     keys.some((key) => key === `lo.${name}` || key.startsWith(`lo.${name}.`)),
   );
-  const others = scripts.filter((name) => !relied.includes(name));
-  const say = (names: readonly string[]): string => {
-    const all = `${listed(names)} in /etc/resolvconf/update.d`;
-    return names.length === 1
-      ? `${all} is not run, so dnskeeper tells that name server nothing; ${instead('it')}.`
-      : `${all} are not run, so dnskeeper tells those name servers nothing; ${instead('they')}.`;
-  };
-  return [
-    ...(relied.length === 0
-      ? []
-      : [{ severity: 'warning', id: 'resolvconf-update-script', text: say(relied) } as const]),
-    ...(others.length === 0 ? [] : [note('resolvconf-update-script', say(others))]),
-  ];
+  return used.map((name) => ({
+    severity: FORWARDERS.has(name) ? 'warning' : 'note',
+    id: 'resolvconf-update-script',
+    text: `${printable(name, 40)} in /etc/resolvconf/update.d is not run, so dnskeeper tells that name server nothing; ${instead('it')}.`,
+  }));
 }
+
+const FORWARDERS: ReadonlySet<string> = new Set(['dnsmasq', 'pdnsd']);
 
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, MOST_SHOWN).map((name) => printable(name, 40));

@@ -24,31 +24,28 @@ describe("what openresolv or Debian's resolvconf would do for other name servers
     ]);
   });
 
-  test('programs in update.d', () => {
-    expect(recordFindings({ ...NOTHING, updateScripts: ['bind', 'unbound'] })).toEqual([
-      {
-        severity: 'note',
-        id: 'resolvconf-update-script',
-        text: `bind, unbound in /etc/resolvconf/update.d are not run, so dnskeeper tells those name servers nothing; ${READ}`,
-      },
-    ]);
-  });
-
-  test('as a warning where such a name server has told its address', () => {
+  test('programs in update.d of name servers that have told their address', () => {
     const findings = recordFindings({
       ...NOTHING,
-      updateScripts: ['dnsmasq', 'unbound'],
-      keys: ['eth0', 'lo.dnsmasq.guests', 'lo.unboundx'],
+      updateScripts: ['bind', 'dnsmasq', 'unbound'],
+      keys: ['eth0', 'lo.dnsmasq.guests', 'lo.unbound', 'lo.binder'],
     });
-    expect(findings.map(({ severity, text }) => [severity, text.split(' ', 1)[0]])).toEqual([
-      ['warning', 'dnsmasq'],
-      ['note', 'unbound'],
+    expect(findings.map(({ severity, id }) => [severity, id])).toEqual([
+      ['warning', 'resolvconf-update-script'],
+      ['note', 'resolvconf-update-script'],
     ]);
+    expect(findings[0]?.text).toBe(
+      'dnsmasq in /etc/resolvconf/update.d is not run, so dnskeeper tells that name server nothing; the servers in force are in /run/dnskeeper/upstream.conf, which it can read.',
+    );
   });
 
   test('in few words, however many there are', () => {
-    const updateScripts = Array.from({ length: 5000 }, (_, index) => `script${index}`);
-    expect(recordFindings({ ...NOTHING, updateScripts })[0]?.text).toMatch(/script7 and 4992 more in /);
+    const problems = readRules(
+      Array.from({ length: 5000 }, (_, index) => `named_${'x'.repeat(index % 26)}=1`).join('\n'),
+    );
+    const findings = recordFindings({ ...NOTHING, problems: problems.problems });
+    expect(findings).toHaveLength(1);
+    expect(findings[0]?.text).toMatch(/ and 8 more: dnskeeper writes/);
   });
 });
 
