@@ -52,7 +52,7 @@ export const CONFIG_KEYS = [
     key: 'link.foreign',
     type: '"reassert" | "import" | "yield", or a table of writers such as { others = "reassert", dhclient = "import" }',
     default: '"reassert"',
-    why: 'What is done when somebody else writes /etc/resolv.conf: ours is put back, with import its servers count too, or it is theirs.',
+    why: 'When somebody else writes /etc/resolv.conf: ours is put back (reassert), and its servers count too (import), or it is theirs (yield).',
     detail: `With "import" what was written is kept as a record (resolvconf -l shows it) until the writer puts our file or link back, writes one without servers, or "dnsctl takeover". With "yield" the file is theirs until they remove it or "dnsctl takeover". Writers are known by the first comments of what they write: ${KNOWN_WRITERS.join(', ')}; everybody else, such as editors, is "others". NetworkManager and systemd-resolved are heard by other means, so what they write is always put back.`,
     parse: parseForeignRules,
   },
@@ -69,7 +69,7 @@ export const CONFIG_KEYS = [
     key: 'resolver.mode',
     type: '"auto" | "file" | "stub"',
     default: '"auto"',
-    why: 'What resolv.conf lists: the real servers (file), or our local stub where a file cannot say it all (auto).',
+    why: 'What resolv.conf lists: the real servers (file), our resolver (stub), or that only where servers cannot say it all (auto).',
     detail:
       'With "auto" the file lists our resolver as soon as there is split DNS, encryption, an odd port, one server address on two links, or more than three servers; "stub" lists it always, "file" never. A resolver that cannot listen is never listed.',
     parse: oneOf('auto', 'file', 'stub'),
@@ -114,7 +114,7 @@ export const CONFIG_KEYS = [
     key: 'resolver.dnssec',
     type: '"no"',
     default: '"no"',
-    why: 'Whether answers are validated here; not yet, so that nobody believes in a check that is not made.',
+    why: 'Whether signatures are checked here; this version does not, and does not pretend to.',
     detail:
       'Signatures and the bits that go with them are passed on, so programs that validate by themselves can.',
     parse: (value: unknown): Parsed<'no'> =>
@@ -165,7 +165,7 @@ export const CONFIG_KEYS = [
     key: 'resolver.cache',
     type: '"yes" | "no" | "no-negative"',
     default: '"yes"',
-    why: 'Whether answers are remembered; with no-negative not that a name or a record does not exist.',
+    why: 'Whether answers are remembered; with no-negative all but those that a name or a record does not exist.',
     parse: oneOf('yes', 'no', 'no-negative'),
   },
   {
@@ -243,7 +243,7 @@ export const CONFIG_KEYS = [
     key: 'dns.fallback',
     type: 'list of servers',
     default: '[]',
-    why: 'Servers asked only while nothing else has any; empty, because nobody is asked without being named.',
+    why: 'Servers asked only while nothing else has any; none are built in, so nobody is asked that you have not named.',
     detail:
       'Where neither this key nor FallbackDNS= of resolved.conf(5) is given, the servers and search domains that /etc/resolv.conf had before dnskeeper took it are used so, unless a program wrote them that is heard itself (NetworkManager) or whose tunnel may be gone: on a machine where somebody, cloud-init or WSL wrote that file once, nobody else names any. An empty list turns that off.',
     parse: listOf((text) => parseServer(text), 256),

@@ -16,7 +16,7 @@ export type FileModeDecision =
   | { readonly mode: FileMode & 'stub'; readonly reason: string; readonly nameserver: string };
 
 /**
- * The plain file as long as resolv.conf(5) can say it all, our resolver when it cannot (DESIGN.md section 3). A resolver
+ * The plain file as long as resolv.conf(5) can say it all, our resolver when it cannot. A resolver
  * that is not there is never listed: then the plain file says as much as it can.
  */
 export function chooseFileMode({ plan, config, resolver, link }: FileModeFacts): FileModeDecision {

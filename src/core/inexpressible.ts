@@ -5,7 +5,7 @@ import { describeOrigin } from './order.ts';
 import type { Choice, NameRoute } from './plan.ts';
 import { formatHost, formatServer, isPlain, linkToAsk, type Server } from './server.ts';
 
-/** What the plain file cannot say, one sentence each (DESIGN.md section 3). */
+/** What the plain file cannot say, one sentence each: then it lists our resolver. */
 export function inexpressible(
   entries: readonly Entry[],
   upstream: readonly Choice<Server>[],

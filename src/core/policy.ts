@@ -18,7 +18,7 @@ const MAX_LEFT_OUT = 64;
 
 /**
  * The decision: from what the sources say and the configuration to what is written and routed.
- * NetworkManager's rules where it has them (facts: networkmanager.md 1.4 to 1.10), better where its users are hurt.
+ * NetworkManager's rules where it has them (nm-settings(5), nm-dns-manager.c), better where its users are hurt.
  * `profileByHand` is the one that somebody chose. Pure: the same input in any order gives the same plan.
  */
 export function makePlan(snapshot: Snapshot, config: Config, profileByHand?: string): Plan {

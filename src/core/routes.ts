@@ -10,7 +10,7 @@ export const linkKey = ({ origin }: Entry): string =>
   origin.interface ?? (origin.source === 'records' ? origin.connection?.id : undefined) ?? origin.source;
 
 /**
- * Which names go to which link: NetworkManager's claims (facts: networkmanager.md 1.8) over entries that have servers,
+ * Which names go to which link: NetworkManager's claims (`ipv4.dns-search` and `dns-priority` in nm-settings(5)) over entries that have servers,
  * which must come sorted. `exclusive` says whether an entry wants no name of its own asked elsewhere.
  */
 export function claimRoutes(

@@ -62,7 +62,7 @@ export interface LinkDns extends Protocols {
   readonly vpn: boolean;
   /** NetworkManager's dns-priority: lower is better, negative is exclusive, never 0. */
   readonly priority: number;
-  /** `1.2.3.4`, `1.2.3.4#name`, `dns+tls://1.2.3.4:853#name`, … (facts: NetworkManager server syntax). */
+  /** `1.2.3.4`, `1.2.3.4#name`, `dns+tls://1.2.3.4:853#name`, … (nm-settings(5), `ipv4.dns`). */
   readonly servers: readonly string[];
   /** Search domains; a leading `~` marks a routing-only domain, `~` or `~.` alone the catch-all. */
   readonly searches: readonly string[];
@@ -86,7 +86,7 @@ export interface LinkDns extends Protocols {
   readonly ssid?: string;
 }
 
-/** NetworkManager's [global-dns] (facts: networkmanager.md 1.7). */
+/** NetworkManager's [global-dns] (NetworkManager.conf(5)). */
 export interface GlobalDns {
   readonly searches?: readonly string[];
   readonly options?: readonly string[];
@@ -94,7 +94,7 @@ export interface GlobalDns {
   readonly domains: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The machine's own name, for the search line (facts: networkmanager.md 1.5). */
+/** The machine's own name, for the search line. */
 export interface Host {
   readonly name: string;
   /** Whether the part after the first dot is a public suffix such as `com` or `co.uk`. */

@@ -41,7 +41,7 @@ import {
 import type { Output } from './output.ts';
 import type { OwnTexts } from './own-texts.ts';
 
-/** Keeps /etc/resolv.conf ours, or leaves it, as DESIGN.md section 3's table says. */
+/** Keeps /etc/resolv.conf ours, or leaves it, as `decideLink` says. */
 export interface EtcResolvConf extends Output {
   /** `dnsctl takeover`: ours again, also after a fight or a release. */
   takeover(): Promise<Outcome>;

@@ -147,7 +147,7 @@ function namedAnswer(
   );
 }
 
-/** The full name, its first label, and that below `local`: systemd-resolved asks nobody for these three (facts 3.6). */
+/** The full name, its first label, and that below `local`: systemd-resolved asks nobody for these three. */
 function isOwnName(name: Domain | undefined, hostName: Domain | undefined): boolean {
   if (name === undefined || hostName === undefined) return false;
   if (name === hostName) return true;

@@ -52,7 +52,7 @@ export interface Routing {
 const FALLBACK = 'fallback';
 
 /**
- * Make the routes of a plan ready. The longest domain decides (systemd-resolved's rule, facts 3.5); links with equal
+ * Make the routes of a plan ready. The longest domain decides (systemd-resolved's rule, dns_scope_good_domain() there); links with equal
  * domains are asked together; what nobody claims goes to the catch-all, and without one to nobody. With a back end that
  * knows these routes itself it is asked in place of every link's servers, but for a program that wants one link alone.
  */

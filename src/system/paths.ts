@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** Every path dnskeeper touches, with the `--root` prefix already in front (DESIGN.md section 2). */
+/** Every path dnskeeper touches, with the `--root` prefix already in front. */
 export interface Paths {
   /** The prefix; '' on a live system. */
   readonly root: string;
