@@ -47,7 +47,7 @@ export interface Reading {
   readonly dropped: readonly LeftOut[];
 }
 
-/** Bounds on what one source may bring; facts/networkmanager.md shows nobody near them. */
+/** Bounds on what one source may bring; nobody comes near them. */
 const MOST = { entries: 1024, servers: 256, domains: 1024, options: 64, ranges: 256 };
 
 /** Parse all that the sources say. Whatever is no valid value is dropped with a reason; nothing raw goes further. */

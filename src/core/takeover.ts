@@ -52,7 +52,7 @@ export type LinkDecision = Verdict & { readonly act: LinkAct };
 
 const NAME = '/etc/resolv.conf';
 
-/** Decide who is in charge of /etc/resolv.conf: DESIGN.md section 3's table as a function. */
+/** Decide who is in charge of /etc/resolv.conf. */
 export function decideLink(facts: LinkFacts): LinkDecision {
   const { found } = facts;
   if (facts.mode === 'user')
