@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -544,6 +545,131 @@ describe('other writers by rule', () => {
     machine.clock.advance(100);
     await dealt;
     expect(machine.shown()).toBe(OUR_LINK);
+  });
+
+  /** How programs write: each leaves VPNC in one way or another, or nothing. */
+  const WAYS: readonly {
+    readonly way: string;
+    readonly through?: true;
+    write(machine: Etc): void;
+    /** What stands there under each rule, and whether `import` takes servers. */
+    readonly yielded: string;
+    readonly taken: boolean;
+  }[] = [
+    {
+      way: 'renames a file over it (dhcpcd, Tailscale, mv)',
+      write({ root, paths }) {
+        writeFileSync(join(root, 'etc/new'), VPNC);
+        renameSync(join(root, 'etc/new'), paths.etcResolvConf);
+      },
+      yielded: VPNC,
+      taken: true,
+    },
+    {
+      way: 'removes it and makes another (WSL, strongSwan)',
+      write: (machine) => replace(machine, VPNC),
+      yielded: VPNC,
+      taken: true,
+    },
+    {
+      way: 'moves our link away and writes its own (Cisco AnyConnect)',
+      write(machine) {
+        renameSync(machine.paths.etcResolvConf, `${machine.paths.etcResolvConf}.vpnbackup`);
+        machine.write(VPNC);
+      },
+      yielded: VPNC,
+      taken: true,
+    },
+    {
+      way: 'writes through the link (vpnc-script, dhclient-script)',
+      through: true,
+      write: ({ paths }) => writeFileSync(paths.etcResolvConf, VPNC),
+      yielded: VPNC,
+      taken: true,
+    },
+    {
+      way: 'adds a line through the link (tee -a)',
+      through: true,
+      write: ({ paths }) => writeFileSync(paths.etcResolvConf, 'nameserver 10.9.0.1\n', { flag: 'a' }),
+      yielded: `${OUR_TEXT}nameserver 10.9.0.1\n`,
+      taken: false, // a text that is ours says nothing that we do not know
+    },
+    {
+      way: 'empties it through the link',
+      through: true,
+      write: ({ paths }) => writeFileSync(paths.etcResolvConf, ''),
+      yielded: OUR_LINK,
+      taken: false,
+    },
+    {
+      way: 'edits a copy and renames it over ours (sed -i, vim)',
+      write({ root, paths }) {
+        writeFileSync(join(root, 'etc/sed'), `${OUR_TEXT}nameserver 10.9.0.1\n`);
+        renameSync(join(root, 'etc/sed'), paths.etcResolvConf);
+      },
+      yielded: `${OUR_TEXT}nameserver 10.9.0.1\n`,
+      taken: false,
+    },
+    {
+      way: 'removes it',
+      write: ({ paths }) => rmSync(paths.etcResolvConf),
+      yielded: OUR_LINK,
+      taken: false,
+    },
+    {
+      way: 'links it to a file of its own',
+      write(machine) {
+        writeFileSync(join(machine.root, 'run/theirs'), VPNC);
+        rmSync(machine.paths.etcResolvConf);
+        machine.link('../run/theirs');
+      },
+      yielded: '-> ../run/theirs',
+      taken: true,
+    },
+    {
+      way: 'links it to nothing',
+      write(machine) {
+        rmSync(machine.paths.etcResolvConf);
+        machine.link('/nowhere/at/all');
+      },
+      yielded: OUR_LINK,
+      taken: false,
+    },
+    {
+      way: "links it to systemd-resolved's file",
+      write(machine) {
+        startStub(machine.root);
+        rmSync(machine.paths.etcResolvConf);
+        machine.link(STUB.slice(3));
+      },
+      yielded: OUR_LINK, // it does not run
+      taken: false,
+    },
+  ];
+
+  it.each(
+    WAYS.flatMap((way) => (['reassert', 'import', 'yield'] as const).map((rule) => ({ rule, ...way }))),
+  )('$rule: a program that $way', async ({ rule, write, through, yielded, taken }) => {
+    const machine = etc(HAND_WRITTEN);
+    machine.foreign = { others: rule, by: {} };
+    const keeper = await holding(machine);
+    write(machine);
+    if (through) {
+      const dealt = keeper.writtenThrough();
+      await until(() => machine.clock.waiting > 0, 'it waits for the writer to end');
+      machine.clock.advance(100);
+      await dealt;
+    } else await keeper.check('a watch event');
+    expect(machine.shown()).toBe(rule === 'yield' ? yielded : OUR_LINK);
+    expect([...machine.imported.values()]).toEqual(rule === 'import' && taken ? [VPNC] : []);
+    expect(keeper.status()).toMatchObject({
+      state: machine.shown() === OUR_LINK ? 'held' : 'yielded',
+      degraded: false,
+      originalSaved: true,
+    });
+    await keeper.takeover();
+    await keeper.release();
+    expect(machine.shown()).toBe(HAND_WRITTEN);
   });
 
   it('a file that somebody puts there while we wait for the end of another write stays', async () => {

@@ -90,6 +90,32 @@ describe.skipIf(noMounts !== undefined)(unless(noMounts, 'a mounted /etc/resolv.
     });
   });
 
+  it.each([
+    ['reassert', OUR_TEXT, []],
+    ['import', OUR_TEXT, ['resolv-conf.somebody']],
+    ['yield', 'nameserver 8.8.8.8\n', []],
+  ] as const)('that somebody writes into is dealt with by rule: %s', async (rule, shown, keys) => {
+    const { machine, outside } = container();
+    machine.foreign = { others: rule, by: {} };
+    await mounted(outside, machine.paths.etcResolvConf, async () => {
+      const keeper = machine.keeper();
+      await keeper.resolved('absent');
+      writeFileSync(outside, 'nameserver 8.8.8.8\n');
+      await keeper.check('watch');
+      expect(readFileSync(outside, 'utf8')).toBe(shown);
+      expect([...machine.imported.keys()]).toEqual(keys);
+      // What we wrote before is a backup that is put back, also once another plan is in force.
+      machine.earlier.remember(Buffer.from(OUR_TEXT));
+      writeFileSync(machine.paths.resolvConf, `${OUR_TEXT}# later\n`);
+      writeFileSync(outside, OUR_TEXT);
+      await keeper.check('watch');
+      machine.clock.advance(100);
+      await keeper.check('look');
+      expect(readFileSync(outside, 'utf8')).toBe(`${OUR_TEXT}# later\n`);
+      expect(keeper.status()).toMatchObject({ state: 'bind-mount', degraded: false });
+    });
+  });
+
   it('is handed back in place when systemd-resolved starts', async () => {
     const { machine, outside } = container();
     await mounted(outside, machine.paths.etcResolvConf, async () => {
