@@ -76,9 +76,10 @@ describe.each(['trixie'] as const)('an attack on the stand-in on %s', (suite) =>
       'the descriptors are closed',
       PATIENCE_MS,
     );
-    // What was taken is given back when it has been quiet for two seconds.
+    // What was taken is given back when it has been quiet for two seconds; 22,000 connections that each left 5 KiB would
+    // be more than is allowed here.
     await until(
-      () => held(pid).residentMiB <= before.residentMiB + 64,
+      () => held(pid).residentMiB <= before.residentMiB + 96,
       'the memory is given back',
       PATIENCE_MS,
     );
