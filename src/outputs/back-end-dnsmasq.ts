@@ -20,12 +20,11 @@ export interface DnsmasqNeeds {
   ) => Promise<Child>;
   /** Files with further settings of the administrator's. */
   readonly settings: () => Promise<readonly string[]>;
-  readonly choice: () => 'strict' | 'fastest';
   readonly log: Log;
 }
 
 /** dnsmasq(8), fed over the bus with SetServersEx. */
-export function dnsmasq({ bus, startChild, settings, choice, log }: DnsmasqNeeds): BackEndProgram {
+export function dnsmasq({ bus, startChild, settings, log }: DnsmasqNeeds): BackEndProgram {
   const call = (member: string, signal: AbortSignal, ...args: readonly [] | readonly [string, unknown]) =>
     bus.call(
       {
@@ -43,7 +42,7 @@ export function dnsmasq({ bus, startChild, settings, choice, log }: DnsmasqNeeds
       const said = (line: string): void => log.debug({ backEnd: 'dnsmasq' }, line);
       let child: Child | undefined;
       try {
-        child = await startChild('dnsmasq', argumentsOf(choice(), await settings()), said);
+        child = await startChild('dnsmasq', argumentsOf(await settings()), said);
         await Promise.race([ownership.here(signal), child.ended.then(refuse)]);
         const [version] = await call('GetVersion', signal);
         return run(child, String(version));
@@ -62,6 +61,7 @@ export function dnsmasq({ bus, startChild, settings, choice, log }: DnsmasqNeeds
             await call('SetServersEx', given, 'aas', dnsmasqServers(zones));
             await call('ClearCache', given);
           },
+          flush: async () => {}, // it remembers nothing
           probe: async (given) => void (await call('GetVersion', given)),
           onForgot: (listener) => ownership.onAgain(listener),
           end: () => started.end(),
@@ -73,9 +73,10 @@ export function dnsmasq({ bus, startChild, settings, choice, log }: DnsmasqNeeds
 
 /**
  * It keeps nothing: an answer that came while its servers were changed would be kept as that of the new ones, and our own
- * cache knows which network said what. It serves no hosts file, which we have looked at before.
+ * cache knows which network said what. It serves no hosts file, which we have looked at before. Not --strict-order, with which
+ * dnsmasq 2.90 and 2.91 never answer what every server of a domain refuses.
  */
-const argumentsOf = (choice: 'strict' | 'fastest', settings: readonly string[]): readonly string[] => [
+const argumentsOf = (settings: readonly string[]): readonly string[] => [
   '--keep-in-foreground',
   '--log-facility=-',
   '--conf-file=/dev/null',
@@ -92,7 +93,6 @@ const argumentsOf = (choice: 'strict' | 'fastest', settings: readonly string[]):
   '--proxy-dnssec',
   '--edns-packet-max=1232',
   '--dns-forward-max=1000',
-  ...(choice === 'strict' ? ['--strict-order'] : []),
   `--enable-dbus=${NAME}`,
   ...settings.map((file) => `--conf-file=${file}`),
 ];

@@ -62,6 +62,7 @@ export function unbound({ startChild, files, folder, settings, log }: UnboundNee
         for (const command of unboundCommands(before, zones)) await unboundControl(socket, command, signal);
         before = zones;
       },
+      flush: async (name, signal) => void (await unboundControl(socket, `flush_zone ${name ?? '.'}`, signal)),
       probe: async (signal) => void (await unboundControl(socket, 'status', signal)),
       onForgot: () => {},
       end: () => child.end(),

@@ -1,4 +1,5 @@
 import { BACK_END, type BackEndKind, type BackEndStatus, whyUnfit, type Zone } from '../core/back-end.ts';
+import type { Domain } from '../core/domain.ts';
 import { messageOf } from '../core/errors.ts';
 import { Listeners } from '../core/listeners.ts';
 import type { Plan } from '../core/plan.ts';
@@ -21,6 +22,8 @@ export interface RunningBackEnd {
   feed(zones: readonly Zone[], signal: AbortSignal): Promise<void>;
   /** Resolves when it answers its control, which tells a silent program from a silent network. */
   probe(signal: AbortSignal): Promise<void>;
+  /** Have it forget what it remembers, of a name and what is below it or of all. */
+  flush(name: Domain | undefined, signal: AbortSignal): Promise<void>;
   /** Hear that it has forgotten what it was fed. */
   onForgot(listener: () => void): void;
   end(): Promise<void>;
@@ -36,6 +39,8 @@ export interface BackEnd {
   onStatus(listener: () => void): () => void;
   /** A question to it went unanswered. */
   unanswered(): void;
+  /** Have it forget what it remembers, of a name and what is below it or of all. */
+  flush(name: Domain | undefined): void;
   /** End it; names go by our own resolver from now on. */
   close(): Promise<void>;
 }
@@ -228,6 +233,15 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
       probing = true;
       queue = queue.then(probe).finally(() => {
         probing = false;
+      });
+    },
+    flush(name) {
+      queue = queue.then(async () => {
+        try {
+          await running?.program.flush(name, within(PROBE_DEADLINE_MS));
+        } catch (error) {
+          log.warn({ backEnd: running?.kind }, `It does not forget: ${messageOf(error)}`);
+        }
       });
     },
     async close() {

@@ -46,6 +46,8 @@ export interface LiveNeeds {
   readonly isOwn: (host: string, port: number) => boolean;
   /** The back end left a question unanswered. */
   readonly backEndUnanswered?: () => void;
+  /** Everything, or all below a name, is to be forgotten: what others remember for us too. */
+  readonly onFlush?: (name: Domain | undefined) => void;
 }
 
 /** A resolver with its cache, its hosts file and its way in. */
@@ -94,7 +96,7 @@ export function openResolver(needs: LiveNeeds): LiveResolver {
       needs.onRemembered?.();
     },
   });
-  const cache = forgettingToo(kept, () => fast?.path?.invalidate());
+  const cache = forgettingToo(kept, () => fast?.path?.invalidate(), needs.onFlush);
   const made: Resolver = makeResolver({
     clock,
     settings,
@@ -251,11 +253,12 @@ function choosingDatagrams(
 }
 
 /** A cache that has the fast path forget whenever it forgets itself. */
-function forgettingToo(cache: Cache, invalidate: () => void): Cache {
+function forgettingToo(cache: Cache, invalidate: () => void, onFlush?: LiveNeeds['onFlush']): Cache {
   return {
     ...cache,
     flush(name) {
       invalidate();
+      onFlush?.(name);
       return cache.flush(name);
     },
     dropRoute(route) {

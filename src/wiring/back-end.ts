@@ -39,7 +39,6 @@ export function openBackEnd({
       bus,
       startChild,
       settings: () => settingsIn(paths.dnsmasqFolder),
-      choice: () => configuration.current.config.choice,
       log: own,
     }),
     unbound: unbound({

@@ -144,6 +144,8 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     // A daemon in user mode never writes below /etc.
     names: () => (paths.mode === 'user' ? [] : settings().netns),
     render: ({ plan, time }, name) => renderNetnsConf(plan, time, name),
+    watch: (path, onEvent) => watchFile(path, onEvent, log),
+    clock: systemClock,
     log: log.child('netns'),
   });
   const notifier = serviceNotifier(process.env, libc, log);
@@ -165,6 +167,7 @@ export async function prepare(paths: Paths, options: Options, held: AsyncDisposa
     threads: () => settings().threads,
     isOwn: (host, port) => resolver.isOwn(host, port),
     backEndUnanswered: () => backEnd?.unanswered(),
+    onFlush: (name) => backEnd?.flush(name),
   });
   held.defer(() => live.close());
   // Servers may have said something else of the name that is ours now.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BACK_END, type BackEndKind, type Zone } from '../../src/core/back-end.ts';
+import type { Domain } from '../../src/core/domain.ts';
 import { DnskeeperError } from '../../src/core/errors.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { parseServer } from '../../src/core/server.ts';
@@ -48,6 +49,17 @@ describe('a plan is carried out by another resolver', () => {
     await until(() => machine.asked.length > 1, 'it is fed again');
     expect(machine.asked).toEqual(['192.0.2.1 alone', '192.0.2.1 by back end']);
     expect(machine.programs).toHaveLength(1);
+  });
+
+  it('and forgets what it is told to, while it runs', async () => {
+    const machine = start('dnsmasq');
+    machine.back.flush(undefined);
+    machine.back.apply(plan('192.0.2.1'));
+    await machine.state('carrying');
+    machine.back.flush(undefined);
+    machine.back.flush('a.example' as Domain);
+    await machine.settled();
+    expect(machine.programs[0]?.flushed).toEqual([undefined, 'a.example']);
   });
 
   it('not where it cannot do what the plan says, and status says why', async () => {
@@ -168,6 +180,7 @@ interface FakeProgram {
   readonly kind: BackEndKind;
   readonly fed: string[];
   probes: number;
+  readonly flushed: (string | undefined)[];
   ended: boolean;
   refusal: string | undefined;
   die(why: string): void;
@@ -242,6 +255,7 @@ function fakeProgram(kind: BackEndKind): { readonly program: FakeProgram; readon
     kind,
     fed: [],
     probes: 0,
+    flushed: [],
     ended: false,
     refusal: undefined,
     die(why) {
@@ -263,6 +277,10 @@ function fakeProgram(kind: BackEndKind): { readonly program: FakeProgram; readon
       },
       async probe() {
         program.probes++;
+        await check();
+      },
+      async flush(name) {
+        program.flushed.push(name);
         await check();
       },
       onForgot(listener) {
