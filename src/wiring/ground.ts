@@ -32,7 +32,7 @@ import type { Paths } from '../system/paths.ts';
 import { runningWriters } from '../system/processes.ts';
 import { hearRealTimeSignal, type RealTimeSignal } from '../system/real-time-signal.ts';
 import { sweep, sweepAfterStorms } from '../system/sweep.ts';
-import type { Watch } from '../system/watch.ts';
+import { type Watch, watchFile } from '../system/watch.ts';
 import { openBackEnd } from './back-end.ts';
 import { openHooks } from './hooks.ts';
 import { openLibcHooks } from './libc-hooks.ts';

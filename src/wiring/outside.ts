@@ -31,6 +31,7 @@ export function followOutside(
     link,
     live,
     resolver,
+    netns,
     realTime,
     watches,
     held,
@@ -90,6 +91,7 @@ export function followOutside(
       (owner) => owner === resolve1?.bus.uniqueName,
     ),
   );
+  netns.onChange(() => daemon.recheck("a network namespace's resolv.conf changed"));
   const woke = (): void => {
     live.resolver.forgive();
     daemon.recheck('the machine woke up');

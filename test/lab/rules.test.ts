@@ -190,6 +190,9 @@ describe.each(suites)('rules per network on %s', (suite) => {
       await machine.ok('dnsctl profile use elsewhere');
       await machine.until(seen('10.20.0.1'), 'the program sees the other one');
       expect(await machine.ok('cat /etc/netns/blue/resolv.conf')).not.toContain('127.0.0.53');
+      await machine.ok('systemctl stop in-blue && rm -r /etc/netns');
+      await machine.until('test -f /etc/netns/blue/resolv.conf', 'it comes back with its folder');
+      expect(await machine.ok('ip netns exec blue cat /etc/resolv.conf')).toContain('nameserver 10.20.0.1');
     } finally {
       await machine.ok(`systemctl stop in-blue; dnsctl profile auto; rm -f ${config}; ip netns delete blue`);
     }

@@ -1,18 +1,32 @@
 import { lstatSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { readConfig } from '../../src/core/config.ts';
 import { renderNetnsConf } from '../../src/core/netns-conf.ts';
 import { parseNetnsName } from '../../src/core/netns-name.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import { netnsFiles } from '../../src/outputs/netns-files.ts';
 import { openFiles } from '../../src/system/files.ts';
+import { silentLog } from '../../src/system/log.ts';
+import { watchFile } from '../../src/system/watch.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { link, snapshotOf } from '../support/links.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { ODD_FILES } from '../support/odd-files.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { recordingLog } from '../support/recording-log.ts';
+import { until } from '../support/until.ts';
 
 const live = new AbortController().signal;
 const { config } = readConfig([]);
@@ -26,16 +40,20 @@ const decisionFor = (servers: readonly string[], searches: readonly string[] = [
 
 function setUp(names: string[] = ['blue']) {
   const folder = join(temporaryFolder(), 'netns');
+  const clock = manualClock();
   const output = netnsFiles({
     folder,
     files: openFiles(undefined),
     names: () => names,
     render: ({ plan, time }, name) => renderNetnsConf(plan, time, name),
+    watch: (path, onEvent) => watchFile(path, onEvent, silentLog),
+    clock,
     log: recordingLog(),
   });
+  onTestFinished(() => output.close());
   const path = (name: string) => join(folder, name, 'resolv.conf');
   const read = (name: string) => readFile(path(name), 'utf8').catch(() => undefined);
-  return { output, folder, names, path, read };
+  return { output, folder, names, path, read, clock };
 }
 
 describe('the resolv.conf of a network namespace', () => {
@@ -84,6 +102,8 @@ describe('the resolv.conf of a network namespace', () => {
       files: openFiles(undefined),
       names: () => [],
       render: () => '',
+      watch: () => ({ close: async () => {} }),
+      clock: manualClock(),
       log: recordingLog(),
     });
     await next.apply(decisionFor(['10.0.0.1']), live);
@@ -133,6 +153,71 @@ describe('the resolv.conf of a network namespace', () => {
     await output.apply(decisionFor(['10.0.0.1']), live);
     expect(await readdir(elsewhere)).toEqual(['resolv.conf']);
     expect(output.problem).toBeUndefined();
+  });
+
+  it.each<[string, (made: ReturnType<typeof setUp>) => Promise<unknown>]>([
+    ['it is removed', ({ path }) => rm(path('blue'))],
+    ['its folder is removed', ({ folder }) => rm(join(folder, 'blue'), { recursive: true })],
+    ['the folder of all is removed', ({ folder }) => rm(folder, { recursive: true })],
+    ['it is changed', ({ path }) => appendFile(path('blue'), 'nameserver 6.6.6.6\n')],
+    [
+      'its folder is swapped for another',
+      async ({ folder }) => {
+        await mkdir(join(folder, 'new'));
+        await rename(join(folder, 'blue'), join(folder, 'old'));
+        await rename(join(folder, 'new'), join(folder, 'blue'));
+      },
+    ],
+  ])('is put right when %s', async (_what, spoil) => {
+    const made = setUp();
+    const { output, read, clock } = made;
+    let changes = 0;
+    output.onChange(() => {
+      changes++;
+      void output.apply(decisionFor(['10.0.0.1']), live);
+    });
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    const text = await read('blue');
+    await spoil(made);
+    await until(() => clock.waiting === 1, 'the change is heard');
+    expect(changes).toBe(0); // not at once: two programs may both want it
+    clock.advance(1000);
+    await until(async () => (await read('blue')) === text, 'it is as it was');
+    expect(changes).toBe(1);
+  });
+
+  it('is kept as soon as the file that was in its way is removed', async () => {
+    const { output, folder, read, path, clock } = setUp();
+    await mkdir(join(folder, 'blue'), { recursive: true });
+    await writeFile(path('blue'), 'nameserver 192.0.2.1\n');
+    output.onChange(() => void output.apply(decisionFor(['10.0.0.1']), live));
+    await output.apply(decisionFor(['10.0.0.1']), live);
+    expect(output.problem).toMatch(/remove it to have it kept/);
+    await rm(path('blue'));
+    await until(() => clock.waiting === 1, 'the removal is heard');
+    clock.advance(1000);
+    await until(async () => (await read('blue'))?.includes('10.0.0.1') === true, 'it is kept');
+    expect(output.problem).toBeUndefined();
+  });
+
+  it('written by ourselves is no news, and neither is what happens to a name that is no longer ours', async () => {
+    const { output, names, path, clock } = setUp();
+    let heard = 0;
+    const far = watchFile(path('blue'), () => heard++, silentLog);
+    onTestFinished(() => far.close());
+    for (const server of ['10.0.0.1', '10.0.0.2']) await output.apply(decisionFor([server]), live);
+    await until(() => heard > 1, 'a watch of ours has heard of it');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(clock.waiting).toBe(0);
+    names.pop();
+    await output.apply(decisionFor(['10.0.0.2']), live);
+    const before = heard;
+    await until(async () => {
+      await appendFile(path('blue'), '# theirs\n');
+      return heard > before;
+    }, 'that was heard');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(clock.waiting).toBe(0);
   });
 
   it('that cannot be written is told, and nothing else fails', async () => {
