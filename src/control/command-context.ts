@@ -54,7 +54,7 @@ export function json(value: unknown, indent?: number): string {
   return `${escaped}\n`;
 }
 
-/** A name of the command line, NAME unless told. Throws `USAGE` for what is no name. */
+/** A name as people write it. Throws `USAGE` for what is none. */
 export function domainOf(text: string): Domain {
   // Names in other scripts are asked for as A-labels (RFC 5891), as browsers do.
   const parsed = parseDomain(/^[ -~]*$/.test(text) ? text.toLowerCase() : domainToASCII(text));

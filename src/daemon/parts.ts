@@ -74,7 +74,7 @@ export interface NameService extends Output {
   readonly view: ResolverView;
 }
 
-/** Everything a daemon is made of; main.ts builds the real ones, tests their own. */
+/** Everything a daemon is made of; `wiring` builds the real ones, tests their own. */
 export interface DaemonParts {
   readonly sources: readonly Source[];
   /** Makes the files' output; `written` hears of every change of resolv.conf. */
