@@ -8,6 +8,7 @@ import type { Clock } from '../system/clock.ts';
 import { NO_STORE, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import type { BackEnd } from './back-end.ts';
+import { isSame, listeningPlaces, type Place } from './listening-places.ts';
 import type { Output } from './output.ts';
 
 /** The resolver as an output: its routes follow the plan, its sockets follow systemd-resolved. */
@@ -62,38 +63,21 @@ export interface Wanted {
   readonly whyNone: string;
 }
 
-/** Who has read the file just before it changed still asks. */
-const LINGER_MS = 100;
-/** Files that cannot be written must not keep systemd-resolved from its addresses. */
-const UNNAMED_DEADLINE_MS = 500;
-/** What is in flight when a socket closes gets so long to be answered. */
-const DRAIN_MS = 300;
 /** A systemd-resolved that leaves the bus closes its sockets some milliseconds later, which nothing tells. */
 const LETTING_GO_MS = 1000;
 const LETTING_GO_STEP_MS = 25;
 /** A systemd-resolved that we gave way to and that is not there by then does not come, nor does one go that still is. */
 const GIVE_WAY_MS = 10_000;
 
-/** An address we listen on. */
-interface Place {
-  readonly at: ListenAt;
-  readonly listeners: readonly Listener[];
-}
-
 /** The resolver's output. Everything it does runs one after the other, but for closing, which takes its time. */
 export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
-  const { resolver, backEnd, reception, clock, log, sockets = NO_STORE, lingerMs = LINGER_MS } = needs;
+  const { resolver, backEnd, reception, clock, log, sockets = NO_STORE } = needs;
   const listeners = new Set<(status: ResolverStatus) => void>();
   let presence: ResolvedPresence = 'unknown';
   /** When systemd-resolved left the bus, of the clock's `elapsed`. */
   let leftAt = -LETTING_GO_MS;
   let open: readonly Place[] = [];
-  const closing = new Map<Place, Promise<void>>();
-  /** Hosts that a file may name, because status did and no file has been written since that does not. */
-  const offered = new Set<string>();
-  /** Hosts that a file has named in this run. */
-  const named = new Set<string>();
-  const unnamedListeners = new Set<() => void>();
+  const places = listeningPlaces({ ...needs, sockets, atEnd: () => closed });
   /** Why further addresses cannot be listened on. */
   let unbound: readonly string[] = [];
   let state: ResolverStatus['state'] = 'off';
@@ -121,7 +105,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     state = next;
     reason = why;
     const { nameserver } = status();
-    if (nameserver !== undefined) offered.add(nameserver);
+    places.offer(nameserver);
     log[next === 'failed' ? 'warn' : 'info']({ state }, why);
     for (const listener of listeners) listener(status());
   }
@@ -181,7 +165,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       );
       retry();
     }
-    for (const place of gone) void close(place);
+    for (const place of gone) void places.close(place);
     if (state === 'bound') letGo();
   }
 
@@ -196,7 +180,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     for (const each of at.filter((place) => place.extra === true)) {
       if (open.some((place) => isSame(each, place.at))) continue;
       try {
-        await add(each, gone);
+        open = [...open, await places.add(each, gone)];
       } catch (error) {
         failures.push(messageOf(error));
       }
@@ -217,65 +201,13 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   async function addPatiently(at: ListenAt, gone: readonly Place[]): Promise<void> {
     for (;;) {
       try {
-        return await add(at, gone);
+        open = [...open, await places.add(at, gone)];
+        return;
       } catch (error) {
         if (clock.elapsed() - leftAt > LETTING_GO_MS) throw error;
         await new Promise<void>((done) => void clock.after(LETTING_GO_STEP_MS, done));
       }
     }
-  }
-
-  /** New sockets come before old ones go, unless they stand at the same place. */
-  async function add(at: ListenAt, gone: readonly Place[]): Promise<void> {
-    for (const place of gone) if (isSamePlace(at, place.at)) await close(place);
-    for (const [place, done] of closing) if (isSamePlace(at, place.at)) await done;
-    open = [...open, { at, listeners: await needs.listen(at, reception) }];
-  }
-
-  /** Close an address without losing what is asked there; once for each place. */
-  function close(place: Place): Promise<void> {
-    const running = closing.get(place);
-    if (running !== undefined) return running;
-    const done = retire(place)
-      .catch((error: unknown) =>
-        log.error({ host: place.at.host }, `A socket was not closed: ${messageOf(error)}`),
-      )
-      .finally(() => closing.delete(place));
-    closing.set(place, done);
-    return done;
-  }
-
-  /** First no file may send anybody here, then those go who have read it before, then what is in flight is answered. */
-  async function retire({ at, listeners: old }: Place): Promise<void> {
-    await unnamed(at.host);
-    if (named.has(at.host) && lingerMs > 0)
-      await new Promise<void>((done) => void clock.after(lingerMs, done));
-    await Promise.all(old.map((listener) => listener.pause?.()));
-    await reception.drained(AbortSignal.timeout(DRAIN_MS));
-    await Promise.all(old.map((listener) => listener.close()));
-    // At our end the service manager decides: a restart keeps the sockets, a stop closes them.
-    if (!closed) sockets.forget(at.host, at.port);
-  }
-
-  function unnamed(host: string): Promise<void> {
-    return new Promise((resolve) => {
-      if (!offered.has(host)) return resolve();
-      const done = (): void => {
-        unnamedListeners.delete(look);
-        cancel();
-        resolve();
-      };
-      const look = (): void => {
-        if (!offered.has(host)) done();
-      };
-      const cancel = clock.after(UNNAMED_DEADLINE_MS, done);
-      unnamedListeners.add(look);
-    });
-  }
-
-  /** All that were on their way out. */
-  async function allClosed(): Promise<void> {
-    await Promise.all(closing.values());
   }
 
   const addresses = (): readonly string[] => [
@@ -350,7 +282,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
         });
         await settle();
       });
-      await allClosed();
+      await places.allClosed();
     },
     standReady() {
       if (closed || presence !== 'running' || cancelHold !== undefined || !needs.sharesAddresses()) return;
@@ -363,13 +295,8 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       }
     },
     filesName(nameserver) {
-      if (nameserver !== undefined) {
-        named.add(nameserver);
-        needs.expectQuestions?.();
-      }
-      for (const host of offered)
-        if (host !== nameserver && host !== status().nameserver) offered.delete(host);
-      for (const look of unnamedListeners) look();
+      if (nameserver !== undefined) needs.expectQuestions?.();
+      places.filesName(nameserver, status().nameserver);
       // What an earlier process left may be named by its file until ours is written.
       if (state === 'off' && cancelHold === undefined && wanted()?.at.length === 0) sockets.closeRest();
     },
@@ -377,7 +304,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       leaving = true;
     },
     isOwn: (host, port) =>
-      [...open, ...closing.keys()].some(({ at }) => at.port === port && at.host === host),
+      [...open, ...places.closing()].some(({ at }) => at.port === port && at.host === host),
     async close() {
       cancelRetry();
       cancelHold?.();
@@ -386,21 +313,13 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
         closed = true;
         await settle();
       });
-      await allClosed();
+      await places.allClosed();
       await backEnd?.close();
       reception.close();
       resolver.close();
     },
   };
 }
-
-const isSamePlace = (a: ListenAt, b: ListenAt): boolean => a.host === b.host && a.port === b.port;
-
-const isSame = (a: ListenAt, b: ListenAt): boolean =>
-  isSamePlace(a, b) &&
-  a.service === b.service &&
-  a.transport === b.transport &&
-  (a.extra ?? false) === (b.extra ?? false);
 
 /** libc asks over UDP first, on port 53. */
 const isNameable = ({ port, service, transport, extra }: ListenAt): boolean =>
