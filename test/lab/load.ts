@@ -23,10 +23,13 @@ const CALLS = 50;
 const CALL_PAUSE_MS = 100;
 
 const [result = '', servers = '', ...kinds] = process.argv.slice(2);
-const WAYS: Readonly<Record<string, readonly ((name: string) => Promise<number>)[]>> = {
+type Tally = ReturnType<typeof newTally>;
+/** Gives how many attempts came to nothing before one succeeded. */
+type Ask = (name: string, own: Tally) => Promise<number>;
+const WAYS: Readonly<Record<string, readonly Ask[]>> = {
   // Two of them, because one that waits out an attempt would be the only one.
-  udp: [(name) => attempts(name, overUdp), (name) => attempts(name, overUdp)],
-  tcp: [(name) => attempts(name, overTcp)],
+  udp: [(name, own) => attempts(name, overUdp, own), (name, own) => attempts(name, overUdp, own)],
+  tcp: [(name, own) => attempts(name, overTcp, own)],
   libc: [(name) => getent('dns', name)],
   nss: [byNss],
   bus: [overBus],
@@ -43,7 +46,8 @@ clearInterval(telling);
 tell();
 
 function newTally() {
-  return { asked: 0, failed: 0, repeated: 0, longestMs: 0, lastBegan: 0, failures: [] as string[] };
+  const counts = { asked: 0, failed: 0, repeated: 0, refused: 0, longestMs: 0, lastBegan: 0 };
+  return { ...counts, failures: [] as string[] };
 }
 
 /** Under another name first: whoever reads it never meets half of it. */
@@ -52,7 +56,7 @@ function tell(): void {
   renameSync(`${result}.new`, result);
 }
 
-async function loop(kind: string, ask: (name: string) => Promise<number>): Promise<void> {
+async function loop(kind: string, ask: Ask): Promise<void> {
   const own = tally.get(kind) ?? newTally();
   while (!ended) {
     // Every second name is new, so that both the memory and the network are asked.
@@ -60,7 +64,7 @@ async function loop(kind: string, ask: (name: string) => Promise<number>): Promi
     const began = Date.now();
     const start = performance.now();
     try {
-      own.repeated += await ask(name);
+      own.repeated += await ask(name, own);
     } catch (error) {
       own.failed++;
       if (own.failures.length < 10)
@@ -73,10 +77,10 @@ async function loop(kind: string, ask: (name: string) => Promise<number>): Promi
   }
 }
 
-/** How many attempts came to nothing before one succeeded. */
 async function attempts(
   name: string,
   ask: (query: Buffer, server: string) => Promise<Buffer>,
+  own: Tally,
 ): Promise<number> {
   let failed = 0;
   let last: unknown;
@@ -89,6 +93,7 @@ async function attempts(
         return failed;
       } catch (error) {
         failed++;
+        if ((error as { code?: string }).code === 'ECONNREFUSED') own.refused++;
         last = error;
       }
     }

@@ -13,6 +13,8 @@ export interface Tally {
   readonly failed: number;
   /** Attempts that came to nothing and were repeated. */
   readonly repeated: number;
+  /** Attempts over UDP or TCP that met an address where nobody listens. */
+  readonly refused: number;
   readonly longestMs: number;
   /** When the question was asked that was asked last of those that have ended, in milliseconds since the epoch. */
   readonly lastBegan: number;
@@ -80,8 +82,8 @@ export function expectNoneLost(asked: Asked, least: number): void {
 export const inWords = (asked: Asked): string =>
   Object.entries(asked)
     .map(
-      ([way, { asked: count, failed, repeated, longestMs }]) =>
-        `${way} ${count} asked, ${failed} failed, ${repeated} repeated, longest ${longestMs} ms`,
+      ([way, { asked: count, failed, repeated, refused, longestMs }]) =>
+        `${way} ${count} asked, ${failed} failed, ${repeated} repeated (${refused} refused), longest ${longestMs} ms`,
     )
     .join('; ');
 
@@ -92,6 +94,8 @@ function readNow(path: string): Asked {
   try {
     return JSON.parse(readFileSync(path, 'utf8')) as Asked;
   } catch {
-    return { nobody: { asked: 0, failed: 0, repeated: 0, longestMs: 0, lastBegan: 0, failures: [] } };
+    return {
+      nobody: { asked: 0, failed: 0, repeated: 0, refused: 0, longestMs: 0, lastBegan: 0, failures: [] },
+    };
   }
 }
