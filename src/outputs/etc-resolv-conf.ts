@@ -1,14 +1,7 @@
 import type { Config } from '../core/config.ts';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import { answer, type Fight, isFighting, nameRival, PEACE, QUIET_MS } from '../core/fight.ts';
-import {
-  type ForeignRule,
-  type ForeignRules,
-  importedKey,
-  REASSERT_ALL,
-  ruleFor,
-  ruleForWriter,
-} from '../core/foreign.ts';
+import { type ForeignRule, REASSERT_ALL } from '../core/foreign.ts';
 import { Listeners } from '../core/listeners.ts';
 import type { LinkStatus } from '../core/status.ts';
 import {
@@ -23,12 +16,10 @@ import {
   type Verdict,
   yieldedByRule,
 } from '../core/takeover.ts';
-import { writerOfText } from '../core/writer.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Files } from '../system/files.ts';
-import type { Log } from '../system/log.ts';
 import type { Paths } from '../system/paths.ts';
 import { type FoundLink, findLink } from './find-link.ts';
+import { type ForeignTextNeeds, foreignText, namesServers } from './foreign-text.ts';
 import {
   dropOriginal,
   handBack,
@@ -39,7 +30,6 @@ import {
   saveOriginal,
 } from './original.ts';
 import type { Output } from './output.ts';
-import type { OwnTexts } from './own-texts.ts';
 
 /** Keeps /etc/resolv.conf ours, or leaves it, as `decideLink` says. */
 export interface EtcResolvConf extends Output {
@@ -59,29 +49,13 @@ export interface EtcResolvConf extends Output {
 }
 
 /** What the keeper works with. */
-export interface EtcResolvConfNeeds {
+export interface EtcResolvConfNeeds extends ForeignTextNeeds {
   readonly paths: Paths;
-  readonly files: Files;
   readonly clock: Clock;
-  readonly log: Log;
   /** The setting in force now. */
   readonly takeover: () => Config['takeover'];
-  /** What to do about other writers. */
-  readonly foreign: () => ForeignRules;
-  /** Where servers are kept that another writer brought. */
-  readonly imports: Imports;
-  /** What our own file said before: a program that writes it back is done. */
-  readonly earlier: Pick<OwnTexts, 'has'>;
   /** Programs known to write the file that run right now (system/processes.ts). */
   readonly runningWriters: () => Promise<readonly string[]>;
-}
-
-/** Keeps what another writer wrote, so that its servers count until that is over. */
-export interface Imports {
-  /** Throws a DnskeeperError where the text is none or cannot be kept. */
-  keep(key: string, text: string): void;
-  /** Nothing that was kept counts any more. */
-  end(): void;
 }
 
 const MOST_BYTES = 1 << 20;
@@ -92,6 +66,7 @@ const WRITTEN_MS = 100;
 /** The keeper of /etc/resolv.conf. Everything it does runs one after the other. */
 export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   const { paths, files, clock, log } = needs;
+  const theirs = foreignText(needs);
   const listeners = new Listeners<LinkStatus>();
   let resolved: ResolvedPresence = 'unknown';
   let status: LinkStatus = {
@@ -161,25 +136,17 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     return decision;
   }
 
+  const ruleOf = (found: FoundLink): Promise<ForeignRule> => theirs.ruleOf(found, paths.etcResolvConf);
+
   /** A file that an earlier daemon let somebody have, who still has it. */
   const isTheirs = async (found: FoundLink): Promise<boolean> =>
     !insisting && (await ruleOf(found)) === 'yield' && (await isOriginalSaved(paths, files));
-
-  /** Nobody keeps a file that holds our own earlier text: it was their backup, and they have ended. */
-  async function ruleOf(found: FoundLink): Promise<ForeignRule> {
-    const rule = ruleFor(needs.foreign(), found);
-    const back = rule === 'yield' && found.kind === 'file' && (await isEarlier(paths.etcResolvConf));
-    return back ? 'reassert' : rule;
-  }
-
-  const isEarlier = async (path: string): Promise<boolean> =>
-    needs.earlier.has((await files.read(path, MOST_BYTES)) ?? Buffer.alloc(0));
 
   const nameOf = async (found: FoundLink): Promise<string> => nameRival(found, await needs.runningWriters());
 
   async function keep(decision: LinkDecision, found: FoundLink): Promise<Verdict> {
     if (decision.state === 'bind-mount') lastWritten = await published();
-    if (ownVersion !== undefined && ownVersion !== found.version) endImport('our link was put back');
+    if (ownVersion !== undefined && ownVersion !== found.version) theirs.end('our link was put back');
     ownVersion = found.version;
     had = true;
     answered = undefined;
@@ -238,7 +205,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     const writer = foreign?.writer ?? 'somebody';
     const rule = await ruleOf(found);
     if (rule === 'yield') return yieldedByRule(writer, found);
-    if (isNew && (rule === 'import' || isOwnText(found))) await importFrom(paths.etcResolvConf, rule);
+    if (isNew && (rule === 'import' || isOwnText(found))) await theirs.take(paths.etcResolvConf, rule);
     if (cancelPause !== undefined) return contested(writer, found, false);
     if (!isNew) return contested(writer, found, fight.yielded);
     const reply = answer(before);
@@ -261,45 +228,18 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     await settle('putting /etc/resolv.conf back');
   }
 
-  /** Take the servers of a text; one without any, or our own that somebody has kept, ends what was taken before. */
-  async function importFrom(path: string, rule: 'import' | 'reassert'): Promise<void> {
-    try {
-      const text = (await files.read(path, MOST_BYTES))?.toString('latin1') ?? '';
-      const writer = writerOfText(text);
-      if (rule !== 'import' || writer.program === 'dnskeeper' || !/^nameserver[ \t]+\S/m.test(text))
-        return endImport('our own text was written back');
-      needs.imports.keep(importedKey(writer), text);
-      log.info(
-        { writer: writer.program },
-        'The servers that were written to /etc/resolv.conf count for a while.',
-      );
-    } catch (error) {
-      log.warn({}, `What was written to /etc/resolv.conf could not be taken: ${messageOf(error)}`);
-    }
-  }
-
-  function endImport(why: string): void {
-    try {
-      needs.imports.end();
-    } catch (error) {
-      log.warn({ why }, `Servers of another writer still count: ${messageOf(error)}`);
-    }
-  }
-
   async function writtenThrough(): Promise<void> {
     if (closed || status.state !== 'held' || needs.foreign() === REASSERT_ALL) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     clock.after(WRITTEN_MS, resolve);
     await promise;
-    const text = (await files.read(paths.resolvConf, MOST_BYTES))?.toString('latin1') ?? '';
-    const written = ruleForWriter(needs.foreign(), writerOfText(text));
-    const rule = (await isEarlier(paths.resolvConf)) ? 'reassert' : written;
-    if (rule !== 'yield') return importFrom(paths.resolvConf, rule);
-    if (!/^nameserver[ \t]+\S/m.test(text)) return;
+    const { rule, text: written } = await theirs.ruleOfWritten(paths.resolvConf);
+    if (rule !== 'yield') return theirs.take(paths.resolvConf, rule);
+    if (!namesServers(written)) return;
     // While we waited somebody may have put a file of their own in the link's place.
     if (!isOurs(await findLink(paths, files, lastWritten))) return settle('/etc/resolv.conf changed');
     // From now on it is a file of theirs, and ours is put right beside it.
-    await files.replace(paths.etcResolvConf, Buffer.from(text, 'latin1'));
+    await files.replace(paths.etcResolvConf, Buffer.from(written, 'latin1'));
     await settle('somebody wrote through our link');
   }
 
@@ -368,7 +308,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       return { ok: false, text: status.reason };
     }
     standBack();
-    endImport('dnsctl takeover');
+    theirs.end('dnsctl takeover');
     try {
       await files.remove(paths.released);
     } catch (error) {

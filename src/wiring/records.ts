@@ -1,7 +1,7 @@
 import { DnskeeperError } from '../core/errors.ts';
 import { IMPORTED } from '../core/foreign.ts';
 import { parseInput } from '../core/record.ts';
-import type { Imports } from '../outputs/etc-resolv-conf.ts';
+import type { Imports } from '../outputs/foreign-text.ts';
 import { type Records, recordsSource } from '../sources/records.ts';
 import { recordFolder } from '../system/record-folder.ts';
 import { recordPaths } from '../system/record-paths.ts';
