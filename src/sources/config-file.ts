@@ -49,9 +49,7 @@ export async function loadConfig(
   const documents: ConfigDocument[] = [];
   for (const name of names) {
     const read =
-      name === trial && tried !== undefined
-        ? parseDocument(name, tried.text)
-        : await readDocument(name, files);
+      name === trial && tried !== undefined ? parseTrial(name, tried.text) : await readDocument(name, files);
     if (read === undefined) continue;
     if ('values' in read) documents.push(read);
     else problems.push(read);
@@ -156,6 +154,14 @@ async function readDocument(
   }
   if (bytes === undefined) return undefined;
   return parseDocument(file, bytes.toString('utf8'));
+}
+
+/** As bounded as the file that it becomes when it is kept. */
+function parseTrial(file: string, text: string): ConfigDocument | ConfigProblem {
+  const bytes = Buffer.byteLength(text);
+  return bytes <= MAX_BYTES
+    ? parseDocument(file, text)
+    : { file, wanted: `at most ${MAX_BYTES} bytes`, got: `${bytes} bytes` };
 }
 
 function parseDocument(file: string, text: string): ConfigDocument | ConfigProblem {

@@ -267,6 +267,28 @@ describe('changing', () => {
     expect(control.asked).toEqual([]);
   });
 
+  test.each<[string, Record<string, unknown>]>([
+    ['a name that leads out of the folder', { name: '../x.toml' }],
+    ['a name with a slash', { name: 'a/b.toml' }],
+    ['a name with a line end', { name: 'x.toml\n' }],
+    ['a name that is hidden', { name: '.x.toml' }],
+    ['a name of another kind', { name: 'x.conf' }],
+    ['a name without end', { name: `${'x'.repeat(1000)}.toml` }],
+    ['no name', { name: 7 }],
+    ['no text', { text: ['[log]'] }],
+    ['no time', { milliseconds: 0 }],
+    ['a time without end', { milliseconds: 1e15 }],
+  ])('a configuration to try with %s is refused', async (_what, wrong) => {
+    peer = { uid: 0, pid: 1 };
+    const good = { name: 'x.toml', text: '[log]\nlevel = "debug"\n', milliseconds: 60_000 };
+    await expect(call('Try', { ...good, ...wrong })).rejects.toMatchObject({
+      message: expect.stringContaining('InvalidParameter'),
+    });
+    expect(control.asked).toEqual([]);
+    await call('Try', good);
+    expect(control.asked).toHaveLength(1);
+  });
+
   test('tells what a command could not do', async () => {
     peer = { uid: 0, pid: 1 };
     control.outcome = async () => ({ ok: false, text: 'No original is saved.' });

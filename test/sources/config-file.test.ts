@@ -65,6 +65,17 @@ describe.each(['the main file', 'a drop-in'])('%s', (which) => {
   });
 });
 
+it.each([
+  ...BAD_TEXTS.map(([what, text]) => [what, text.toString('latin1')] as const),
+  ['a text longer than a file may be', `[dns]\n${'# more\n'.repeat(50_000)}`] as const,
+])('a trial of %s is told, and changes nothing', async (_what, text) => {
+  const { configuration, servers } = await machine();
+  const { problems } = await configuration.try({ name: '50-odd.toml', text });
+  expect(problems[0]).toMatchObject({ wanted: expect.any(String), got: expect.any(String) });
+  expect(servers()).toEqual(['192.0.2.1']);
+  expect(await configuration.keepTried()).toBeUndefined();
+});
+
 it('a file that is switched off by a link to /dev/null says nothing', async () => {
   const { configuration, servers, dropIn } = await machine();
   symlinkSync('/dev/null', dropIn);
