@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { suites } from './debian.ts';
 import {
   expectServers,
@@ -16,6 +16,7 @@ import {
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { addVpnProfile, addVpnServer, type VpnServer } from './vpn.ts';
 
 const stubFile = '/run/systemd/resolve/stub-resolv.conf';
@@ -114,10 +115,16 @@ describe.each(suites)('the files under systemd-resolved’s names on %s', (suite
     servers: readonly string[],
     forEveryName: readonly string[] = servers,
   ): Promise<void> {
-    const { plan } = (await statusOf(machine)).status;
-    expect(plan.links.filter(({ origin }) => origin.source === 'pushed-links')).toEqual([]);
-    expect(plan.upstream.map(({ origin }) => origin.source)).toEqual(servers.map(() => 'networkmanager'));
-    expect(nameserversIn(machine, uplinkFile)).toEqual(forEveryName);
+    // The status tells of a file a moment after it is written.
+    await vi.waitFor(
+      async () => {
+        const { plan } = (await statusOf(machine)).status;
+        expect(plan.links.filter(({ origin }) => origin.source === 'pushed-links')).toEqual([]);
+        expect(plan.upstream.map(({ origin }) => origin.source)).toEqual(servers.map(() => 'networkmanager'));
+        expect(nameserversIn(machine, uplinkFile)).toEqual(forEveryName);
+      },
+      { timeout: PATIENCE_MS },
+    );
   }
 
   test('they are our own files, on one mount, and say whose clients are served', async () => {
