@@ -94,7 +94,11 @@ function readResults(path: string): Results | undefined {
 
 function worthRepeating(first: Results): readonly string[] {
   const files = [...new Set(failuresOf(first).map(({ file }) => file))].filter((file) => file !== '');
-  return files.length > MOST_FILES_AGAIN ? [] : files;
+  if (files.length <= MOST_FILES_AGAIN) return files;
+  console.log(
+    `lab: something failed in ${files.length} files, which is no accident: none of them runs again`,
+  );
+  return [];
 }
 
 /** Say what counts; gives the exit code. */
