@@ -319,6 +319,10 @@ export const DNSKEEPERD: ProgramEntry = {
     { path: '/etc/dnskeeper/conf.d/*.toml', text: 'Drop-ins of the administrator, read after it.' },
     { path: '/usr/lib/dnskeeper/conf.d/*.toml', text: 'Drop-ins of packages, read before it.' },
     {
+      path: '/etc/dnskeeper/dnsmasq.d/*.conf, /etc/dnskeeper/unbound.d/*.conf',
+      text: 'Further settings for the dnsmasq or unbound that is started where resolver.backend says so; read when it starts.',
+    },
+    {
       path: '/etc/dnskeeper/hooks.d/',
       text: "Programs that are run by name after every change of resolv.conf, with one JSON object on standard input: the change, what resolv.conf lists and why, and the plan, as in docs/status.md. DNSKEEPER_CAUSE holds the cause. Only root's programs that nobody else may write are run, from a folder that nobody else may write into, for at most ten seconds each; a change never waits for them, and of changes that come meanwhile only the latest is told. They are run by dnskeeper-hooks@.service, outside the confinement of dnskeeper.service; what they leave running ends with them. Where dnskeeper-hooks.socket is masked, or without systemd, dnskeeperd runs them itself.",
     },

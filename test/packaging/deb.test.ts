@@ -20,7 +20,9 @@ const CONTENTS = `
 -rw-r--r-- etc/apparmor.d/abstractions/nameservice.d/dnskeeper
 -rw-r--r-- etc/dhcp/dhclient-enter-hooks.d/dnskeeper
 drwxr-xr-x etc/dnskeeper/conf.d/
+drwxr-xr-x etc/dnskeeper/dnsmasq.d/
 drwxr-xr-x etc/dnskeeper/hooks.d/
+drwxr-xr-x etc/dnskeeper/unbound.d/
 -rwxr-xr-x etc/network/if-down.d/dnskeeper
 -rwxr-xr-x etc/network/if-up.d/dnskeeper
 -rwxr-xr-x etc/ppp/ip-down.d/dnskeeper
