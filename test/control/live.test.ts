@@ -65,7 +65,7 @@ describe('dnsctl and a real dnskeeperd', () => {
     expect(top.out).toMatch(/^queries +\d/m);
     expect(top.out).toContain('most asked names');
 
-    expect((await dnsctl('status')).out).toMatch(/answers in [0-9.]+ ms; 2 answers\n {2}5 queries\n/);
+    expect((await dnsctl('status')).out).toMatch(/answers in [0-9.]+ ms; \d+ answers\n {2}5 queries\n/);
 
     // Fakes fit the description by construction; this is what it looks like on the wire.
     for (const [type, ...argv] of [
