@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DnsOptions } from './dns-options.ts';
-import { type Program, startAuthority, startForwarder, ZONE } from './dns-programs.ts';
+import { type Program, startAll, ZONE } from './dns-programs.ts';
 import { dnsperf } from './dnsperf.ts';
 import { median, quantile } from './measurement.ts';
 
@@ -27,12 +27,7 @@ const LEAST = 100;
  */
 export async function addedLatency(options: DnsOptions): Promise<readonly Added[]> {
   await using held = new AsyncDisposableStack();
-  const authority = held.adopt(await startAuthority(options.folder), (program) => program.close());
-  const servers: Program[] = [];
-  for (const name of options.servers)
-    servers.push(
-      held.adopt(await startForwarder(name, options.folder, [authority.port]), (one) => one.close()),
-    );
+  const { authority, servers } = await startAll(options.servers, options.folder, held);
   for (const server of servers) await latencies(server, options, 'warm');
   const added = servers.map((): { median: number; p99: number }[] => []);
   for (let round = 0; round < options.rounds; round++) {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DnsOptions } from './dns-options.ts';
-import { aheadOfOthers, type Program, startAuthority, startForwarder, ZONE } from './dns-programs.ts';
+import { aheadOfOthers, type Program, startAll, ZONE } from './dns-programs.ts';
 import { type Load, load } from './dnsperf.ts';
 import { median } from './measurement.ts';
 import { memoryOf } from './process-facts.ts';
@@ -59,12 +59,7 @@ async function inTurns(
   },
 ): Promise<readonly Loaded[]> {
   await using held = new AsyncDisposableStack();
-  const authority = held.adopt(await startAuthority(options.folder), (program) => program.close());
-  const servers: Program[] = [];
-  for (const name of options.servers)
-    servers.push(
-      held.adopt(await startForwarder(name, options.folder, [authority.port]), (one) => one.close()),
-    );
+  const { servers } = await startAll(options.servers, options.folder, held);
   for (const server of servers) await what.prepare(server);
   const rounds = servers.map((): Load[] => []);
   for (let round = 0; round < options.rounds; round++)

@@ -70,6 +70,21 @@ export function authorityCommand(
   return ['knotd', '-c', file];
 }
 
+/** An authoritative server and forwarders that ask it, all ended with `held`. */
+export async function startAll(
+  names: readonly Forwarder[],
+  folder: string,
+  held: AsyncDisposableStack,
+): Promise<{ readonly authority: Program; readonly servers: readonly Program[] }> {
+  const authority = held.adopt(await startAuthority(folder), (program) => program.close());
+  const servers: Program[] = [];
+  for (const name of names)
+    servers.push(
+      held.adopt(await startForwarder(name, folder, [authority.port]), (program) => program.close()),
+    );
+  return { authority, servers };
+}
+
 /**
  * A forwarding server that asks the servers on these ports of 127.0.0.1, in their order where it can be told one. A `cold`
  * one has asked none of them yet.
