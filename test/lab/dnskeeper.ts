@@ -113,8 +113,18 @@ export async function withoutResolved(machine: Machine, text = '# no servers\n')
 }
 
 /** No profiles that NetworkManager makes up: one taken down would be replaced by `Wired connection 1` at once. */
-export async function withoutAutomaticProfiles(machine: Machine): Promise<void> {
-  await machine.writeFile('/etc/NetworkManager/conf.d/lab.conf', '[main]\nno-auto-default=*\n');
+export const withoutAutomaticProfiles = (machine: Machine): Promise<void> =>
+  configureNetworkManager(machine, '[main]\nno-auto-default=*\n');
+
+/** Have NetworkManager leave links alone: patterns of their names. */
+export const withUnmanagedLinks = (machine: Machine, ...names: readonly string[]): Promise<void> =>
+  configureNetworkManager(
+    machine,
+    `[keyfile]\nunmanaged-devices=${names.map((name) => `interface-name:${name}`).join(';')}\n`,
+  );
+
+async function configureNetworkManager(machine: Machine, text: string): Promise<void> {
+  await machine.writeFile('/etc/NetworkManager/conf.d/lab.conf', text);
   await machine.ok('systemctl restart NetworkManager');
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { suites } from './debian.ts';
-import { expectServers, statusOf, withoutResolved } from './dnskeeper.ts';
+import { expectServers, statusOf, withoutResolved, withUnmanagedLinks } from './dnskeeper.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
@@ -20,11 +20,7 @@ describe.each(suites)('links of the kernel on %s', (suite) => {
   beforeAll(async () => {
     machine = await bootMachine({ suite, name: `kernel-links-${suite}` });
     await withoutResolved(machine);
-    await machine.writeFile(
-      '/etc/NetworkManager/conf.d/lab.conf',
-      '[keyfile]\nunmanaged-devices=interface-name:tun-*\n',
-    );
-    await ok('systemctl restart NetworkManager');
+    await withUnmanagedLinks(machine, 'tun-*');
     await installPackage(machine);
     network = await addNetwork(machine, { link: 'eth-a', ipv4: { prefix: '10.20.0' } });
     await expectServers(machine, ['10.20.0.1']);

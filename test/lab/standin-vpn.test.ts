@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { suites } from './debian.ts';
-import { expectServers, statusOf, withoutResolved } from './dnskeeper.ts';
+import { expectServers, statusOf, withoutResolved, withUnmanagedLinks } from './dnskeeper.ts';
 import { bootMachine, type Machine } from './machine.ts';
 import { addNetwork, type Network } from './network.ts';
 import { installPackage } from './package.ts';
@@ -17,11 +17,7 @@ describe.each(suites)('VPN programs and their scripts for systemd-resolved on %s
   beforeAll(async () => {
     machine = await bootMachine({ suite, name: `standin-vpn-${suite}` });
     await withoutResolved(machine);
-    await machine.writeFile(
-      '/etc/NetworkManager/conf.d/lab.conf',
-      '[keyfile]\nunmanaged-devices=interface-name:tun-*;interface-name:wg-*;interface-name:office\n',
-    );
-    await ok('systemctl restart NetworkManager');
+    await withUnmanagedLinks(machine, 'tun-*', 'wg-*', 'office');
     await installPackage(machine);
     network = await addNetwork(machine, { link: 'eth-a', ipv4: { prefix: '10.20.0' } });
     await expectServers(machine, ['10.20.0.1']);
