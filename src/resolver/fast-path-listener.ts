@@ -3,6 +3,7 @@ import { parseAddress } from '../core/address.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Libc } from '../system/libc.ts';
+import type { BindOptions } from '../system/libc-datagrams.ts';
 import { NO_STORE, type SocketPlace, type SocketStore } from '../system/listen-fds.ts';
 import type { Log } from '../system/log.ts';
 import { clientOf } from './client.ts';
@@ -18,7 +19,10 @@ import type { UpstreamDatagrams } from './upstream-udp.ts';
 export interface FastUdp {
   /** Take queries over UDP, like `listenUdp`. Rejects with a DnskeeperError when the address cannot be had. */
   listen(at: ListenAt): Promise<Listener>;
-  /** Have what is asked there wait from now on, until `listen` takes it up. Throws when the address cannot be had. */
+  /**
+   * Have what is asked there by this machine wait from now on, until `listen` takes it up, though another program still has
+   * the address. Throws when it cannot be had.
+   */
   hold(at: ListenAt): void;
   /** The workers, from the first packet or `begin` on: where nobody asks they would cost memory for nothing. */
   readonly path: FastPath | undefined;
@@ -47,6 +51,12 @@ export interface FastUdpNeeds {
 
 /** Bursts of this size wait in the kernel rather than being lost while the worker is replaced. */
 const RECEIVE_BYTES = 1 << 20;
+
+/**
+ * systemd-resolved binds its stub to this link, and the kernel gives a packet to the socket that fits best: only one that fits
+ * as well, and came later, has what is asked from now on. The others would be dropped with that socket.
+ */
+const LOOPBACK_LINK = 'lo';
 
 /** A fast path whose misses go the way of all other queries. */
 export function fastUdp(needs: FastUdpNeeds): FastUdp {
@@ -106,7 +116,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
     },
     hold(at) {
       const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port, reusePort: threads > 1 };
-      for (const fd of bindAll(at)) sockets.hold(place, fd);
+      for (const fd of bindAll(at, LOOPBACK_LINK)) sockets.hold(place, fd);
     },
     async listen(at) {
       const socket: FastSocket = { fds: bindAll(at), service: at.service };
@@ -138,14 +148,14 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
   };
 
   /** One socket for each worker. */
-  function bindAll(at: ListenAt): readonly number[] {
-    const freeBind = at.extra === true;
+  function bindAll(at: ListenAt, device?: string): readonly number[] {
+    const how = { freeBind: at.extra === true, ...(device === undefined ? {} : { device }) };
     const place: SocketPlace = { kind: 'udp', host: at.host, port: at.port };
-    if (threads === 1) return [sockets.take(place) ?? bind(place, freeBind)];
+    if (threads === 1) return [sockets.take(place) ?? bind(place, how)];
     const shared: SocketPlace = { ...place, reusePort: true };
     const fds: number[] = [];
     try {
-      while (fds.length < threads) fds.push(sockets.take(shared) ?? bind(shared, freeBind));
+      while (fds.length < threads) fds.push(sockets.take(shared) ?? bind(shared, how));
     } catch (error) {
       for (const fd of fds.splice(0)) closeSync(fd);
       // A socket unit's may stand in the way, which cannot be shared: then one worker has it alone.
@@ -156,7 +166,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
     return fds;
   }
 
-  function bind(place: SocketPlace, freeBind: boolean): number {
+  function bind(place: SocketPlace, how: Pick<BindOptions, 'freeBind' | 'device'>): number {
     const address = parseAddress(place.host);
     if (!address.ok || place.port === 0)
       throw new DnskeeperError('USAGE', `wanted an address and a port, got ${place.host} port ${place.port}`);
@@ -164,7 +174,7 @@ export function fastUdp(needs: FastUdpNeeds): FastUdp {
       reuseAddress: mayBeShared(place.port),
       reusePort: place.reusePort ?? false,
       receiveBytes: RECEIVE_BYTES,
-      freeBind,
+      ...how,
     });
     sockets.keep(place, fd);
     return fd;

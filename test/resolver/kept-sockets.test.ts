@@ -12,6 +12,7 @@ import { NO_STORE, type SocketPlace, type SocketStore } from '../../src/system/l
 import { silentLog } from '../../src/system/log.ts';
 import { askOverTcp, askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
 import { link, snapshotOf } from '../support/links.ts';
+import { unless } from '../support/root-only.ts';
 import { addressAnswer, scriptedServer } from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
 
@@ -20,6 +21,8 @@ const libc = loadLibc((reason) => {
 }) as Libc;
 const LOOPBACK = { family: 4, bytes: [127, 0, 0, 1], kind: 'loopback' } as const;
 const ANSWER = ['www.example.com A 192.0.2.7'];
+/** Only there are addresses shared with another program. */
+const noLowPort = process.getuid?.() === 0 ? undefined : 'ports below 1024 need root';
 
 describe('sockets that an earlier process left', () => {
   it('are taken, and what was asked before is answered, over UDP and TCP', async () => {
@@ -88,6 +91,26 @@ it('what is asked at an address that is held waits until it is listened on', asy
   expect(kept.map(({ kind }) => kind)).toEqual(['udp', 'tcp']);
 });
 
+it.skipIf(noLowPort !== undefined)(
+  unless(noLowPort, 'what is asked at an address that is held waits although systemd-resolved still has it'),
+  async () => {
+    // Otherwise it would be dropped when systemd-resolved ends, and whoever asked would wait for five seconds.
+    const at = { host: '127.0.0.77', port: 997, service: 'full' } as const;
+    const address = { ...LOOPBACK, bytes: [127, 0, 0, 77] } as const;
+    const { sockets } = storeOf(new Map());
+    const { live } = await resolver(sockets);
+    const theirs = libc.datagrams.bindUdp(address, at.port, { reuseAddress: true, device: 'lo' });
+    live.hold(at);
+    const client = createSocket('udp4');
+    onTestFinished(() => void client.close());
+    const answer = new Promise<Buffer>((resolve) => void client.once('message', resolve));
+    await new Promise((sent) => client.send(queryWire('www.example.com'), at.port, at.host, sent));
+    closeSync(theirs);
+    await listen(live, at.port, at.host);
+    expect(readAnswer(await answer).answers).toEqual(ANSWER);
+  },
+);
+
 it('a listener that is paused takes no more, and answers what it took', async () => {
   const { live, server } = await resolver(NO_STORE);
   server.script = () => undefined;
@@ -142,8 +165,8 @@ async function resolver(sockets: SocketStore) {
   return { live, server };
 }
 
-async function listen(live: LiveResolver, port: number): Promise<readonly Listener[]> {
-  const listeners = await live.listen({ host: '127.0.0.1', port, service: 'full' });
+async function listen(live: LiveResolver, port: number, host = '127.0.0.1'): Promise<readonly Listener[]> {
+  const listeners = await live.listen({ host, port, service: 'full' });
   onTestFinished(async () => void (await Promise.all(listeners.map((listener) => listener.close()))));
   return listeners;
 }
