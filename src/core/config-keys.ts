@@ -53,7 +53,7 @@ export const CONFIG_KEYS = [
     type: '"reassert" | "import" | "yield", or a table of writers such as { others = "reassert", dhclient = "import" }',
     default: '"reassert"',
     why: 'When somebody else writes /etc/resolv.conf: ours is put back (reassert), and its servers count too (import), or it is theirs (yield).',
-    detail: `With "import" what was written is kept as a record (resolvconf -l shows it) until the writer puts our file or link back, writes one without servers, or "dnsctl takeover". With "yield" the file is theirs until they remove it or "dnsctl takeover". Writers are known by the first comments of what they write: ${KNOWN_WRITERS.join(', ')}; everybody else, such as editors, is "others". NetworkManager and systemd-resolved are heard by other means, so what they write is always put back.`,
+    detail: `With "import" what was written is kept as a record (resolvconf -l shows it) until the writer puts our file or link back, writes one without servers, or "dnsctl takeover". With "yield" the file is theirs until they remove it, put back what ours said before (their backup), or "dnsctl takeover". Writers are known by the first comments of what they write: ${KNOWN_WRITERS.join(', ')}; everybody else, such as editors, is "others". NetworkManager and systemd-resolved are heard by other means, so what they write is always put back.`,
     parse: parseForeignRules,
   },
   {
