@@ -20,6 +20,8 @@ export interface Loaded {
   readonly problems: readonly ConfigProblem[];
   /** What is to be told of systemd-resolved's configuration; it stops nothing. */
   readonly remarks: readonly Finding[];
+  /** A file that counts too and that others write: what /etc/resolv.conf led to before us. */
+  readonly followed?: string;
 }
 
 /** A local drop-in that is tried out before it is one. */
@@ -55,7 +57,7 @@ export async function loadConfig(
     else problems.push(read);
   }
   const resolved = await loadResolvedConf(paths.systemdFolders, files);
-  const earlier = await loadEarlierConf(paths, files);
+  const { settings: earlier, followed } = await loadEarlierConf(paths, files);
   const beneath = {
     ...earlier,
     // Domains of before belong to the servers of before.
@@ -71,6 +73,7 @@ export async function loadConfig(
     files: [...resolved.files, ...documents.map((document) => document.file)],
     problems: allProblems,
     remarks: resolved.remarks,
+    ...(followed === undefined ? {} : { followed }),
   };
 }
 

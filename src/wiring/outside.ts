@@ -53,6 +53,9 @@ export function followOutside(
     realTime,
     log: log.child('signals'),
   });
+  const { followed } = configuration.current;
+  if (followed !== undefined)
+    watches.push(watchFile(followed, () => void reload('what /etc/resolv.conf led to changed'), log));
   const folders = [dirname(paths.configFile), paths.localConfigFolder, paths.vendorConfigFolder];
   const resolvedFolders = paths.systemdFolders.map((folder) => join(folder, 'resolved.conf.d'));
   watches.push(

@@ -117,6 +117,7 @@ describe('what /etc/resolv.conf said before us', () => {
     writeFileSync(join(root, 'run/connman/resolv.conf'), OLD);
     symlinkSync(target, paths.etcResolvConf);
     expect(await fallback()).toEqual(['192.0.2.7']);
+    expect((await loadConfig(paths, files)).followed).toBe(join(root, 'run/connman/resolv.conf'));
     manifest({ kind: 'link', target });
     expect(await fallback()).toEqual(['192.0.2.7']);
     manifest({ kind: 'link', target: '../run/systemd/resolve/stub-resolv.conf' });
