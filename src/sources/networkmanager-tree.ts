@@ -87,6 +87,17 @@ export function createTree(most = 20_000): NetworkManagerTree {
   };
 }
 
+/** What IP configurations of both versions say. */
+const IP_CONFIG = [
+  'Searches',
+  'Domains',
+  'DnsOptions',
+  'DnsPriority',
+  'Gateway',
+  'RouteData',
+  'AddressData',
+] as const;
+
 /** NetworkManager's interfaces that the mirror knows, and the properties of each that are kept. */
 export const INTERFACES = {
   'org.freedesktop.NetworkManager': ['Version', 'Startup', 'Connectivity', 'GlobalDnsConfiguration'],
@@ -114,26 +125,8 @@ export const INTERFACES = {
     'Ip4Config',
     'Ip6Config',
   ],
-  'org.freedesktop.NetworkManager.IP4Config': [
-    'NameserverData',
-    'Searches',
-    'Domains',
-    'DnsOptions',
-    'DnsPriority',
-    'Gateway',
-    'RouteData',
-    'AddressData',
-  ],
-  'org.freedesktop.NetworkManager.IP6Config': [
-    'Nameservers',
-    'Searches',
-    'Domains',
-    'DnsOptions',
-    'DnsPriority',
-    'Gateway',
-    'RouteData',
-    'AddressData',
-  ],
+  'org.freedesktop.NetworkManager.IP4Config': ['NameserverData', ...IP_CONFIG],
+  'org.freedesktop.NetworkManager.IP6Config': ['Nameservers', ...IP_CONFIG],
   'org.freedesktop.NetworkManager.Settings.Connection': ['Flags'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

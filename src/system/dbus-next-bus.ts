@@ -215,16 +215,16 @@ function callMessage(call: BusCall, serial: number): Message {
   });
 }
 
-function signalOf(message: Message): BusSignal {
-  return {
-    sender: message.sender ?? '',
-    path: message.path ?? '',
-    interface: message.interface ?? '',
-    member: message.member ?? '',
-    signature: message.signature,
-    body: bodyOf(message),
-  };
-}
+const signalOf = (message: Message): BusSignal => ({ ...headOf(message), body: bodyOf(message) });
+
+/** From whom, to what, and with which kinds of values. */
+const headOf = (message: Message): Omit<BusSignal, 'body'> => ({
+  sender: message.sender ?? '',
+  path: message.path ?? '',
+  interface: message.interface ?? '',
+  member: message.member ?? '',
+  signature: message.signature,
+});
 
 const isVariant = (object: object): boolean => object instanceof RawVariant;
 
@@ -273,11 +273,7 @@ const UNFIT: SentReply = {
 
 function callOf(message: Message): ReceivedCall {
   return {
-    sender: message.sender ?? '',
-    path: message.path ?? '',
-    interface: message.interface ?? '',
-    member: message.member ?? '',
-    signature: message.signature,
+    ...headOf(message),
     body: message.body.map((value) =>
       value instanceof RawVariant
         ? { signature: value.signature, value: unwrap(value.value, isVariant) }
