@@ -1,4 +1,5 @@
 import { DnskeeperError, messageOf } from '../core/errors.ts';
+import { Listeners } from '../core/listeners.ts';
 import { retryPause } from '../core/pace.ts';
 import type { PortalReport, ResolverStatus } from '../core/status.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
@@ -72,7 +73,7 @@ const GIVE_WAY_MS = 10_000;
 /** The resolver's output. Everything it does runs one after the other, but for closing, which takes its time. */
 export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   const { resolver, backEnd, reception, clock, log, sockets = NO_STORE } = needs;
-  const listeners = new Set<(status: ResolverStatus) => void>();
+  const listeners = new Listeners<ResolverStatus>();
   let presence: ResolvedPresence = 'unknown';
   /** When systemd-resolved left the bus, of the clock's `elapsed`. */
   let leftAt = -LETTING_GO_MS;
@@ -107,7 +108,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     const { nameserver } = status();
     places.offer(nameserver);
     log[next === 'failed' ? 'warn' : 'info']({ state }, why);
-    for (const listener of listeners) listener(status());
+    listeners.tell(status());
   }
 
   function tellPortal(): void {
@@ -243,9 +244,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     cancelGiveWay = undefined;
   }
 
-  backEnd?.onStatus(() => {
-    for (const listener of listeners) listener(status());
-  });
+  backEnd?.onStatus(() => listeners.tell(status()));
 
   return {
     name: 'resolver',
@@ -260,10 +259,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       });
     },
     status,
-    onStatus(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onStatus: (listener) => listeners.add(listener),
     resolved: (told) =>
       enqueue(async () => {
         if (presence === 'running' && told === 'absent') leftAt = clock.elapsed();

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { Listeners } from '../core/listeners.ts';
 import type { Bus } from '../system/bus.ts';
 
 /** The machine's own name, now and as it changes. */
@@ -16,7 +17,7 @@ const LOOK_AGAIN_MS = 1000;
  * which hostnamectl, DHCP and NetworkManager change it, tells of a change, and when somebody asks.
  */
 export function followHostName(bus: Bus | undefined, nameOf: () => string = hostname): HostName {
-  const listeners = new Set<() => void>();
+  const listeners = new Listeners<void>();
   let current = nameOf().trim();
   let lookedAt = performance.now();
 
@@ -25,7 +26,7 @@ export function followHostName(bus: Bus | undefined, nameOf: () => string = host
     const name = nameOf().trim();
     if (name === current) return;
     current = name;
-    for (const listener of listeners) listener();
+    listeners.tell();
   }
 
   bus?.onSignal(CHANGED, look);
@@ -34,10 +35,7 @@ export function followHostName(bus: Bus | undefined, nameOf: () => string = host
       if (performance.now() - lookedAt > LOOK_AGAIN_MS) look();
       return current;
     },
-    onChange(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onChange: (listener) => listeners.add(listener),
   };
 }
 

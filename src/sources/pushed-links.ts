@@ -1,3 +1,4 @@
+import { Listeners } from '../core/listeners.ts';
 import {
   changeSettings,
   type PushedLink,
@@ -38,13 +39,9 @@ const MOST_LINKS = 4096;
 /** A source that nobody has pushed anything to yet. */
 export function pushedLinks(log: Log): PushedLinks {
   const links = new Map<number, PushedLink>();
-  const listeners = new Set<(ifindex: number) => void>();
+  const listeners = new Listeners<number>();
   let tell: (event: SourceEvent) => void = () => {};
   let told = '';
-
-  function changed(ifindex: number): void {
-    for (const listener of listeners) listener(ifindex);
-  }
 
   /** The same again is no news: NetworkManager repeats all it knows at every change. */
   function publish(cause: string): void {
@@ -82,14 +79,14 @@ export function pushedLinks(log: Log): PushedLinks {
         { link: link.interface, by: by.name, set: Object.keys(settings) },
         'settings of a link were pushed',
       );
-      changed(link.ifindex);
+      listeners.tell(link.ifindex);
       publish(`${by.name} set DNS of ${link.interface}`);
     },
     revert(ifindex, by) {
       const link = links.get(ifindex);
       if (link === undefined) return;
       links.delete(ifindex);
-      changed(ifindex);
+      listeners.tell(ifindex);
       publish(`${by.name} took back DNS of ${link.interface}`);
     },
     drop(ifindex) {
@@ -97,14 +94,14 @@ export function pushedLinks(log: Log): PushedLinks {
       if (link === undefined) return;
       links.delete(ifindex);
       log.info({ link: link.interface }, 'The link went away, and what was set for it with it.');
-      changed(ifindex);
+      listeners.tell(ifindex);
       publish(`the link ${link.interface} went away`);
     },
     rename(ifindex, name) {
       const link = links.get(ifindex);
       if (link === undefined || link.interface === name) return;
       links.set(ifindex, { ...link, interface: name });
-      changed(ifindex);
+      listeners.tell(ifindex);
       publish(`the link ${link.interface} is called ${name} now`);
     },
     keepOnly(present) {
@@ -112,7 +109,7 @@ export function pushedLinks(log: Log): PushedLinks {
       for (const [ifindex, link] of links) {
         if (names.get(ifindex) === link.interface) continue;
         links.delete(ifindex);
-        changed(ifindex);
+        listeners.tell(ifindex);
       }
       publish('a link went away');
     },
@@ -121,9 +118,6 @@ export function pushedLinks(log: Log): PushedLinks {
       for (const link of earlier.slice(0, MOST_LINKS)) links.set(link.ifindex, link);
       publish('settings of links from before');
     },
-    onChange(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onChange: (listener) => listeners.add(listener),
   };
 }

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { DefaultRoute, LinkState } from '../core/link-state.ts';
+import { Listeners } from '../core/listeners.ts';
 import { retryPause } from '../core/pace.ts';
 import type { Clock } from './clock.ts';
 import { LOST, type NetlinkCalls, NOTHING_CAME } from './libc-netlink.ts';
@@ -61,9 +62,9 @@ const MOST_TRIES = 5;
 export function openNetlink({ calls, clock, log }: NetlinkNeeds): KernelNetwork {
   const state = networkState();
   const heard = {
-    link: new Set<(change: LinkChange) => void>(),
-    routes: new Set<() => void>(),
-    routerOption: new Set<(option: RouterOptionMessage) => void>(),
+    link: new Listeners<LinkChange>(),
+    routes: new Listeners<void>(),
+    routerOption: new Listeners<RouterOptionMessage>(),
   };
   const room = Buffer.allocUnsafeSlow(ROOM_BYTES);
   let routes: readonly DefaultRoute[] = [];
@@ -127,9 +128,9 @@ export function openNetlink({ calls, clock, log }: NetlinkNeeds): KernelNetwork 
 
   function take(message: NetlinkMessage): void {
     if (message.kind === 'overrun') lost = true;
-    if (message.kind === 'router-option') for (const listener of heard.routerOption) listener(message);
+    if (message.kind === 'router-option') heard.routerOption.tell(message);
     const change = state.apply(message);
-    if (change !== undefined) tell(change);
+    if (change !== undefined) heard.link.tell(change);
     // Routes go without a word when their link goes down or loses an address.
     const wentDown = change?.before?.up === true && change.after?.up !== true;
     if (message.kind === 'route' || (message.kind === 'address' && message.gone) || wentDown) stale = true;
@@ -154,12 +155,8 @@ export function openNetlink({ calls, clock, log }: NetlinkNeeds): KernelNetwork 
       log.warn({ failures }, problem);
       cancelRetry = clock.after(retryPause(failures), drain);
     }
-    for (const change of changes) tell(change);
-    if (JSON.stringify(routes) !== before) for (const listener of heard.routes) listener();
-  }
-
-  function tell(change: LinkChange): void {
-    for (const listener of heard.link) listener(change);
+    for (const change of changes) heard.link.tell(change);
+    if (JSON.stringify(routes) !== before) heard.routes.tell();
   }
 
   /** A signal is heard after what else has come: who asks before it is answered from what the kernel has said already. */
@@ -172,9 +169,9 @@ export function openNetlink({ calls, clock, log }: NetlinkNeeds): KernelNetwork 
     links: () => upToDate(() => state.links()),
     byIndex: (ifindex) => upToDate(() => state.byIndex(ifindex)),
     defaultRoutes: () => upToDate(() => routes),
-    onLink: (listener) => listening(heard.link, listener),
-    onRoutes: (listener) => listening(heard.routes, listener),
-    onRouterOption: (listener) => listening(heard.routerOption, listener),
+    onLink: (listener) => heard.link.add(listener),
+    onRoutes: (listener) => heard.routes.add(listener),
+    onRouterOption: (listener) => heard.routerOption.add(listener),
     solicit(ifindex) {
       if (!calls.solicitRouters(ifindex)) log.debug({ ifindex }, 'the routers of a link could not be asked');
     },
@@ -198,11 +195,6 @@ const readLinks = (calls: NetlinkCalls): readonly NetlinkMessage[] => [
 const readRoutes = (calls: NetlinkCalls): readonly DefaultRoute[] =>
   defaultRoutes(dump(calls, 'routes', MOST_ROUTE_BYTES)).slice(0, MOST_ROUTES);
 
-function listening<T>(listeners: Set<T>, listener: T): () => void {
-  listeners.add(listener);
-  return () => void listeners.delete(listener);
-}
-
 /** Ask for all there is. The kernel answers as fast as its answer is taken, so that nobody waits. */
 function dump(
   calls: NetlinkCalls,
@@ -225,18 +217,17 @@ function dump(
 function answer(calls: NetlinkCalls, fd: number, what: string, mostBytes: number) {
   const room = Buffer.allocUnsafeSlow(ROOM_BYTES);
   const messages: NetlinkMessage[] = [];
-  const interrupted = false;
   for (let bytes = 0; bytes < mostBytes; ) {
     const length = calls.receive(fd, room);
     if (length < 0 || length > room.length) throw refusal(what, `receiving ended with ${length}`);
     bytes += length;
     for (const message of readNetlink(room.subarray(0, length))) {
       if (message.kind === 'error') throw refusal(what, `error ${message.errno}`);
-      if (message.kind === 'done') return { messages, interrupted: interrupted || message.interrupted };
+      if (message.kind === 'done') return { messages, interrupted: message.interrupted };
       messages.push(message);
     }
   }
-  return { messages, interrupted };
+  return { messages, interrupted: false };
 }
 
 const refusal = (what: string, why: string): DnskeeperError =>
