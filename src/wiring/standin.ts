@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { Listeners } from '../core/listeners.ts';
 import type { FinishedQuery } from '../core/lookup.ts';
 import { VERSION } from '../core/version.ts';
 import type { Daemon } from '../daemon/parts.ts';
@@ -21,10 +22,7 @@ export function standInForResolved(ground: Ground, daemon: Daemon): void {
   let latest = daemon.status();
   const linkNumber = (key: string): number =>
     latest.plan.links.find((link) => link.key === key)?.origin.ifindex ?? ifindexOf(key) ?? 0;
-  const watchers = new Set<(query: FinishedQuery) => void>();
-  const heard = (query: FinishedQuery): void => {
-    for (const watcher of watchers) watcher(query);
-  };
+  const lookups = new Listeners<FinishedQuery>();
   const made = openStandin({
     folder: paths.resolvedFolder,
     resolvedFiles: {
@@ -43,13 +41,19 @@ export function standInForResolved(ground: Ground, daemon: Daemon): void {
     search: () => latest.plan.search.map(({ value }) => value),
     config: () => configuration.current.config,
     followsNetworkManager: () => configuration.current.config.networkmanager,
-    lookup: resolverLookup({ resolver: live.resolver, ifindexOf: linkNumber, heard }),
+    lookup: resolverLookup({
+      resolver: live.resolver,
+      ifindexOf: linkNumber,
+      heard: (query) => lookups.tell(query),
+    }),
     onQuery(listener) {
-      const stop = live.watchAnswers((query, answer) => listener(finishedQuery(query, answer, linkNumber)));
-      watchers.add(listener);
+      const stopAnswers = live.watchAnswers((query, answer) =>
+        listener(finishedQuery(query, answer, linkNumber)),
+      );
+      const stopLookups = lookups.add(listener);
       return () => {
-        watchers.delete(listener);
-        stop();
+        stopLookups();
+        stopAnswers();
       };
     },
     onConfiguration: (listener) => daemon.onStatus(() => listener()),
