@@ -281,6 +281,6 @@ function lineOf(text: string, key: string): number | undefined {
 }
 
 function describe(value: unknown): string {
-  const text = typeof value === 'bigint' ? value.toString() : (JSON.stringify(value) ?? String(value));
-  return ascii(text, 60);
+  const text = JSON.stringify(value, (_key, each) => (typeof each === 'bigint' ? Number(each) : each));
+  return ascii(text ?? String(value), 60);
 }
