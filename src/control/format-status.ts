@@ -1,4 +1,5 @@
 import { durationText } from '../core/duration.ts';
+import { isFallback } from '../core/fallback.ts';
 import type { Choice, Origin } from '../core/plan.ts';
 import { isInForce, type MemoryStatus, type ServerReport } from '../core/status.ts';
 import type { Terminal } from '../system/terminal.ts';
@@ -74,7 +75,8 @@ function servers(page: Page, { plan, graceUntil, link }: StatusReport): void {
     rows = [];
   };
   for (const choice of plan.nameservers) {
-    const group = `${originText(choice.origin)}, priority ${choice.origin.priority}`;
+    const rank = isFallback(choice.origin) ? 'fallback' : `priority ${choice.origin.priority}`;
+    const group = `${originText(choice.origin)}, ${rank}`;
     if (group !== before) {
       flush();
       page.text(group, { indent: 2 });

@@ -1,6 +1,7 @@
 import { type Prefix, parsePrefix } from './address.ts';
 import type { Config } from './config.ts';
 import { type Domain, parseDomain, ROOT } from './domain.ts';
+import { FALLBACK_PRIORITY } from './fallback.ts';
 import type { Parsed } from './parsed.ts';
 import type { LeftOut, Origin } from './plan.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
@@ -75,13 +76,6 @@ export function configurationEntry(config: Config): Entry | undefined {
     files: config.from,
   };
 }
-
-/** Worse than any priority that somebody can give. */
-const FALLBACK_PRIORITY = 2 ** 31 - 1;
-
-/** Whether a value is one of the configuration's fallback servers. */
-export const isFallback = ({ source, priority }: Origin): boolean =>
-  source === 'configuration' && priority === FALLBACK_PRIORITY;
 
 /** The configuration's fallback servers as an entry. */
 export const fallbackEntry = (config: Config): Entry => ({

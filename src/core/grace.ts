@@ -1,4 +1,4 @@
-import { isFallback } from './entries.ts';
+import { isFallback } from './fallback.ts';
 import type { Plan } from './plan.ts';
 
 /** The plan to put into force now, and until when an older one is held if it is. */

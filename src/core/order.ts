@@ -1,4 +1,5 @@
 import type { Entry } from './entries.ts';
+import { isFallback } from './fallback.ts';
 import type { Origin } from './plan.ts';
 import { formatServer } from './server.ts';
 import type { SourceName } from './snapshot.ts';
@@ -44,6 +45,7 @@ export function orderReasons(entries: readonly Entry[]): ReadonlyMap<Entry, stri
 }
 
 function orderReason(entry: Entry, best: BestMetrics): string {
+  if (isFallback(entry.origin)) return 'A fallback server: nobody else names one now.';
   const from = `from ${describeOrigin(entry.origin)}`;
   const rank = rankOf(entry, best);
   const why = entry.origin.vpn

@@ -16,6 +16,7 @@ import { columnsOf, cut, wrap } from '../../src/control/wrap.ts';
 import { parseDomain } from '../../src/core/domain.ts';
 import { durationText } from '../../src/core/duration.ts';
 import { explain } from '../../src/core/explain.ts';
+import { FALLBACK_PRIORITY } from '../../src/core/fallback.ts';
 import { originsSince, type StatisticsReport } from '../../src/core/statistics.ts';
 import type { LinkStatus } from '../../src/core/status.ts';
 import { type Terminal, terminalOf } from '../../src/system/terminal.ts';
@@ -175,6 +176,21 @@ describe('nothing from outside can steer a terminal', () => {
     const page = newPage(plain(80));
     page.rows([{ label: hostile, text: hostile }]);
     expect(page.end()).toMatch(/^[ -~]*\n$/);
+  });
+
+  test('fallback servers are called so, with the file that names them', () => {
+    const [first] = sampleStatus.plan.nameservers;
+    if (first === undefined) throw new Error('the sample has a server');
+    const origin = {
+      source: 'configuration',
+      vpn: false,
+      priority: FALLBACK_PRIORITY,
+      file: '/etc/a.conf',
+    } as const;
+    const plan = { ...sampleStatus.plan, nameservers: [{ ...first, origin }] };
+    expect(formatStatus(reportOf({ ...sampleStatus, plan }), SAMPLE_NOW, plain(80))).toContain(
+      '\n  the configuration (/etc/a.conf), fallback\n',
+    );
   });
 
   test('through a status, however long the names are', () => {
