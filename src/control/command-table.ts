@@ -81,7 +81,7 @@ export const DNSCTL: ProgramEntry = {
       name: 'cache',
       text: 'Show the answers that the local resolver remembers (root)',
       detail: [
-        'Those given most often come first, what the fast path gave apart, each with the time it has left, the route it came by, and its records. What clients asked for is private, so this needs root, or the user that the daemon runs as.',
+        'Those given most often come first, not counting what the fast path gave; each is shown with the time it has left, the route it came by, and its records. What clients asked for is private, so this needs root, or the user that the daemon runs as.',
       ],
       options: [
         JSON_OPTION,
@@ -176,7 +176,7 @@ export const DNSCTL: ProgramEntry = {
       name: 'try',
       text: 'Put a configuration in force for a while, and go back unless it is kept (root)',
       detail: [
-        'FILE counts as if it lay in /etc/dnskeeper/conf.d, in place of a file of the same name there. At a terminal dnsctl asks whether to keep it; otherwise --keep from anywhere keeps it. Who is locked out needs to do nothing: when the time is over, all is as before.',
+        'FILE counts as if it lay in /etc/dnskeeper/conf.d, in place of a file of the same name there. At a terminal dnsctl asks whether to keep it; without one, and from any other terminal, "dnsctl try --keep" does. Who is locked out needs to do nothing: when the time is over, all is as before.',
       ],
       arguments: [{ name: 'FILE', text: 'A file such as those in /etc/dnskeeper/conf.d', optional: true }],
       options: [
