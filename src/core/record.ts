@@ -112,13 +112,16 @@ export const isVanished = (record: StoredRecord, links: readonly InterfaceOf[]):
 
 /**
  * The interface that a key means: the longest piece between dots (or before a colon) that names one, from the start of
- * the key (`eth0.100.dhcp`), or behind one word that wg-quick(8) puts before it (`tun.wg0`).
+ * the key (`eth0.100.dhcp`), or behind one word that wg-quick(8) puts before it (`tun.wg0`, and `lo.wg0` where the loopback's
+ * pattern is the first of interface-order(5)).
  */
 export function interfaceOfKey<T extends { readonly name: string }>(
   key: string,
   links: readonly T[],
 ): T | undefined {
-  return fromStart(key, links) ?? fromStart(key.slice(key.indexOf('.') + 1), links);
+  const first = fromStart(key, links);
+  if (first !== undefined && first.name !== 'lo') return first;
+  return fromStart(key.slice(key.indexOf('.') + 1), links) ?? first;
 }
 
 function fromStart<T extends { readonly name: string }>(text: string, links: readonly T[]): T | undefined {
