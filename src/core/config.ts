@@ -43,6 +43,8 @@ export interface Config {
   readonly fallback: ConfigValue<'dns.fallback'>;
   /** Domains that are searched while fallback servers are in use; no key has them, a resolv.conf of before us may. */
   readonly fallbackSearch: readonly Domain[];
+  /** Whether the fallback is what a resolv.conf of before us said (core/earlier-conf.ts), and nobody's setting. */
+  readonly fallbackIsEarlier: boolean;
   /** Files by the servers, as `formatServer` writes them, that they name. */
   readonly from: Readonly<Record<string, string>>;
   readonly networkmanager: ConfigValue<'networkmanager.enabled'>;
@@ -87,6 +89,7 @@ export const DEFAULT_CONFIG: Config = {
   options: [],
   fallback: [],
   fallbackSearch: [],
+  fallbackIsEarlier: false,
   from: {},
   networkmanager: true,
   logLevel: 'info',
@@ -158,12 +161,12 @@ export function readConfig(
   }
   // A priority beneath belongs to the servers there, and so do domains.
   const priority = 'servers' in values ? { priority: DEFAULT_CONFIG.priority } : {};
-  const fallbackSearch = 'fallback' in values ? { fallbackSearch: [] } : {};
+  const fallback = 'fallback' in values ? { fallbackSearch: [], fallbackIsEarlier: false } : {};
   const config = {
     ...DEFAULT_CONFIG,
     ...beneath,
     ...priority,
-    ...fallbackSearch,
+    ...fallback,
     ...values,
     from,
     profiles: [...profiles.values()],

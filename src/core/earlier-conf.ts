@@ -2,7 +2,23 @@ import type { Config } from './config.ts';
 import { parseDomain, ROOT } from './domain.ts';
 import { resolvConfLines } from './resolv-conf-lines.ts';
 import { formatServer, isLocalStub, parseServer } from './server.ts';
+import type { SourceEvent, SourceName } from './snapshot.ts';
 import { isOfProgramWeHear, writerOfText } from './writer.ts';
+
+/**
+ * Whether a source tells of a network that hands servers out. From then on a machine without servers is off its networks,
+ * and those of the file are of no use; a tunnel says nothing about the network that it runs over.
+ */
+export const tellsOfNetwork = (event: SourceEvent): boolean =>
+  event.kind === 'state' &&
+  NETWORKS.includes(event.source) &&
+  event.state.links.some(({ vpn, servers }) => !vpn && servers.length > 0);
+
+const NETWORKS: readonly SourceName[] = ['networkmanager', 'networkd', 'kernel'];
+
+/** The configuration without what the file of before us said. */
+export const withoutEarlier = (config: Config): Config =>
+  config.fallbackIsEarlier ? { ...config, fallback: [], fallbackSearch: [] } : config;
 
 /** As many as libc reads. */
 const MOST_SERVERS = 3;
@@ -31,6 +47,7 @@ export function readEarlierConf(text: string, file: string): Partial<Config> {
   return {
     fallback,
     fallbackSearch,
+    fallbackIsEarlier: true,
     from: Object.fromEntries(fallback.map((server) => [formatServer(server), file])),
   };
 }

@@ -1,3 +1,4 @@
+import { withoutEarlier } from '../core/earlier-conf.ts';
 import { chooseFileMode, type FileModeDecision } from '../core/file-mode.ts';
 import { holdOverGap } from '../core/grace.ts';
 import type { Plan } from '../core/plan.ts';
@@ -9,7 +10,7 @@ import type { DaemonParts } from './parts.ts';
 
 /** What is decided from. */
 export type DecisionsNeeds = Pick<DaemonParts, 'clock' | 'configuration' | 'link' | 'resolver'> & {
-  readonly heard: Pick<Heard, 'snapshot'>;
+  readonly heard: Pick<Heard, 'snapshot' | 'networkNamed'>;
   readonly overrides: Pick<Overrides, 'profile'>;
 };
 
@@ -76,7 +77,9 @@ export class Decisions {
   /** The plan that follows from what was heard so far, without regard to a gap. */
   planOfNow(): Plan {
     const { heard, configuration, overrides } = this.#needs;
-    return makePlan(heard.snapshot, configuration.current.config, overrides.profile?.name);
+    const { config } = configuration.current;
+    const fit = heard.networkNamed ? withoutEarlier(config) : config;
+    return makePlan(heard.snapshot, fit, overrides.profile?.name);
   }
 
   /** The mode that the files would be decided for now. */

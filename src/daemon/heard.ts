@@ -1,3 +1,4 @@
+import { tellsOfNetwork } from '../core/earlier-conf.ts';
 import {
   fold,
   type Snapshot,
@@ -13,6 +14,7 @@ export class Heard {
   readonly #health: Map<SourceName, SourceHealth>;
   #snapshot: Snapshot = {};
   #events = 0;
+  #networkNamed = false;
 
   /** `names`: the sources that are there from the start. */
   constructor(names: readonly SourceName[]) {
@@ -28,12 +30,18 @@ export class Heard {
       return;
     }
     this.#snapshot = fold(this.#snapshot, event);
+    this.#networkNamed ||= tellsOfNetwork(event);
     if (this.#stateOf(event.source) === 'starting')
       this.#health.set(event.source, { state: 'running', detail: `First heard: ${event.cause}.` });
   }
 
   get snapshot(): Snapshot {
     return this.#snapshot;
+  }
+
+  /** Whether a network has handed servers out in this run. */
+  get networkNamed(): boolean {
+    return this.#networkNamed;
   }
 
   /** For the status. */

@@ -61,7 +61,7 @@ export async function loadConfig(
   const beneath = {
     ...earlier,
     // Domains of before belong to the servers of before.
-    ...('fallback' in resolved.settings ? { fallbackSearch: [] } : {}),
+    ...('fallback' in resolved.settings ? { fallbackSearch: [], fallbackIsEarlier: false } : {}),
     ...resolved.settings,
     from: { ...earlier.from, ...resolved.settings.from },
   };

@@ -1,10 +1,11 @@
 import { describe, expect, it, test } from 'vitest';
 import { readConfig } from '../../src/core/config.ts';
-import { readEarlierConf } from '../../src/core/earlier-conf.ts';
+import { readEarlierConf, tellsOfNetwork, withoutEarlier } from '../../src/core/earlier-conf.ts';
 import { holdOverGap } from '../../src/core/grace.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import { formatServer } from '../../src/core/server.ts';
-import { link, snapshotOf } from '../support/links.ts';
+import type { LinkDns, SourceEvent, SourceName } from '../../src/core/snapshot.ts';
+import { link, snapshotOf, vpn } from '../support/links.ts';
 
 const FILE = '/var/lib/dnskeeper/original/content';
 const servers = (text: string): string =>
@@ -104,4 +105,38 @@ test('fallback servers close no gap between two networks, and serve after it', (
   expect(
     holdOverGap(alone, makePlan(snapshotOf([]), readConfig([]).config), undefined, 0, 2000).until,
   ).toBeUndefined();
+});
+
+describe('once a network has handed servers out, none means none', () => {
+  const says = (source: SourceName, ...links: readonly LinkDns[]): SourceEvent => ({
+    source,
+    kind: 'state',
+    cause: 'a test',
+    state: { links },
+  });
+  const named = link({ servers: ['198.51.100.1'] });
+  it.each<[string, boolean, SourceEvent]>([
+    ['a network of NetworkManager', true, says('networkmanager', named)],
+    ['one of networkd', true, says('networkd', named)],
+    ['a router', true, says('kernel', named)],
+    ['a network without servers', false, says('networkmanager', link({ servers: [] }))],
+    [
+      'a tunnel, which says nothing of the network under it',
+      false,
+      says('networkmanager', vpn({ servers: ['10.8.0.1'] })),
+    ],
+    ['a program that told resolvconf(8)', false, says('records', named)],
+    ['a program that pushed servers to a link', false, says('pushed-links', named)],
+  ])('%s: %s', (_, wanted, event) => {
+    expect(tellsOfNetwork(event)).toBe(wanted);
+  });
+
+  it('leaves servers that somebody has configured', () => {
+    const beneath = readEarlierConf('nameserver 192.0.2.1\n', FILE);
+    const own = { file: 'a.toml', text: '', values: { dns: { fallback: ['192.0.2.2'] } } };
+    expect(withoutEarlier(readConfig([], beneath).config).fallback).toEqual([]);
+    expect(withoutEarlier(readConfig([own], beneath).config).fallback.map(formatServer)).toEqual([
+      '192.0.2.2',
+    ]);
+  });
 });

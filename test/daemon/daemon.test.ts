@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DEFAULT_CONFIG } from '../../src/core/config.ts';
+import { readEarlierConf } from '../../src/core/earlier-conf.ts';
 import { DnskeeperError } from '../../src/core/errors.ts';
 import { renderResolvConf, renderStubConf, withoutTime } from '../../src/core/resolv-conf.ts';
 import { formatServer } from '../../src/core/server.ts';
@@ -75,6 +76,22 @@ describe('the loop', () => {
     await daemon.idle();
     expect(file().nameservers).toEqual([]);
     expect(daemon.status().findings.map((finding) => finding.id)).toContain('no-servers');
+  });
+
+  it('asks the servers of the file of before us only while no network has handed any out', async () => {
+    const { daemon, file, clock, loaded } = start();
+    loaded.config = { ...DEFAULT_CONFIG, ...readEarlierConf('nameserver 192.0.2.1\n', '/etc/resolv.conf') };
+    daemon.tell(says([]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.0.2.1']);
+    daemon.tell(says([home]));
+    await daemon.idle();
+    daemon.tell(says([]));
+    clock.advance(3000);
+    await daemon.idle();
+    clock.advance(3000);
+    await daemon.idle();
+    expect(file().nameservers).toEqual([]);
   });
 
   it('tells its listeners when a gap begins and when it ends without a write', async () => {
