@@ -141,7 +141,9 @@ describe.each(suites)('who asks the servers on %s', (suite) => {
       expect(await ask('80.0.99.10.in-addr.arpa', 'PTR')).toBe('intranet.corp.example.');
       await ask('80.113.0.203.in-addr.arpa', 'PTR');
       await ask('7.7.168.192.in-addr.arpa', 'PTR');
-      expect(company.takeQueries().map(({ name }) => name)).toEqual(['80.0.99.10.in-addr.arpa']);
+      expect(new Set(company.takeQueries().map(({ name }) => name))).toEqual(
+        new Set(['80.0.99.10.in-addr.arpa']),
+      );
       expect(new Set(provider.takeQueries().map(({ name }) => name))).toEqual(
         new Set(['80.113.0.203.in-addr.arpa', '7.7.168.192.in-addr.arpa']),
       );

@@ -269,7 +269,10 @@ describe.each(suites)('split DNS, by what the servers of each network saw, on %s
     await machine.until(`dnsctl explain ${name} | grep -q eth-a`, 'the network has its domain');
     seen();
     expect(await ask(name)).toBe(PROVIDER.lie);
-    expect(seen()).toMatchObject({ provider: [{ name, type: 'A' }], company: [] });
+    // A late answer lets a copy of the question go out.
+    const { provider: atProvider, company: atCompany } = seen();
+    expect(names(atProvider)).toEqual([name]);
+    expect(atCompany).toEqual([]);
     await machine.ok('nmcli connection down split && nmcli connection modify split ipv4.dns-priority -10');
     await machine.ok('nmcli connection up split');
     await machine.until(`dnsctl explain ${name} | grep -q tun`, 'the tunnel owns all below its domain');
