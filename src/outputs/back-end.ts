@@ -110,8 +110,10 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
 
   function apply(next: Plan): void {
     plan = next;
-    const zones = textOf(resolver.zonesOf(next));
-    if (carrying && running?.kind === wanted() && zones === fed) {
+    const kind = wanted();
+    if (kind === undefined && told === undefined) {
+      resolver.apply(next);
+    } else if (carrying && running?.kind === kind && textOf(resolver.zonesOf(next)) === fed) {
       resolver.apply(next, BACK_END);
     } else {
       goAlone();

@@ -30,6 +30,15 @@ describe('a plan is carried out by another resolver', () => {
     expect(machine.programs[0]?.fed).toHaveLength(1);
   });
 
+  it('not where the configuration wants none: then it costs nothing', async () => {
+    const machine = start('builtin');
+    machine.back.apply(plan('192.0.2.1'));
+    await machine.settled();
+    expect(machine.asked).toEqual(['192.0.2.1 alone']);
+    expect(machine.back.status()).toBeUndefined();
+    expect(machine.programs).toEqual([]);
+  });
+
   it('never with what it was told before: our own asks until it knows better', async () => {
     const machine = await carrying();
     machine.asked.length = 0;
