@@ -82,12 +82,12 @@ async function giveWay({ resolver }: CommandsNeeds): Promise<Outcome> {
 
 async function standIn(needs: CommandsNeeds): Promise<Outcome> {
   const { configuration, decisions, link, resolver } = needs;
-  // Who has read the file before it changes asks at systemd-resolved's address a little longer.
-  resolver.standReady();
   // The resolver gets its addresses only when systemd-resolved is gone, so until then the file has to say it all.
   const [first] = beyondFile(decisions.plan, configuration.current.config);
-  if (first !== undefined)
+  if (first !== undefined) {
+    resolver.standReady();
     return { ok: true, text: `Nothing changes before systemd-resolved is gone: ${first}` };
+  }
   await link.resolved('absent');
   await needs.idle();
   return { ok: true, text: link.status().reason };

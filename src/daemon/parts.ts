@@ -64,7 +64,7 @@ export interface NameService extends Output {
   filesName(nameserver: string | undefined): void;
   /** systemd-resolved is about to start: free its addresses, for a while; resolves when they are free. */
   giveWay(): Promise<void>;
-  /** systemd-resolved is about to end, and files name its address or did. */
+  /** systemd-resolved is about to end while a file names its address. */
   standReady(): void;
   /** From now on no file may name it; it goes on answering until it is closed. */
   standDown(): void;

@@ -22,8 +22,8 @@ export interface ResolverOutput extends Output {
   /** systemd-resolved is about to start: free its addresses, for a while; resolves when they are free. */
   giveWay(): Promise<void>;
   /**
-   * systemd-resolved is about to end, and files name its address or did: what is asked there over UDP waits from now on
-   * until the resolver has the address.
+   * systemd-resolved is about to end, and a file names its address: what is asked there over UDP waits from now on until
+   * the resolver has the address.
    */
   standReady(): void;
   /** The files are written, and list this address of ours or none. Sockets close only after that. */
