@@ -245,7 +245,7 @@ export const CONFIG_KEYS = [
     default: '[]',
     why: 'Servers asked only while nothing else has any; none are built in, so nobody is asked that you have not named.',
     detail:
-      'Where neither this key nor FallbackDNS= of resolved.conf(5) is given, the servers and search domains that /etc/resolv.conf had before dnskeeper took it are used so, unless a program wrote them that is heard itself (NetworkManager) or whose tunnel may be gone: on a machine where somebody, cloud-init or WSL wrote that file once, nobody else names any. An empty list turns that off.',
+      'Where neither this key nor FallbackDNS= of resolved.conf(5) is given, the servers and search domains that /etc/resolv.conf had before dnskeeper took it are used so until a network hands some out, unless a program wrote them that is heard itself (NetworkManager) or whose tunnel may be gone: on a machine where somebody, cloud-init or WSL wrote that file once, nobody else names any. An empty list turns that off.',
     parse: listOf((text) => parseServer(text), 256),
   },
   {
