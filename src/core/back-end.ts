@@ -8,7 +8,7 @@ export type BackEndKind = 'builtin' | 'dnsmasq' | 'unbound';
 /** How another resolver that asks for us is doing. */
 export interface BackEndStatus {
   readonly kind: Exclude<BackEndKind, 'builtin'>;
-  /** `starting`: not yet; `carrying`: names go through it; `unfit`: it runs but cannot do what the plan says; `failed`. */
+  /** `starting`: not yet; `carrying`: names go through it; `unfit`: it cannot do what the plan says; `failed`. */
   readonly state: 'starting' | 'carrying' | 'unfit' | 'failed';
   /** One sentence: why, and what holds meanwhile. */
   readonly reason: string;

@@ -60,6 +60,8 @@ const MOST_STARTS = 5;
 const BURST_MS = 30_000;
 const LONG_PAUSE_MS = 60_000;
 const SHORT_PAUSE_MS = 200;
+/** Another plan ends a pause only when nothing was started for so long. */
+const CALM_MS = 1000;
 
 const START_DEADLINE_MS = 10_000;
 const FEED_DEADLINE_MS = 5000;
@@ -81,6 +83,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
   let startCount = 0;
   let cancelPause: (() => void) | undefined;
   let probing = false;
+  let waking = false;
   let queue: Promise<unknown> = Promise.resolve();
 
   const wanted = (): BackEndStatus['kind'] | undefined => {
@@ -117,13 +120,22 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
       resolver.apply(next, BACK_END);
     } else {
       goAlone();
-      rest(); // what changed may be what was in its way
+      // What changed may be what was in its way; in a storm of changes that is no reason to start it again and again.
+      if (clock.elapsed() - (starts.at(-1) ?? -CALM_MS) >= CALM_MS) rest();
       wake();
     }
   }
 
+  /** Wakes that still wait are folded into one. */
   function wake(): void {
-    queue = queue.then(settle).catch((error: unknown) => log.error({}, messageOf(error)));
+    if (waking) return;
+    waking = true;
+    queue = queue
+      .then(() => {
+        waking = false;
+        return settle();
+      })
+      .catch((error: unknown) => log.error({}, messageOf(error)));
   }
 
   /** Bring the other resolver in line with what is wanted now. Never rejects: what went wrong is a state. */
@@ -238,6 +250,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
       });
     },
     flush(name) {
+      if (running === undefined) return;
       queue = queue.then(async () => {
         try {
           await running?.program.flush(name, within(PROBE_DEADLINE_MS));

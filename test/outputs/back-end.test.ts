@@ -130,14 +130,20 @@ describe('when it fails, our own resolver asks', () => {
   });
 
   it('until the next plan or configuration, which does not wait for the end of a pause', async () => {
-    const machine = start('unbound');
-    machine.refusal = 'there is no program unbound';
-    machine.back.apply(plan('192.0.2.1'));
-    await machine.state('failed');
+    const machine = await resting();
     machine.refusal = undefined;
+    machine.clock.advance(1000);
     machine.back.apply(plan('192.0.2.1'));
     await machine.state('carrying');
     expect(machine.clock.waiting).toBe(0);
+  });
+
+  it('and a storm of plans starts it no more often', async () => {
+    const machine = await resting();
+    const before = machine.back.status()?.starts;
+    for (let time = 0; time < 1000; time++) machine.back.apply(plan(`192.0.2.${time % 250}`));
+    await machine.settled();
+    expect(machine.back.status()?.starts).toBe(before);
   });
 
   it('where it cannot be started', async () => {
@@ -214,6 +220,21 @@ async function carrying(): Promise<Machine> {
   const machine = start('dnsmasq');
   machine.back.apply(plan('192.0.2.1'));
   await machine.state('carrying');
+  return machine;
+}
+
+/** One that has failed five times in a row, and is left alone for a minute. */
+async function resting(): Promise<Machine> {
+  const machine = start('unbound');
+  machine.refusal = 'there is no program unbound';
+  machine.back.apply(plan('192.0.2.1'));
+  for (let starts = 1; starts <= 5; starts++) {
+    await until(
+      () => machine.back.status()?.state === 'failed' && machine.back.status()?.starts === starts,
+      'it failed',
+    );
+    if (starts < 5) machine.clock.advance(200);
+  }
   return machine;
 }
 
