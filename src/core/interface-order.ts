@@ -11,7 +11,7 @@ export function withInterfaceOrder(
   text: string,
 ): { readonly rules: ResolvconfRules; readonly problems: readonly RulesProblem[] } {
   const lines = text.split('\n').slice(0, MOST_LINES).flatMap(patternOf);
-  const isAsShipped = lines.map(({ pattern }) => pattern).join('\n') === SHIPPED;
+  const isAsShipped = lines.map(({ pattern }) => pattern).join('\n') === SHIPPED_ORDER;
   const isOverruled = rules.order.join(' ') !== DEFAULT_RULES.order.join(' ');
   if (lines.length === 0 || isAsShipped || isOverruled) return { rules, problems: [] };
   const long = lines.filter(({ pattern }) => pattern.length > MOST_PATTERN);
@@ -48,7 +48,8 @@ function patternOf(
     : [{ line: index + 1, pattern }];
 }
 
-const SHIPPED = `lo.inet6
+/** The patterns of /etc/resolvconf/interface-order as Debian's resolvconf 1.91 ships it. */
+export const SHIPPED_ORDER = `lo.inet6
 lo.inet
 lo.@(dnsmasq|pdnsd)
 lo.!(pdns|pdns-recursor)
