@@ -195,14 +195,14 @@ function answerAll(socket: WorkerSocket, count: number): void {
       if (refusal > 0) batch.reply(slot, refusal);
     }
   }
-  const unsent = batch.flush(socket.fd);
-  handedOver = (handedOver + handed) | 0;
-  if (outbox.full) handOver();
+  // Counted before they are sent: who has an answer finds it in the statistics.
   add(COUNTERS.hits, hits);
   add(COUNTERS.misses, count - hits - oversized - refused);
   add(COUNTERS.oversized, oversized);
   add(COUNTERS.refused, refused);
-  add(COUNTERS.unsent, unsent);
+  add(COUNTERS.unsent, batch.flush(socket.fd));
+  handedOver = (handedOver + handed) | 0;
+  if (outbox.full) handOver();
 }
 
 function add(counter: number, count: number): void {
