@@ -1,20 +1,26 @@
 import { defineConfig } from 'vitest/config';
 import FailedFirst from './scripts/failed-first.ts';
+import { FILES_VARIABLE } from './scripts/run-tests.ts';
 
-/** The files of the lab that are to run once more, by the environment variable that `scripts/lab.ts` sets. */
-const again = process.env['LAB_FILES']?.split(' ');
+/** The files that alone are to run. */
+const files = process.env[FILES_VARIABLE]?.split(' ');
 
 export default defineConfig({
   test: {
     reporters: [new FailedFirst(), 'default'],
     projects: [
       {
-        test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/lab/**'], testTimeout: 20_000 },
+        test: {
+          name: 'unit',
+          include: files ?? ['test/**/*.test.ts'],
+          exclude: ['test/lab/**'],
+          testTimeout: 20_000,
+        },
       },
       {
         test: {
           name: 'lab',
-          include: again ?? ['test/lab/**/*.test.ts'],
+          include: files ?? ['test/lab/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           fileParallelism: false,
