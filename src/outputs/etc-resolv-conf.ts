@@ -41,7 +41,10 @@ export interface EtcResolvConf extends Output {
   resolved(presence: ResolvedPresence): Promise<void>;
   /** Go and look (a watch event, a resume, a new configuration). Looks that still wait are folded into one. */
   check(why: string): Promise<void>;
-  /** Somebody wrote into our own file, most likely through our link: what it says is dealt with before it is put right. */
+  /**
+   * Somebody wrote into our own file, most likely through our link: what it says is dealt with before it is put right.
+   * Never rejects.
+   */
   writtenThrough(): Promise<void>;
   status(): LinkStatus;
   /** Hear every changed status until the returned function is called. */
@@ -228,11 +231,20 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     await settle('putting /etc/resolv.conf back');
   }
 
+  /** Never rejects: what cannot be dealt with goes, as ours is put right next. */
   async function writtenThrough(): Promise<void> {
     if (closed || status.state !== 'held' || needs.foreign() === REASSERT_ALL) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     clock.after(WRITTEN_MS, resolve);
     await promise;
+    try {
+      await dealWithWritten();
+    } catch (error) {
+      log.warn({}, `What was written through our link is lost: ${messageOf(error)}`);
+    }
+  }
+
+  async function dealWithWritten(): Promise<void> {
     const { rule, text: written } = await theirs.ruleOfWritten(paths.resolvConf);
     if (rule !== 'yield') return theirs.take(paths.resolvConf, rule);
     if (!namesServers(written)) return;

@@ -44,6 +44,13 @@ export function foreignText({ files, log, foreign, imports, earlier }: ForeignTe
   const read = async (path: string): Promise<Buffer> =>
     (await files.read(path, MOST_BYTES)) ?? Buffer.alloc(0);
 
+  /** What cannot be read, as what is larger than any resolv.conf, is none that we have written. */
+  const isEarlier = (path: string): Promise<boolean> =>
+    read(path).then(
+      (bytes) => earlier.has(bytes),
+      () => false,
+    );
+
   function end(why: string): void {
     try {
       imports.end();
@@ -56,7 +63,7 @@ export function foreignText({ files, log, foreign, imports, earlier }: ForeignTe
     // Nobody keeps a file that holds our own earlier text: it was their backup, and they have ended.
     async ruleOf(found, path) {
       const rule = ruleFor(foreign(), found);
-      const back = rule === 'yield' && found.kind === 'file' && earlier.has(await read(path));
+      const back = rule === 'yield' && found.kind === 'file' && (await isEarlier(path));
       return back ? 'reassert' : rule;
     },
     async ruleOfWritten(path) {
