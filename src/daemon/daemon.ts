@@ -1,3 +1,4 @@
+import { messageOf } from '../core/errors.ts';
 import { Listeners } from '../core/listeners.ts';
 import { lineReasons } from '../core/resolv-conf.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
@@ -7,7 +8,7 @@ import { commands } from './commands.ts';
 import { Decisions, nameserverOf } from './decisions.ts';
 import { Heard } from './heard.ts';
 import { History } from './history.ts';
-import { OutputsInOrder } from './in-order.ts';
+import { type FailedOutput, OutputsInOrder } from './in-order.ts';
 import { Overrides } from './overrides.ts';
 import type { Daemon, DaemonParts, PublishedFiles } from './parts.ts';
 import { type StatusNeeds, statusOf } from './status.ts';
@@ -124,8 +125,13 @@ class Loop implements StatusNeeds {
 
   async checkFile(): Promise<void> {
     await this.turns.idle(); // what we are writing ourselves is no news
-    if (await this.files.isIntact()) return;
-    await this.parts.link.writtenThrough();
+    try {
+      if (await this.files.isIntact()) return;
+      await this.parts.link.writtenThrough();
+    } catch (error) {
+      // A watch event has nobody to hand it to; what is wrong shows when the file is put right.
+      this.parts.log.warn({}, messageOf(error));
+    }
     this.recheck('somebody changed the published file');
   }
 
@@ -202,9 +208,16 @@ class Loop implements StatusNeeds {
     const failed = await this.outputs.apply(occasion.cause);
     if (failed !== undefined) {
       this.#force = true;
-      this.turns.wakeAfter(failed.retryAfter, `trying ${failed.name} again`);
+      this.#tryAgain(failed);
     }
     this.publish();
+  }
+
+  /** After its pause, or at the end of a gap, whichever comes first: the outputs before it are to follow that in time. */
+  #tryAgain({ name, retryAfter }: FailedOutput): void {
+    const { graceUntil } = this.decisions;
+    const left = graceUntil === undefined ? retryAfter : graceUntil - this.parts.clock.now();
+    this.turns.wakeAfter(Math.min(retryAfter, left), `trying ${name} again`);
   }
 
   /** Only the files are spared in a storm: names go the new way at once. */

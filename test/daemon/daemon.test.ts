@@ -192,6 +192,25 @@ describe('the loop', () => {
     expect(daemon.status().healthy).toBe(true);
   });
 
+  it('ends a gap in time while an output fails with long pauses', async () => {
+    const { daemon, clock, resolver, trouble } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    trouble.message = 'no space';
+    daemon.recheck('a test said so');
+    await daemon.idle();
+    for (const pause of [1000, 2000, 4000]) {
+      clock.advance(pause);
+      await daemon.idle();
+    }
+    daemon.tell(says([]));
+    await daemon.idle();
+    expect(resolver.asks, 'the last good ones over the gap').toEqual(['192.168.1.1']);
+    clock.advance(2000);
+    await daemon.idle();
+    expect(resolver.asks).toEqual([]);
+  });
+
   it('repairs the files when asked to look again, though the plan is the same', async () => {
     const { daemon, applied } = start();
     daemon.tell(says([home]));
@@ -211,6 +230,18 @@ describe('the loop', () => {
     daemon.recheck('a new plan');
     await daemon.idle();
     expect(applied).toEqual(['what was written', 'files', 'link']);
+  });
+
+  it('lives on when what somebody wrote cannot be looked at, and puts its own right', async () => {
+    const { daemon, applied, trouble } = start();
+    await daemon.ready;
+    await daemon.idle();
+    const before = applied.length;
+    trouble.unseen = true;
+    await daemon.checkFile();
+    trouble.unseen = false;
+    await daemon.idle();
+    expect(applied.slice(before)).toEqual(['files', 'link']);
   });
 
   it('a bad configuration is told and changes nothing; a good one is applied', async () => {
@@ -404,13 +435,23 @@ describe('a systemd-resolved that comes or goes', () => {
   });
 });
 
+/** What goes wrong with the files. */
+interface Trouble {
+  /** Of the error that writing them ends with; '' for none. */
+  message: string;
+  /** Somebody else has written there. */
+  foreign?: boolean;
+  /** They cannot be looked at. */
+  unseen?: boolean;
+}
+
 /** A daemon over outputs that remember, and everything a test wants to touch. */
 function start({ holdFirst = 0 } = {}): {
   daemon: Daemon;
   clock: ManualClock;
   applied: string[];
   texts: string[];
-  trouble: { message: string; foreign?: boolean };
+  trouble: Trouble;
   resolver: {
     status: ResolverStatus;
     listeners: ((status: ResolverStatus) => void)[];
@@ -424,7 +465,7 @@ function start({ holdFirst = 0 } = {}): {
   const clock = manualClock();
   const applied: string[] = [];
   const texts: string[] = [];
-  const trouble: { message: string; foreign?: boolean } = { message: '' };
+  const trouble: Trouble = { message: '' };
   const resolver = {
     status: resolverOff,
     listeners: [] as ((status: ResolverStatus) => void)[],
@@ -439,7 +480,10 @@ function start({ holdFirst = 0 } = {}): {
     files: (written) => ({
       name: 'files',
       status: () => [],
-      isIntact: async () => !trouble.foreign,
+      isIntact: async () => {
+        if (trouble.unseen) throw new DnskeeperError('IO', 'wanted to look at the file, got EACCES');
+        return !trouble.foreign;
+      },
       apply: async (decision: Decision) => {
         await Promise.resolve();
         if (trouble.message !== '') throw new DnskeeperError('IO', trouble.message);
