@@ -184,7 +184,9 @@ class Follower {
 
   #take(signal: BusSignal): void {
     if (signal.member === 'Updated') {
-      if (this.#settings.has(signal.path)) void this.#readProfile(signal.path);
+      // What is on its way of one that is read for the first time may be from before the change.
+      const known = this.#settings.has(signal.path) || this.#reading.has(signal.path);
+      if (known) void this.#readProfile(signal.path);
       return;
     }
     const cause = this.#tree.apply(signal);

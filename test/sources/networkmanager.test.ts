@@ -274,6 +274,21 @@ describe('following', () => {
     expect(causes()).toEqual(['profile settings were read']);
   });
 
+  test('a profile that is changed while it is read for the first time is read again', async () => {
+    await start(idle());
+    manager.profiles.set(at('Settings/2'), { connection: { 'dns-over-tls': 0 } });
+    manager.whileProfileRead = () => {
+      manager.profiles.set(at('Settings/2'), { connection: { 'dns-over-tls': 2 } });
+      manager.updated(at('Settings/2'));
+    };
+    manager.add(
+      device({ number: 2, interface: 'eth-a', ip4: { NameserverData: [{ address: '192.0.2.2' }] } }),
+    );
+    manager.configure(entry('eth-a', ['192.0.2.2']));
+    await until(() => servers() === '192.0.2.2', 'the network is there');
+    await until(() => links()?.[0]?.dnsOverTls === 'yes', 'the later settings are in force');
+  });
+
   test('global DNS comes and goes', async () => {
     await start(...connected);
     const all = { '*': { servers: ['192.0.2.53'] } };

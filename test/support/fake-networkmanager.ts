@@ -11,6 +11,8 @@ export interface FakeNetworkManager {
   silent: boolean;
   /** Run once when the objects were gathered for a reply that is not sent yet. */
   whileRead: (() => void) | undefined;
+  /** The same for the settings of a profile. */
+  whileProfileRead: (() => void) | undefined;
   /** Put objects there and take the name. */
   appear(...objects: readonly PlainObjects[]): Promise<void>;
   /** Give up the name, as when it stops. */
@@ -42,6 +44,7 @@ export function fakeNetworkManager(peer: BusPeer): FakeNetworkManager {
     calls,
     silent: false,
     whileRead: undefined,
+    whileProfileRead: undefined,
     async appear(...all) {
       objects.clear();
       put(all);
@@ -96,6 +99,9 @@ export function fakeNetworkManager(peer: BusPeer): FakeNetworkManager {
     if (member !== 'GetSettings' || profile === undefined)
       return { error: `${NAME}.Settings.Connection.PermissionDenied`, text: `no ${member} of ${path}` };
     const sections = Object.entries(profile).map(([name, section]) => [name, variants(section)]);
+    const { whileProfileRead } = self;
+    self.whileProfileRead = undefined;
+    whileProfileRead?.();
     return { signature: 'a{sa{sv}}', body: [Object.fromEntries(sections)] };
   });
   return self;
