@@ -6,13 +6,14 @@ import type { CommandContext } from './control/command-context.ts';
 import { DNSCTL, EXIT } from './control/command-table.ts';
 import { COMMANDS } from './control/commands.ts';
 import type { AbsentFacts } from './control/format-absent.ts';
-import { DnskeeperError, messageOf, systemCodeOf } from './core/errors.ts';
+import { DnskeeperError, messageOf } from './core/errors.ts';
 import { printable } from './core/text.ts';
 import { type ParsedCommand, parseCommandLine } from './system/command-line.ts';
 import type { Files } from './system/files.ts';
 import { silentLog } from './system/log.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
 import { openScreen } from './system/screen.ts';
+import { endWithReader, tell } from './system/standard-output.ts';
 import { terminalOf } from './system/terminal.ts';
 
 /** The daemon takes no larger file either. */
@@ -23,14 +24,9 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   const terminal = terminalOf(process.stdout, process.env);
   const parsed = parseCommandLine(DNSCTL, process.argv.slice(2), Math.min(terminal.columns, 100));
-  process.stdout.on('error', (error) => {
-    // A reader that has seen enough (dnsctl history | head) is no error; a full disk is.
-    if (systemCodeOf(error) === 'EPIPE') process.exit(EXIT.done);
-    process.stderr.write(`dnsctl: wanted to print, got ${messageOf(error)}\n`);
-    process.exit(EXIT.problem);
-  });
+  endWithReader('dnsctl');
   if (parsed.kind === 'print') process.stdout.write(parsed.text);
-  if (parsed.kind === 'wrong') process.stderr.write(parsed.text);
+  if (parsed.kind === 'wrong') tell(parsed.text);
   if (parsed.kind !== 'run') return parsed.kind === 'wrong' ? EXIT.usage : EXIT.done;
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort());
@@ -38,7 +34,7 @@ async function main(): Promise<number> {
     return (await COMMANDS[parsed.command]?.(contextOf(parsed, terminal, stop.signal))) ?? EXIT.usage;
   } catch (error) {
     if (stop.signal.aborted) return EXIT.done;
-    process.stderr.write(`dnsctl: ${printable(messageOf(error), 600)}\n`);
+    tell(`dnsctl: ${printable(messageOf(error), 600)}\n`);
     return exitOf(error);
   }
 }

@@ -13,6 +13,7 @@ import { parseCommandLine } from './system/command-line.ts';
 import { openFiles } from './system/files.ts';
 import { NO_STORE } from './system/listen-fds.ts';
 import { type Paths, systemPaths, userPaths } from './system/paths.ts';
+import { print, tell } from './system/standard-output.ts';
 import { sweep } from './system/sweep.ts';
 import { serveVarlink } from './system/varlink.ts';
 import { startOn } from './wiring/daemon.ts';
@@ -33,23 +34,24 @@ process.exitCode = await main(process.argv.slice(2));
 /** Run the daemon until it is told to stop; returns its exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   const command = parseCommandLine(DNSKEEPERD, argv);
-  if (command.kind === 'print') return say(process.stdout, command.text, EXIT.done);
-  if (command.kind === 'wrong') return say(process.stderr, command.text, EXIT.usage);
+  if (command.kind === 'print') return say(command.text);
+  if (command.kind === 'wrong') return complain(command.text, EXIT.usage);
   try {
     const paths = choosePaths(command.options);
     return 'check' in command.options ? await check(paths) : await run(paths, command.options);
   } catch (error) {
     if (!(error instanceof DnskeeperError)) throw error;
-    return say(
-      process.stderr,
-      `dnskeeperd: ${error.message}\n`,
-      error.code === 'USAGE' ? EXIT.usage : EXIT.problem,
-    );
+    return complain(`dnskeeperd: ${error.message}\n`, error.code === 'USAGE' ? EXIT.usage : EXIT.problem);
   }
 }
 
-function say(stream: NodeJS.WriteStream, text: string, code: number): number {
-  stream.write(text);
+function say(text: string): number {
+  print('dnskeeperd', text);
+  return EXIT.done;
+}
+
+function complain(text: string, code: number): number {
+  tell(text);
   return code;
 }
 
@@ -82,10 +84,10 @@ function runtimeFolderOfUser(): string {
 
 async function check(paths: Paths): Promise<number> {
   const { files, problems, remarks } = await loadConfig(paths, openFiles(undefined));
-  for (const problem of problems) process.stderr.write(`${describeProblem(problem)}\n`);
-  for (const { text } of remarks) process.stderr.write(`${text}\n`);
+  for (const problem of problems) tell(`${describeProblem(problem)}\n`);
+  for (const { text } of remarks) tell(`${text}\n`);
   if (problems.length > 0 || remarks.some(({ severity }) => severity !== 'note')) return EXIT.problem;
-  return say(process.stdout, `The configuration is good (${files.length} file(s) read).\n`, EXIT.done);
+  return say(`The configuration is good (${files.length} file(s) read).\n`);
 }
 
 async function run(paths: Paths, options: Options): Promise<number> {

@@ -25,6 +25,7 @@ import { VERSION } from './core/version.ts';
 import { type RecordFolder, recordFolder } from './system/record-folder.ts';
 import { linksBelow, recordPaths } from './system/record-paths.ts';
 import { type RulesOfMachine, rulesOfMachine } from './system/record-rules.ts';
+import { print, tell } from './system/standard-output.ts';
 import { callVarlink } from './system/varlink-client.ts';
 
 /** How long standard input may take to end. */
@@ -71,7 +72,7 @@ async function run(call: ResolvconfCall): Promise<number> {
     case 'p':
     case 'pp':
     case 'x':
-      return print(listRecords(command, operands, force, folder.read().set, rules()));
+      return list(listRecords(command, operands, force, folder.read().set, rules()));
     case 'v':
       return say(listVariables(operands, folder.read().set, rules()));
     case 'V':
@@ -152,7 +153,7 @@ function remove(patterns: readonly string[], force: boolean, folder: RecordFolde
   for (const pattern of patterns) {
     const found = keys.filter((key) => matchesPattern(pattern, key));
     for (const key of found) changed = folder.remove(key) || changed;
-    if (found.length === 0 && !force) process.stderr.write(`No resolv.conf for key ${shownKey(pattern)}\n`);
+    if (found.length === 0 && !force) tell(`No resolv.conf for key ${shownKey(pattern)}\n`);
   }
   return { exit: changed || force ? 0 : 1, changed };
 }
@@ -185,7 +186,7 @@ async function settle({ operands, root }: ResolvconfCall, { exit, changed }: Don
     const why = isDown
       ? 'dnskeeperd does not run; this waits for its start'
       : `not in force yet: ${printable(messageOf(error), 300)}`;
-    process.stderr.write(`resolvconf: ${why}\n`);
+    tell(`resolvconf: ${why}\n`);
   }
   return exit;
 }
@@ -239,18 +240,18 @@ async function restart(command: 'r' | 'R', [service = '']: readonly string[]): P
   return systemctl('restart') ?? 1;
 }
 
-function print({ text, complaint, exit }: Listing): number {
-  process.stderr.write(complaint);
-  process.stdout.write(text);
+function list({ text, complaint, exit }: Listing): number {
+  if (complaint !== '') tell(complaint);
+  print('resolvconf', text, 'latin1');
   return exit;
 }
 
 function say(text: string): number {
-  process.stdout.write(text);
+  print('resolvconf', text);
   return 0;
 }
 
 function complain(text: string): number {
-  process.stderr.write(`resolvconf: ${text}\n`);
+  tell(`resolvconf: ${text}\n`);
   return 1;
 }

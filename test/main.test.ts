@@ -338,6 +338,12 @@ describe('dnskeeperd as a process', () => {
     expect(await daemon.ended).toMatchObject({ code: 0 });
   });
 
+  it.each(['--help', '--version', '--check'])('%s ends quietly when its reader has gone', async (option) => {
+    const { child, ended } = run(['--root', newRoot(), option]);
+    child.stdout?.destroy();
+    expect(await ended).toEqual({ code: 0, stderr: '' });
+  });
+
   it('checks a configuration without running', async () => {
     const root = newRoot('[link]\ntakover = "auto"\n');
     const bad = await run(['--root', root, '--check']).ended;

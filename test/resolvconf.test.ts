@@ -173,6 +173,51 @@ test('the environment of dhcpcd counts', () => {
   expect(readFileSync(join(records, 'eth0.dhcp'), 'utf8')).toMatch(/^# dnskeeper: metric=1002 private\n/);
 });
 
+describe('nobody reads what it says', () => {
+  const unread = async (root: string, words: readonly string[], input: string): Promise<[number, string]> => {
+    const child = spawn(process.execPath, [PROGRAM, '--root', root, ...words]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += String(chunk);
+    });
+    // Long before it has started, the reader is gone.
+    if (words.includes('-a')) child.stderr.destroy();
+    else child.stdout.destroy();
+    child.stdin.end(input);
+    const code = await new Promise<number>((resolve) =>
+      child.once('exit', (status) => resolve(status ?? -1)),
+    );
+    return [code, err];
+  };
+
+  test('a record is stored and the call succeeds, for wg-quick would take its tunnel down', async () => {
+    const { root, call } = machine();
+    expect(await unread(root, ['-a', 'wg0', '-x'], 'nameserver 10.0.0.1\n')).toEqual([0, '']);
+    expect(call('-x').out).toBe('wg0\n');
+  });
+
+  test.each(['-l', '-i', '-v', '--help'])('%s ends without a trace of where it was', async (word) => {
+    const { root, call } = machine();
+    call('-a eth0', 'nameserver 192.0.2.1\n');
+    expect(await unread(root, [word], '')).toEqual([0, '']);
+  });
+
+  test('a full disk is told', () => {
+    const { root } = machine();
+    const line = '"$0" "$@" > /dev/full';
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', line, process.execPath, PROGRAM, '--root', root, '--help'],
+      { encoding: 'utf8', timeout: 20_000 },
+    );
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^resolvconf: wanted to print, got ENOSPC[^\n]*\n$/),
+    });
+  });
+});
+
 describe('listing', () => {
   const PRIVATE = 'search corp.example\nnameserver 10.8.0.1\n';
 
@@ -331,6 +376,16 @@ describe('bad input is refused in words, and the record stays as it was', () => 
     expect(code).toBe(1);
     expect(err).toContain('got more than 65536 bytes');
     expect(call('-i').out).toBe('');
+  });
+
+  test('one in another script comes out byte for byte', () => {
+    const { call } = machine();
+    call('-a büro', '# für das Büro à la carte\nnameserver 192.0.2.1\nsearch BÜRO.example\n');
+    expect(call('-l').out).toBe(
+      '# resolv.conf from büro\n# für das Büro à la carte\nnameserver 192.0.2.1\nsearch BÜRO.example\n\n',
+    );
+    expect(call('-L').out).toBe('# resolv.conf from büro\nnameserver 192.0.2.1\nsearch bÜro.example\n\n');
+    expect(call('-i').out).toBe('büro\n');
   });
 
   test('a half-written one is kept whole as far as it came', () => {

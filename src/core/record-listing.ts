@@ -6,6 +6,7 @@ import { domainOf, isAddressText, readRecord, recordLines } from './record-text.
 
 /** What a listing prints, and how it ends. */
 export interface Listing {
+  /** One character for each byte, as records have it: a comment in another script comes out as it came in. */
   readonly text: string;
   /** For standard error. */
   readonly complaint: string;
@@ -30,7 +31,7 @@ export function listRecords(
     const dumps = chosen.records.map((record) => dump(record, how, rules));
     return { text: dumps.join(''), complaint, exit };
   }
-  const keys = chosen.records.map(({ key }) => key);
+  const keys = chosen.records.map(({ key }) => bytesOf(key));
   return { text: keys.length === 0 ? '' : `${keys.join(' ')}\n`, complaint, exit };
 }
 
@@ -112,8 +113,10 @@ function dump({ key, text }: StoredRecord, how: 'l' | 'L', rules: ResolvconfRule
     how === 'l'
       ? text.split('\n').filter((line) => line.trim() !== '')
       : recordLines(text, rules).map(({ keyword, words }) => [keyword, ...words].join(' '));
-  return [`# resolv.conf from ${key}`, ...lines, '', ''].join('\n');
+  return [`# resolv.conf from ${bytesOf(key)}`, ...lines, '', ''].join('\n');
 }
+
+const bytesOf = (key: string): string => Buffer.from(key).toString('latin1');
 
 function contentOf(record: StoredRecord, rules: ResolvconfRules): Content {
   const { nameservers, searches, domain } = readRecord(record.text, rules);

@@ -96,9 +96,11 @@ export function domainOf(word: string): Domain | undefined {
 
 const NAMES: ReadonlySet<string> = new Set(['domain', 'search']);
 
-/** `~.` keeps its dot: it is every name. */
+/** `~.` keeps its dot: it is every name. Only ASCII has a lower case here, for a character of the text is a byte. */
 const plainName = (word: string): string =>
-  word === '~.' || word === '~' ? word : word.toLowerCase().replace(/^\.+|\.+$/g, '');
+  word === '~.' || word === '~'
+    ? word
+    : word.replace(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/^\.+|\.+$/g, '');
 
 function replaceWords({ keyword, words }: RecordLine, rules: ResolvconfRules): readonly string[] {
   const applies = (rule: { readonly keyword: string }): boolean => matchesPattern(rule.keyword, keyword);
