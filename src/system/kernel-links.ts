@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { LinkState } from '../core/link-state.ts';
 import { parseNetworkdLink } from '../core/networkd-link-file.ts';
 import type { KernelNetwork } from './netlink.ts';
+import { readPlainFile } from './plain-file.ts';
 import { sysfsNetwork } from './sysfs-network.ts';
 
 /** A network link as the kernel and systemd-networkd tell it. */
@@ -46,10 +46,11 @@ export function kernelLinks(
   };
 }
 
+/** More than systemd-networkd writes for one link. */
+const MOST_BYTES = 256 * 1024;
+
+/** Undefined where systemd-networkd does not know the link, or its user has put something else there. */
 function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'latin1').slice(0, 65_536);
-  } catch {
-    return undefined; // systemd-networkd does not know the link
-  }
+  const bytes = readPlainFile(path, MOST_BYTES);
+  return Buffer.isBuffer(bytes) ? bytes.toString('latin1') : undefined;
 }

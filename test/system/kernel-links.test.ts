@@ -5,6 +5,7 @@ import { kernelLinks } from '../../src/system/kernel-links.ts';
 import { sysfsNetwork } from '../../src/system/sysfs-network.ts';
 import { fakeNetwork, linkState } from '../support/fake-network.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { ODD_FILES } from '../support/odd-files.ts';
 
 /** A root with links as sysfs shows them. */
 function machine() {
@@ -72,6 +73,17 @@ test.each([
   expect(links.byIndex(2)).toMatchObject({ managedByNetworkd: managed, operationalState: 'routable' });
   expect(links.all()).toEqual([links.byIndex(2)]);
   expect(links.byIndex(3)).toBeUndefined();
+});
+
+// systemd-networkd's user writes there, and a pipe would hold us for ever.
+test.each(ODD_FILES)('a file of systemd-networkd that is $what says nothing', ({ make }) => {
+  const { root, networkd } = machine();
+  networkd(2, '');
+  const file = join(root, 'run/systemd/netif/links/2');
+  rmSync(file);
+  make(file);
+  const links = kernelLinks(root, fakeNetwork([linkState({ ifindex: 2, name: 'eth0' })]));
+  expect(links.byIndex(2)).toMatchObject({ name: 'eth0', managedByNetworkd: false });
 });
 
 test('a link in sysfs is found by its number also after it was renamed or its number went to another', () => {
