@@ -8,9 +8,12 @@ import {
   HEADER,
   lowerCase,
   OPTION,
+  POINTER,
   RCODE,
+  skipName,
   TYPE,
   UDP_SIZE,
+  type WireRecord,
 } from './wire.ts';
 
 /** How one query is put to one server. */
@@ -74,6 +77,30 @@ export function repeats(question: Buffer, nameLength: number, message: Buffer): 
   for (let at = HEADER.bytes; at < end; at++)
     if (lowerCase(question[at] ?? 0) !== lowerCase(message[at] ?? 0)) return 'no';
   return 'other case';
+}
+
+/**
+ * Take our capitals out of an answer: servers that do not compress names repeat the question's before each record, and
+ * programs would show them. `name` is the question's in wire form and lower case.
+ */
+export function spellAsAsked(
+  question: Buffer,
+  name: Buffer,
+  answer: Buffer,
+  records: readonly WireRecord[],
+): void {
+  const end = HEADER.bytes + name.length;
+  for (const { start } of records) {
+    if ((answer[start] ?? 0) >= POINTER) continue;
+    const length = skipName(answer, start) - start;
+    // The same capitals are no chance; an authority's name may be the end of the question's.
+    if (
+      length > 1 &&
+      length <= name.length &&
+      question.compare(answer, start, start + length, end - length, end) === 0
+    )
+      name.copy(answer, start, name.length - length);
+  }
 }
 
 function mixCase(message: Buffer, start: number, length: number): void {

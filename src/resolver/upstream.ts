@@ -9,7 +9,7 @@ import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } fro
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import { type Asked, OwnQuestions } from './own-questions.ts';
 import type { Query } from './query.ts';
-import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
+import { type QuestionStyle, repeats, spellAsAsked, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
 import { type Limits, ServerLimits } from './server-limits.ts';
 import type { Counters } from './statistics.ts';
@@ -17,7 +17,7 @@ import { Stop, type StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { type BindToLink, type Endpoint, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
-import { OPTION, RCODE } from './wire.ts';
+import { FLAG, HEADER, OPTION, RCODE } from './wire.ts';
 
 /** What asking servers needs. */
 export interface UpstreamNeeds {
@@ -63,7 +63,7 @@ interface Asking {
 }
 
 /** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
-type Doubt = 'other case' | 'no cookie' | 'flood';
+type Doubt = 'other case' | 'no cookie' | 'cut off' | 'flood';
 
 /** Asks single servers, each in the way it copes with. */
 export class Upstream {
@@ -179,12 +179,37 @@ export class Upstream {
     if (typeof heard !== 'string' && !heard.truncated && heard.rcode !== RCODE.BADCOOKIE) return heard;
     const cookie = heard === 'no cookie' ? limits.cookie.client : undefined;
     const overTcp = { edns, mixCase: false, padded: false, cookie };
-    const response = await this.#askStream(endpoint, { kind: 'tcp' }, asking, overTcp);
+    let response: ResponseFacts;
+    try {
+      response = await this.#askStream(endpoint, { kind: 'tcp' }, asking, overTcp);
+    } catch (error) {
+      response = await this.#askWithoutMarks(endpoint, asking, edns, heard, error);
+      if (heard === 'no cookie') limits.cookie.stop(clock.elapsed());
+    }
     if (heard === 'other case') limits.noMixedCase = clock.elapsed();
     if (response.truncated) throw stillTruncated(server);
     if (cookie !== undefined && limits.cookie.judge(response.edns?.options ?? []) !== 'good')
       limits.cookie.stop(clock.elapsed());
     return response;
+  }
+
+  /**
+   * A server that gives back neither capitals nor cookies, and that nobody can connect to, is asked once more without
+   * either: it would be no use at all otherwise. A forger gains the capitals by it, where he had guessed port and id, and
+   * has to guess both again.
+   */
+  async #askWithoutMarks(
+    endpoint: Endpoint,
+    asking: Asking,
+    edns: boolean,
+    heard: ResponseFacts | Doubt,
+    error: unknown,
+  ): Promise<ResponseFacts> {
+    const marked = heard === 'other case' || heard === 'no cookie';
+    if (!marked || asking.signal.aborted || error instanceof NoRoomError) throw error;
+    const plainest = await this.#askUdp(endpoint, asking, { edns, mixCase: false, padded: false });
+    if (typeof plainest === 'string') throw error;
+    return plainest;
   }
 
   async #askUdp(endpoint: Endpoint, asking: Asking, style: QuestionStyle): Promise<ResponseFacts | Doubt> {
@@ -205,6 +230,9 @@ export class Upstream {
       if (same === 'no') return false;
       doubt = same === 'other case' ? same : undefined;
       read = readResponse(message);
+      if (read.ok && style.mixCase) spellAsAsked(question, query.name, message, read.value.records);
+      // Some cut their answers anywhere; nothing but the header of those is of use.
+      else if (!read.ok && isTruncated(message)) doubt = 'cut off';
       if (cookie === undefined || !read.ok || doubt !== undefined) return true;
       const verdict = limits.cookie.judge(read.value.edns?.options ?? []);
       if (verdict === 'missing') doubt = 'no cookie';
@@ -340,6 +368,8 @@ const circle = (server: Server, why: string): CircleError =>
 
 const stillTruncated = (server: Server): DnskeeperError =>
   new DnskeeperError('PROTOCOL', `${formatServer(server)} cuts its answers short over a connection too`);
+
+const isTruncated = (message: Buffer): boolean => (message.readUInt16BE(HEADER.flags) & FLAG.truncated) !== 0;
 
 /** A code by which a server answers to our cookie rather than to the question. */
 const isAboutCookies = ({ rcode, edns }: ResponseFacts): boolean =>

@@ -68,7 +68,8 @@ export const DNSSEC_OK = 0x8000;
 /** Names are at most this long in wire form, the root's zero byte included (RFC 1035 section 3.1). */
 export const NAME_BYTES = 255;
 
-const POINTER = 0xc0;
+/** Bytes from here on begin a pointer where a label could begin (RFC 1035 section 4.1.4). */
+export const POINTER = 0xc0;
 
 /**
  * Where the name at `at` ends in the message, or -1 when it is no name: cut off, longer than 255 bytes, a reserved

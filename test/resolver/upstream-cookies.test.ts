@@ -133,6 +133,21 @@ describe('DNS cookies', () => {
     expect(cookies(server).slice(3)).toEqual(['', '']);
   });
 
+  it('a server that has given cookies up and takes no connections is asked without', async () => {
+    const server: ScriptedServer = await scriptedServer((question) => answerWithCookie(question));
+    const { ask } = upstreamOf();
+    await ask(plain(server), NAME);
+    server.script = (question) => {
+      if (question.transport === 'udp') return addressAnswer(question, '192.0.2.1');
+      server.dropConnections();
+      return undefined;
+    };
+    for (let i = 0; i < 2; i++)
+      expect((await ask(plain(server), NAME)).answers).toEqual([`${NAME} A 192.0.2.1`]);
+    const overUdp = server.asked.filter(({ transport }) => transport === 'udp');
+    expect(overUdp.map((question) => optionOf(question, COOKIE)?.length ?? 0)).toEqual([8, 16, 0, 0]);
+  });
+
   it('BADCOOKIE is answered with the new cookie', async () => {
     const server = await scriptedServer((question) =>
       optionOf(question, COOKIE)?.length === 16

@@ -4,13 +4,20 @@ import { NoRoomError } from '../../src/resolver/ede.ts';
 import type { RouteLink } from '../../src/resolver/routing.ts';
 import type { UpstreamNeeds } from '../../src/resolver/upstream.ts';
 import type { UpstreamDatagrams } from '../../src/resolver/upstream-udp.ts';
-import { queryOf } from '../support/ask.ts';
+import { queryOf, readAnswer } from '../support/ask.ts';
 import { certificateFor } from '../support/certificate.ts';
-import { type AskedQuestion, addressAnswer, answerTo, scriptedServer } from '../support/scripted-server.ts';
+import {
+  type AskedQuestion,
+  addressAnswer,
+  answerTo,
+  type ScriptedServer,
+  scriptedServer,
+} from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
 import { encrypted, patched, plain, upstreamOf } from '../support/upstream.ts';
 
 const FORMERR = 1;
+const NAME = 'www.a-name-with-many-letters.example.com';
 /** The rest of a header that has nothing behind it. */
 const NO_SUCH_NAME = Buffer.of(0x83, 0, 0, 0, 0, 0, 0, 0, 0);
 
@@ -96,17 +103,60 @@ describe('over UDP', () => {
     expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp']);
   });
 
-  it('a server that does not keep the spelling is asked over TCP once, and without mixed case from then on', async () => {
+  it.each<[string, (whole: Buffer) => Buffer]>([
+    ['in the middle of a record', (whole) => whole.subarray(0, whole.length - 20)],
+    ['behind the question, its counts kept', (whole) => whole.subarray(0, 12 + 'big.example.com'.length + 6)],
+    ['in the middle of the EDNS record', (whole) => whole.subarray(0, whole.length - 3)],
+  ])('an answer that says it was truncated and was cut %s is asked for again over TCP', async (_, cut) => {
+    // Guards against "malformed", after which nobody asked any more: middleboxes cut at 512 bytes, wherever that is.
+    const server = await scriptedServer((question) =>
+      question.transport === 'udp'
+        ? cut(answerTo(question, { truncated: true, answers: [{ type: 16, data: Buffer.alloc(100, 7) }] }))
+        : addressAnswer(question, '192.0.2.1'),
+    );
+    const { answers } = await upstreamOf().ask(plain(server), 'big.example.com');
+    expect(answers).toEqual(['big.example.com A 192.0.2.1']);
+    expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp']);
+  });
+
+  it('our capitals do not come back to the client where a server repeats the question before each record', async () => {
     const server = await scriptedServer((question) => {
-      const lower = Buffer.from(question.wire.toString('latin1').toLowerCase(), 'latin1');
-      question.wire.copy(lower, 0, 0, 12);
-      question.wire.copy(lower, 12 + 38 + 4, 12 + 38 + 4);
-      return addressAnswer({ ...question, wire: lower }, '192.0.2.1');
+      const owner = question.wire.subarray(12, 12 + NAME.length + 2);
+      const zone = owner.subarray(4);
+      return uncompressed(question, [
+        [owner, Buffer.from([192, 0, 2, 1])],
+        [zone, Buffer.from([192, 0, 2, 2])],
+        [Buffer.from('\x03WWW\x07Example\x03NET\0', 'latin1'), Buffer.from([192, 0, 2, 3])],
+      ]);
     });
+    const { wire } = await upstreamOf().put(plain(server), queryOf(NAME));
+    expect(readAnswer(wire).answers).toEqual([
+      `${NAME} A 192.0.2.1`,
+      'a-name-with-many-letters.example.com A 192.0.2.2',
+      'WWW.Example.NET A 192.0.2.3',
+    ]);
+  });
+
+  it('a server that does not keep the spelling and takes no connections is asked without capitals', async () => {
+    const server: ScriptedServer = await scriptedServer((question) =>
+      question.transport === 'udp' ? lowerCased(question) : hangUp(server),
+    );
     const { ask } = upstreamOf();
-    const name = 'a-name-with-many-letters.example.com';
+    for (let i = 0; i < 2; i++)
+      expect((await ask(plain(server), NAME)).answers).toEqual([`${NAME} A 192.0.2.1`]);
+    const overUdp = server.asked.filter(({ transport }) => transport === 'udp');
+    expect(overUdp.map(({ wire }) => /[A-Z]/.test(wire.toString('latin1', 12, 12 + NAME.length)))).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('a server that does not keep the spelling is asked over TCP once, and without mixed case from then on', async () => {
+    const server = await scriptedServer(lowerCased);
+    const { ask } = upstreamOf();
     for (let i = 0; i < 3; i++)
-      expect((await ask(plain(server), name)).answers).toEqual([`${name} A 192.0.2.1`]);
+      expect((await ask(plain(server), NAME)).answers).toEqual([`${NAME} A 192.0.2.1`]);
     expect(server.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp', 'udp', 'udp']);
   });
 
@@ -262,3 +312,24 @@ describe('over TLS', () => {
     expect(server.connections).toBe(2);
   });
 });
+
+/** As a server answers that writes every name in small letters. */
+function lowerCased(question: AskedQuestion): Buffer {
+  const wire = Buffer.from(question.wire);
+  const end = 12 + question.name.length + 2;
+  wire.write(wire.toString('latin1', 12, end).toLowerCase(), 12, 'latin1');
+  return addressAnswer({ ...question, wire }, '192.0.2.1');
+}
+
+/** A records with their owners spelled out. */
+function uncompressed(question: AskedQuestion, records: readonly (readonly [Buffer, Buffer])[]): Buffer {
+  const head = answerTo(question, { noEdns: true });
+  head.writeUInt16BE(records.length, 6);
+  const fixed = Buffer.from([0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+  return Buffer.concat([head, ...records.flatMap(([owner, address]) => [owner, fixed, address])]);
+}
+
+/** End the connection that a question came by, as does a server that wants none. */
+function hangUp(server: ScriptedServer): undefined {
+  server.dropConnections();
+}
