@@ -38,7 +38,8 @@ export function listenTcp(
 ): Promise<Listener> {
   const all = { ...BOUNDS, ...bounds };
   const connections = new Connections(all.connections, () => reception.connectionEnded());
-  const server = createServer({ noDelay: true }, (socket) => {
+  // A client may close its side behind its last question: the answers still go out (`printf … | nc -N`).
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     const connection = connections.admit(socket);
     if (connection !== undefined) serve(connection, at, reception, all);
   });
@@ -119,6 +120,7 @@ function serve(connection: Connection, { service }: ListenAt, reception: Recepti
   const client = clientAt(socket.remoteAddress ?? '', socket.remotePort ?? 0);
   const reader = new MessageReader();
   let reading = false;
+  let ended = false;
   let partial: NodeJS.Timeout | undefined;
   const isFull = (): boolean =>
     connection.waiting >= bounds.pipelined || socket.writableLength > bounds.unread;
@@ -158,6 +160,7 @@ function serve(connection: Connection, { service }: ListenAt, reception: Recepti
     watchPartial(whole);
     if (isFull()) socket.pause();
     else socket.resume();
+    if (ended && connection.waiting === 0 && !isFull()) socket.end();
   };
   socket.setTimeout(bounds.idleMs, () => {
     if (connection.waiting === 0) socket.destroy();
@@ -165,6 +168,10 @@ function serve(connection: Connection, { service }: ListenAt, reception: Recepti
   socket.on('error', () => socket.destroy());
   socket.once('close', () => clearTimeout(partial));
   socket.on('drain', read);
+  socket.on('end', () => {
+    ended = true;
+    read();
+  });
   socket.on('data', (chunk) => {
     reader.push(chunk);
     read();

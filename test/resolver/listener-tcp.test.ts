@@ -23,6 +23,10 @@ const huge: Answerer = async (query) => {
   const answers = [{ type: TYPE.TXT, ttl: 1, data: HUGE }];
   return { wire: responseTo(query, { rcode: RCODE.NOERROR, answers }), origin: { kind: 'local' } };
 };
+const later: Answerer = async (query, signal) => {
+  await new Promise((done) => setImmediate(done));
+  return small(query, signal);
+};
 const never: Answerer = () => new Promise(() => {});
 
 describe('a connection of a client', () => {
@@ -65,6 +69,27 @@ describe('a connection of a client', () => {
     expect(waiting.destroyed).toBe(false);
     answer();
     expect(((await once(waiting, 'data'))[0] as Buffer).length).toBeGreaterThan(12);
+  });
+
+  it('whose client has closed its side is answered in full, and then closed', async () => {
+    // Guards against giving the questions up with the client's FIN, which says only that no more will come.
+    const { client } = await listening(later, { pipelined: 2 });
+    const socket = await client();
+    const questions = ['a.example', 'b.example', 'c.example', 'd.example', 'e.example'];
+    socket.end(Buffer.concat(questions.map((name) => framed(queryWire(name)))));
+    const reader = new MessageReader();
+    for await (const chunk of socket) reader.push(chunk as Buffer);
+    const answered = questions.map(() => reader.next()?.readUInt16BE(2) ?? 0);
+    expect(answered.map((flags) => flags & 0x8000)).toEqual(questions.map(() => 0x8000));
+    expect(reader.partial).toBe(false);
+  });
+
+  it('whose client has closed its side in the middle of a message is closed', async () => {
+    const { client } = await listening(small);
+    const socket = await client();
+    socket.end(framed(queryWire('a.example')).subarray(0, 9));
+    socket.resume();
+    await once(socket, 'close');
   });
 
   it('that brings its message in single bytes is answered', async () => {
