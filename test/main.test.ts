@@ -344,6 +344,19 @@ describe('dnskeeperd as a process', () => {
     expect(await ended).toEqual({ code: 0, stderr: '' });
   });
 
+  it('names in its log what is wrong with the configuration, at start and when it changes', async () => {
+    const root = newRoot('[log]\nlevel = "loud"\n');
+    const daemon = run(['--root', root]);
+    const told = (text: string) => until(() => daemon.stderr().includes(text), text);
+    await told('config.toml:2: log.level: wanted');
+    await told('so the defaults are in force.');
+    await until(() => existsSync(join(root, 'run/dnskeeper/io.dnskeeper')), 'the control socket');
+    configure(root, '[log]\n\nlevle = "info"\n');
+    await told('config.toml:3: log.levle: wanted a known key; did you mean log.level?');
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended).toMatchObject({ code: 0 });
+  });
+
   it('checks a configuration without running', async () => {
     const root = newRoot('[link]\ntakover = "auto"\n');
     const bad = await run(['--root', root, '--check']).ended;

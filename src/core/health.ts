@@ -18,10 +18,17 @@ export interface Condition {
   readonly sources: readonly ({ readonly name: SourceName } & SourceHealth)[];
   /** Outputs that are not in force, with the message of their error. */
   readonly failures: ReadonlyMap<string, string>;
-  readonly problems: readonly ConfigProblem[];
+  readonly configuration: ConfigCondition;
   readonly holdingGap: boolean;
   readonly resolver: ResolverStatus;
   readonly fileMode: FileMode;
+}
+
+/** What is wrong with the configuration's files, and what counts meanwhile. */
+export interface ConfigCondition {
+  readonly problems: readonly ConfigProblem[];
+  /** No files were good since dnskeeperd started, so there is no last good configuration. */
+  readonly neverGood?: boolean;
 }
 
 /** What is wrong or notable, worst first. Any error or warning makes `dnsctl status` exit with 1. */
@@ -115,13 +122,24 @@ function silentLinks(servers: readonly ServerReport[]): Finding[] {
   });
 }
 
-function configFindings({ problems }: Condition): Finding[] {
-  return problems.slice(0, 8).map((problem) => ({
+function configFindings({ configuration }: Condition): Finding[] {
+  return configTroubles(configuration).map((text) => ({
     severity: 'warning',
     id: 'configuration',
-    text: `${describeProblem(problem)} The last good configuration stays in force.`,
+    text,
     mend: 'dnskeeperd --check',
   }));
+}
+
+const MOST_CONFIG_TROUBLES = 8;
+
+/** The first problems of the configuration, each with what is in force instead: for the status and the log. */
+export function configTroubles({ problems, neverGood }: ConfigCondition): readonly string[] {
+  const instead =
+    neverGood === true
+      ? 'dnskeeperd has not read a good configuration since it started, so the defaults are in force.'
+      : 'The last good configuration stays in force.';
+  return problems.slice(0, MOST_CONFIG_TROUBLES).map((problem) => `${describeProblem(problem)} ${instead}`);
 }
 
 /** A problem of the configuration in one sentence. */

@@ -1,6 +1,6 @@
 import type { Outcome } from '../control/daemon-control.ts';
 import { beyondFile } from '../core/file-mode.ts';
-import { describeProblem } from '../core/health.ts';
+import { configTroubles } from '../core/health.ts';
 import type { Decisions } from './decisions.ts';
 import type { Overrides } from './overrides.ts';
 import type { Daemon, DaemonParts } from './parts.ts';
@@ -65,15 +65,19 @@ async function reload({ configuration, log, redecide }: CommandsNeeds, cause: st
   const before = JSON.stringify(configuration.current);
   const loaded = await configuration.reload();
   const { problems, files } = loaded;
-  const [first] = problems;
+  const troubles = configTroubles(loaded);
+  const [first] = troubles;
   const changed = JSON.stringify(loaded) !== before;
   const fields = { files: files.length, problems: problems.length, changed, cause };
   log[changed ? 'info' : 'debug'](fields, 'The configuration was read.');
+  for (const text of changed ? troubles : []) log.warn({}, text);
   void redecide(cause);
   return first === undefined
     ? { ok: true, text: `Read ${files.length} configuration file(s).` }
-    : { ok: false, text: `${describeProblem(first)} The last good configuration stays in force.` };
+    : { ok: false, text: `${first}${problems.length > 1 ? MORE : ''}` };
 }
+
+const MORE = ' That is not all that is wrong: dnskeeperd --check.';
 
 async function giveWay({ resolver }: CommandsNeeds): Promise<Outcome> {
   await resolver.giveWay();

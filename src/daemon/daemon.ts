@@ -1,4 +1,5 @@
 import { messageOf } from '../core/errors.ts';
+import { configTroubles } from '../core/health.ts';
 import { Listeners } from '../core/listeners.ts';
 import { lineReasons } from '../core/resolv-conf.ts';
 import type { SourceEvent } from '../core/snapshot.ts';
@@ -20,6 +21,7 @@ import { type Occasion, Turns } from './turns.ts';
  * of an earlier run in place until every source has spoken and there are servers, or that many milliseconds have passed.
  */
 export function startDaemon(parts: DaemonParts, holdFirst = 0): Daemon {
+  for (const text of configTroubles(parts.configuration.current)) parts.log.warn({}, text);
   const loop = new Loop(parts, holdFirst);
   const { decisions, history, outputs, overrides, turns } = loop;
   const idle = (): Promise<void> => turns.idle();

@@ -24,6 +24,8 @@ export interface LoadedConfig {
   readonly config: Config;
   readonly files: readonly string[];
   readonly problems: readonly ConfigProblem[];
+  /** `config` is what holds without files, for none were good since the start. */
+  readonly neverGood?: boolean;
 }
 
 /** The configuration as it comes and changes. */

@@ -84,7 +84,7 @@ function condition(
     link: parts.link.status(),
     sources: heard.sources,
     failures: outputs.failures,
-    problems: parts.configuration.current.problems,
+    configuration: parts.configuration.current,
     holdingGap,
   });
   return { findings: [...parts.findings(), ...own], ...(holdingGap ? { graceUntil } : {}) };

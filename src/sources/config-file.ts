@@ -18,6 +18,8 @@ export interface Loaded {
   readonly config: Config;
   readonly files: readonly string[];
   readonly problems: readonly ConfigProblem[];
+  /** With problems only: nothing else was good since the start, so `config` is what holds without files. */
+  readonly neverGood?: boolean;
   /** What is to be told of systemd-resolved's configuration; it stops nothing. */
   readonly remarks: readonly Finding[];
   /** A file that counts too and that others write: what /etc/resolv.conf led to before us. */
@@ -99,7 +101,12 @@ export class ConfigFiles {
     paths: Paths,
     files: Pick<Files, 'read' | 'look' | 'replace' | 'makeFolder'>,
   ): Promise<ConfigFiles> {
-    return new ConfigFiles(paths, files, await loadConfig(paths, files));
+    const loaded = await loadConfig(paths, files);
+    return new ConfigFiles(
+      paths,
+      files,
+      loaded.problems.length === 0 ? loaded : { ...loaded, neverGood: true },
+    );
   }
 
   get current(): Loaded {
@@ -108,7 +115,8 @@ export class ConfigFiles {
 
   async reload(): Promise<Loaded> {
     const loaded = await loadConfig(this.#paths, this.#files, this.#tried);
-    this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config: this.#current.config };
+    const { config, neverGood = false } = this.#current;
+    this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config, neverGood };
     return this.#current;
   }
 

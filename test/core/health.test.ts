@@ -32,10 +32,21 @@ const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = [
   },
   sources: [],
   failures: new Map(),
-  problems: [],
+  configuration: { problems: [] },
   holdingGap: false,
   resolver: resolverOff,
   fileMode: 'file',
+});
+
+it.each([
+  [undefined, 'The last good configuration stays in force.'],
+  [true, 'dnskeeperd has not read a good configuration since it started, so the defaults are in force.'],
+])('a wrong configuration is told with what counts meanwhile (never good: %s)', (neverGood, instead) => {
+  const problems = [{ file: 'a.toml', line: 2, key: 'log.level', wanted: 'a level', got: '"loud"' }];
+  const configuration = { problems, ...(neverGood === undefined ? {} : { neverGood }) };
+  expect(findingsOf({ ...condition('resolved'), configuration })).toEqual([
+    expect.objectContaining({ text: `a.toml:2: log.level: wanted a level, got "loud". ${instead}` }),
+  ]);
 });
 
 const split = vpn({ servers: ['10.99.0.1'], searches: ['corp.example'] });

@@ -7,6 +7,7 @@ import { openFiles } from '../../src/system/files.ts';
 import { systemPaths } from '../../src/system/paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { ODD_FILES } from '../support/odd-files.ts';
+import { until } from '../support/until.ts';
 
 const files = openFiles(undefined);
 const SERVER = '[dns]\nservers = ["192.0.2.1"]\n';
@@ -142,6 +143,45 @@ describe('what /etc/resolv.conf said before us', () => {
     },
   );
 });
+
+it('where no files were good since the start, that is known until some are', async () => {
+  const { paths } = await machine();
+  writeFileSync(paths.configFile, '[dns]\nservers = ["192.0.2.1"\n');
+  const configuration = await ConfigFiles.open(paths, files);
+  expect(configuration.current).toMatchObject({ neverGood: true, config: { servers: [] } });
+  expect(await configuration.reload()).toMatchObject({ neverGood: true, config: { servers: [] } });
+  writeFileSync(paths.configFile, SERVER);
+  expect((await configuration.reload()).neverGood).toBeUndefined();
+  writeFileSync(paths.configFile, '[dns]\n[dns]\n');
+  expect(await configuration.reload()).toMatchObject({ neverGood: false, config: { servers: [{}] } });
+});
+
+it('a reading that began before another one never takes its place', async () => {
+  const { paths } = await machine();
+  const slow = Promise.withResolvers<void>();
+  let reads = 0;
+  const configuration = await ConfigFiles.open(paths, {
+    ...files,
+    async read(path, most) {
+      const bytes = await files.read(path, most);
+      if (path === paths.configFile && ++reads === 2) await slow.promise;
+      return bytes;
+    },
+  });
+  const first = configuration.reload();
+  await until(() => reads === 2, 'the first reading has the old text');
+  writeFileSync(paths.configFile, SERVER.replace('192.0.2.1', '192.0.2.2'));
+  const second = configuration.reload();
+  await Promise.race([second, turnsOfTheLoop(200)]);
+  slow.resolve();
+  await Promise.all([first, second]);
+  expect(configuration.current.config.servers.map(formatServer)).toEqual(['192.0.2.2']);
+});
+
+/** Long enough for a reading that nothing holds up; who relies on it to be passes all the same. */
+async function turnsOfTheLoop(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
+}
 
 it('a thousand drop-ins, and names that are no text, are read up to a bound', async () => {
   const { configuration, servers, dropIn } = await machine();
