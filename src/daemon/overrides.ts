@@ -3,6 +3,7 @@ import { durationText } from '../core/duration.ts';
 import { describeProblem } from '../core/health.ts';
 import type { ProfileChoice } from '../core/profile-choice.ts';
 import type { Status } from '../core/status.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import type { DaemonParts } from './parts.ts';
 
 /** What Overrides works with; `changed` makes the daemon decide anew and resolves when that is in force. */
@@ -15,6 +16,8 @@ export class Overrides {
   readonly #needs: OverridesNeeds;
   #choice: ProfileChoice | undefined;
   #trial: Status['trial'];
+  /** What is done about trials. */
+  readonly #trials = new TaskQueue();
   #cancelChoice = (): void => {};
   #cancelTrial = (): void => {};
 
@@ -56,14 +59,28 @@ export class Overrides {
     return { ok: true, text: `Profile "${name}" comes first ${end}.` };
   }
 
-  async tryConfiguration(name: string, text: string, forMs: number): Promise<Outcome> {
+  tryConfiguration(name: string, text: string, forMs: number): Promise<Outcome> {
+    return this.#trials.run(() => this.#try(name, text, forMs));
+  }
+
+  endTrial(how: 'keep' | 'go back'): Promise<Outcome> {
+    return this.#trials.run(() => this.#end(how));
+  }
+
+  close(): void {
+    this.#cancelChoice();
+    this.#cancelTrial();
+  }
+
+  async #try(name: string, text: string, forMs: number): Promise<Outcome> {
     const { clock, configuration, changed } = this.#needs;
     const { problems } = await configuration.try({ name, text });
     const [first] = problems;
     if (first !== undefined) return { ok: false, text: `${describeProblem(first)} Nothing was changed.` };
     this.#cancelTrial();
-    this.#trial = { name, until: clock.now() + forMs };
-    this.#cancelTrial = clock.after(forMs, () => void this.endTrial('go back'));
+    const trial = { name, until: clock.now() + forMs };
+    this.#trial = trial;
+    this.#cancelTrial = clock.after(forMs, () => void this.#trials.run(() => this.#expire(trial)));
     await changed(`${name} is tried`);
     return {
       ok: true,
@@ -71,7 +88,12 @@ export class Overrides {
     };
   }
 
-  async endTrial(how: 'keep' | 'go back'): Promise<Outcome> {
+  /** While its end waited, it may have been kept or another may have taken its place. */
+  async #expire(trial: Status['trial']): Promise<void> {
+    if (this.#trial === trial) await this.#end('go back');
+  }
+
+  async #end(how: 'keep' | 'go back'): Promise<Outcome> {
     const { configuration, changed } = this.#needs;
     if (this.#trial === undefined) return { ok: false, text: 'No configuration is tried.' };
     const { name } = this.#trial;
@@ -85,11 +107,6 @@ export class Overrides {
       ok: true,
       text: how === 'keep' ? `${name} is kept as ${file}.` : `${name} is out of force; all is as before.`,
     };
-  }
-
-  close(): void {
-    this.#cancelChoice();
-    this.#cancelTrial();
   }
 
   #setChoice(choice: ProfileChoice | undefined): void {

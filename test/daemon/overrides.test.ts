@@ -136,6 +136,30 @@ describe('a configuration on trial', () => {
     expect(await overrides.endTrial('keep')).toEqual({ ok: false, text: 'No configuration is tried.' });
   });
 
+  it('whose time is over while it is being kept is kept', async () => {
+    const { overrides, clock, configuration, causes } = await setUp();
+    await overrides.tryConfiguration('50-x.toml', TEXT, 60_000);
+    const kept = overrides.endTrial('keep');
+    clock.advance(60_000);
+    expect(await kept).toMatchObject({ ok: true });
+    expect(await overrides.endTrial('go back'), 'it is over').toMatchObject({ ok: false });
+    expect(causes).toEqual(['50-x.toml is tried', '50-x.toml is kept']);
+    expect(configuration.current.config.logLevel).toBe('debug');
+  });
+
+  it('is not ended by the time of the one before it', async () => {
+    const { overrides, clock, configuration } = await setUp();
+    await overrides.tryConfiguration('50-x.toml', TEXT, 60_000);
+    const next = overrides.tryConfiguration('60-y.toml', '[dns]\npriority = 5\n', 60_000);
+    clock.advance(60_000);
+    expect(await next).toMatchObject({ ok: true });
+    expect(await overrides.tryConfiguration('70-z.toml', 'x', 1), 'nothing is under way').toMatchObject({
+      ok: false,
+    });
+    expect(overrides.told.trial?.name).toBe('60-y.toml');
+    expect(configuration.current.config).toMatchObject({ logLevel: 'info', priority: 5 });
+  });
+
   it('that is wrong changes nothing, nor does it end the one before', async () => {
     const { overrides, configuration } = await setUp();
     await overrides.tryConfiguration('50-x.toml', TEXT, 60_000);
