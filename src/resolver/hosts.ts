@@ -1,5 +1,5 @@
 import { type Address, formatAddress, parseAddress } from '../core/address.ts';
-import { type Domain, isWithin, parseDomain } from '../core/domain.ts';
+import { type Domain, isWithin, parseDomain, ROOT } from '../core/domain.ts';
 import { labelsOf } from './labels.ts';
 import { addressRecords, pointerRecords, reversedAddress } from './local.ts';
 import { type NewRecord, type NewResponse, responseTo } from './message.ts';
@@ -19,7 +19,7 @@ export interface Hosts {
 export interface HostsName {
   /** Empty for a name that is mapped to 0.0.0.0 or :: so that nothing is found. */
   readonly addresses: readonly Address[];
-  /** The name that stands first on its line, when this one does not on any. */
+  /** The name that stands first on each of its lines, when that is the same other one. */
   readonly aliasOf?: Domain;
 }
 
@@ -70,8 +70,13 @@ export function hostsReader(): HostsReader {
       addresses: [] as Address[],
       ...(name === canonical ? {} : { aliasOf: canonical }),
     };
-    if (name === canonical) delete entry.aliasOf;
-    if (entry.addresses.length < MOST_HOSTS.addressesPerName && address.kind !== 'unspecified')
+    // A name can be an alias of one name alone (RFC 2181 section 10.1); libc gives it the addresses of all its lines.
+    if (entry.aliasOf !== undefined && entry.aliasOf !== canonical) delete entry.aliasOf;
+    if (
+      address.kind !== 'unspecified' &&
+      entry.addresses.length < MOST_HOSTS.addressesPerName &&
+      !entry.addresses.some((known) => isSame(known, address))
+    )
       entry.addresses.push(address);
     if (held === undefined) names.set(name, entry);
   }
@@ -156,13 +161,16 @@ function parseLine(
   if (!address.ok) return undefined;
   const all = words.slice(0, MOST_HOSTS.namesPerLine).flatMap((word) => {
     const name = parseDomain(word);
-    return name.ok ? [name.value] : [];
+    return name.ok && name.value !== ROOT ? [name.value] : [];
   });
   const [canonical] = all;
   if (canonical === undefined || (address.value.kind === 'loopback' && all.every(isLocalhost)))
     return undefined;
   return { address: address.value, canonical, all };
 }
+
+const isSame = (a: Address, b: Address): boolean =>
+  a === b || (a.family === b.family && a.bytes.every((byte, at) => byte === b.bytes[at]));
 
 /** Names that are answered without any file; `ip6-localhost` and its like are Debian's lines for the same. */
 const isLocalhost = (name: Domain): boolean =>

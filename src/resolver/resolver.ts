@@ -102,7 +102,7 @@ export function makeResolver(needs: ResolverNeeds): Resolver {
     routing: () => routing,
     choice,
     upstream,
-    own: (next) => local(next),
+    own: (next) => local(hosts(next)),
     underWay,
     unanswered(link) {
       if (link.servers.includes(BACK_END)) needs.backEndUnanswered?.();

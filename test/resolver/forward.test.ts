@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseHosts } from '../../src/resolver/hosts.ts';
 import { link, vpn } from '../support/links.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { resolverOver } from '../support/resolver.ts';
@@ -55,6 +56,20 @@ describe('one server', () => {
     const { answers } = await resolverOver([uplink(server)]).ask('www.example.com');
     expect(answers).toEqual(['www.example.com CNAME host.example.net', 'host.example.net A 192.0.2.7']);
     expect(names(server)).toEqual(['www.example.com', 'host.example.net']);
+  });
+
+  it('whose alias leads to a name of the hosts file is not asked for that', async () => {
+    // Guards against a second truth about a name that the file owns whole.
+    const server = await scriptedServer((question) =>
+      question.name === 'www.example.com'
+        ? answerTo(question, { answers: [{ type: CNAME, data: wireName('nas.home.example') }] })
+        : addressAnswer(question, '192.0.2.7'),
+    );
+    const hosts = parseHosts('192.168.1.9 nas.home.example\n');
+    const resolver = resolverOver([uplink(server)], { hosts: () => hosts });
+    const { answers } = await resolver.ask('www.example.com');
+    expect(answers).toEqual(['www.example.com CNAME nas.home.example', 'nas.home.example A 192.168.1.9']);
+    expect(names(server)).toEqual(['www.example.com']);
   });
 
   it('whose alias leads back to the name itself ends in a failure at once', async () => {

@@ -181,6 +181,11 @@ describe('a hosts file', () => {
 300.1.2.3 wrong.example
 192.0.2.9 bad..name also-good.example
 ::1 ip6-localhost ip6-loopback
+192.0.2.20 one.example db
+192.0.2.21 two.example db
+192.0.2.21 two.example db
+2001:db8::20 one.example
+192.0.2.22 .
 `);
   it.each([
     ['nas.home.example', 'A', 'nas.home.example A 192.0.2.7'],
@@ -196,6 +201,10 @@ describe('a hosts file', () => {
       '7.2.0.192.in-addr.arpa PTR nas.home.example; 7.2.0.192.in-addr.arpa PTR nas; 7.2.0.192.in-addr.arpa PTR files',
     ],
     ['ip6-localhost', 'AAAA', 'ip6-localhost AAAA ::1'],
+    // On lines of two hosts: an alias of one of them would hide the other's address.
+    ['db', 'A', 'db A 192.0.2.20; db A 192.0.2.21'],
+    ['db', 'CNAME', ''],
+    ['two.example', 'A', 'two.example A 192.0.2.21'],
   ])('%s %s is "%s"', async (name, type, wanted) => {
     const stage = hostsFile(() => hosts)(asked);
     const { wire, origin } = await stage(queryOf(name, type), AbortSignal.timeout(1000));
@@ -211,6 +220,7 @@ describe('a hosts file', () => {
     ['wrong.example', 'A', 'full'],
     ['other.home.example', 'A', 'full'],
     ['9.9.9.9.in-addr.arpa', 'PTR', 'full'],
+    ['.', 'NS', 'full'],
     ['nas.home.example', 'A', 'proxy'],
   ] as const)('does not answer %s %s over %s', async (name, type, service) => {
     const stage = hostsFile(() => hosts)(asked);
