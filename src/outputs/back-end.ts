@@ -3,6 +3,7 @@ import type { Domain } from '../core/domain.ts';
 import { messageOf } from '../core/errors.ts';
 import { Listeners } from '../core/listeners.ts';
 import type { Plan } from '../core/plan.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import type { Resolver } from '../resolver/resolver.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log } from '../system/log.ts';
@@ -84,7 +85,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
   let cancelPause: (() => void) | undefined;
   let probing = false;
   let waking = false;
-  let queue: Promise<unknown> = Promise.resolve();
+  const queue = new TaskQueue();
 
   const wanted = (): BackEndStatus['kind'] | undefined => {
     const kind = needs.kind();
@@ -130,8 +131,8 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
   function wake(): void {
     if (waking) return;
     waking = true;
-    queue = queue
-      .then(() => {
+    queue
+      .run(() => {
         waking = false;
         return settle();
       })
@@ -189,7 +190,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
       if (running?.program !== program) return;
       running = undefined;
       goAlone();
-      queue = queue.then(() => failed(kind, why));
+      void queue.run(() => failed(kind, why));
     });
     return program;
   }
@@ -245,13 +246,13 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
     unanswered() {
       if (probing || !carrying) return;
       probing = true;
-      queue = queue.then(probe).finally(() => {
+      void queue.run(probe).finally(() => {
         probing = false;
       });
     },
     flush(name) {
       if (running === undefined) return;
-      queue = queue.then(async () => {
+      void queue.run(async () => {
         try {
           await running?.program.flush(name, within(PROBE_DEADLINE_MS));
         } catch (error) {
@@ -262,7 +263,7 @@ export function backEnd(needs: BackEndNeeds): BackEnd {
     async close() {
       stop.abort();
       rest();
-      await queue;
+      await queue.idle();
       await end();
     },
   };

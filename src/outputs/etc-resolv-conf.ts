@@ -16,6 +16,7 @@ import {
   type Verdict,
   yieldedByRule,
 } from '../core/takeover.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Paths } from '../system/paths.ts';
 import { type FoundLink, findLink } from './find-link.ts';
@@ -91,17 +92,11 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   let answered: string | undefined;
   let cancelPause: (() => void) | undefined;
   let cancelQuiet = (): void => {};
-  let queue: Promise<unknown> = Promise.resolve();
+  const queue = new TaskQueue();
   let looking = false;
   /** `dnsctl takeover` goes before every rule. */
   let insisting = false;
   let closed = false;
-
-  function enqueue<T>(task: () => Promise<T>): Promise<T> {
-    const run = queue.then(task);
-    queue = run.catch(() => {});
-    return run;
-  }
 
   /** Look, decide, act, tell. Never rejects: what went wrong is a verdict. */
   async function settle(why: string): Promise<void> {
@@ -220,7 +215,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     }
     log.info({ writer, pause: reply.afterMs }, '/etc/resolv.conf was overwritten and is put back');
     if (reply.afterMs === 0) return take(decision, found);
-    cancelPause = clock.after(reply.afterMs, () => void enqueue(reassert));
+    cancelPause = clock.after(reply.afterMs, () => void queue.run(reassert));
     return contested(writer, found, false);
   }
 
@@ -263,7 +258,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       count: (foreign?.count ?? 0) + 1,
     };
     cancelQuiet();
-    cancelQuiet = clock.after(QUIET_MS, () => void enqueue(endFight));
+    cancelQuiet = clock.after(QUIET_MS, () => void queue.run(endFight));
   }
 
   async function endFight(): Promise<void> {
@@ -350,24 +345,24 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   return {
     name: 'etc-resolv-conf',
     async apply(_decision, signal) {
-      await enqueue(async () => {
+      await queue.run(async () => {
         if (signal.aborted) throw new DnskeeperError('DEADLINE', 'The link was not looked at in time.');
         if (!closed) await settle('a new plan');
       });
       if (status.state === 'failed') throw new DnskeeperError('IO', status.reason);
     },
-    takeover: () => enqueue(takeover),
-    writtenThrough: () => enqueue(writtenThrough),
-    release: () => enqueue(release),
+    takeover: () => queue.run(takeover),
+    writtenThrough: () => queue.run(writtenThrough),
+    release: () => queue.run(release),
     resolved: (presence) =>
-      enqueue(async () => {
+      queue.run(async () => {
         resolved = presence;
         if (!closed) await settle(`systemd-resolved is ${presence}`);
       }),
     async check(why) {
       if (looking || closed) return;
       looking = true;
-      await enqueue(async () => {
+      await queue.run(async () => {
         looking = false;
         if (!closed) await settle(why);
       });
@@ -379,7 +374,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       closed = true;
       cancelPause?.();
       cancelQuiet();
-      await queue;
+      await queue.idle();
     },
   };
 }

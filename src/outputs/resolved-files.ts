@@ -1,6 +1,7 @@
 import { messageOf } from '../core/errors.ts';
 import { retryPause } from '../core/pace.ts';
 import { renderUplinkConf, withoutTime } from '../core/resolv-conf.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import { writerOfText } from '../core/writer.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Files } from '../system/files.ts';
@@ -58,13 +59,7 @@ export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds):
   let problem: string | undefined;
   let attempt = 0;
   let cancelRetry = (): void => {};
-  let queue: Promise<unknown> = Promise.resolve();
-
-  function enqueue(task: () => Promise<void>): Promise<void> {
-    const run = queue.then(task);
-    queue = run;
-    return run;
-  }
+  const queue = new TaskQueue();
 
   /** Never rejects: bus and sockets serve without the files, so a failure keeps nothing else back. */
   async function tryTo(act: () => Promise<void>): Promise<void> {
@@ -77,7 +72,7 @@ export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds):
       const before = problem;
       problem = `The files under systemd-resolved's names are not as they should be: ${messageOf(error)}.`;
       if (problem !== before) log.warn({}, problem);
-      cancelRetry = clock.after(retryPause(++attempt), () => void enqueue(() => tryTo(settle)));
+      cancelRetry = clock.after(retryPause(++attempt), () => void queue.run(() => tryTo(settle)));
     }
   }
 
@@ -114,22 +109,22 @@ export function resolvedFiles({ paths, files, clock, log }: ResolvedFilesNeeds):
 
   return {
     begin: () =>
-      enqueue(async () => {
+      queue.run(async () => {
         standing = true;
         await tryTo(settle);
       }),
     follow: (decision) =>
-      enqueue(async () => {
+      queue.run(async () => {
         latest = decision;
         if (standing) await tryTo(settle);
       }),
     giveWay: () =>
-      enqueue(async () => {
+      queue.run(async () => {
         standing = false;
         await tryTo(settle);
       }),
     close: () =>
-      enqueue(async () => {
+      queue.run(async () => {
         const led = await files.realPath(paths.etcResolvConf).catch(() => undefined);
         if (standing && led !== stub) await tryTo(() => drop([stub]));
         standing = false;

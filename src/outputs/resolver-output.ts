@@ -3,6 +3,7 @@ import { Listeners } from '../core/listeners.ts';
 import { retryPause } from '../core/pace.ts';
 import type { PortalReport, ResolverStatus } from '../core/status.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import type { ListenAt, Listener, Reception } from '../resolver/listener.ts';
 import type { Resolver } from '../resolver/resolver.ts';
 import type { Clock } from '../system/clock.ts';
@@ -93,13 +94,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   let cancelRetry = (): void => {};
   let cancelGiveWay: (() => void) | undefined;
   let cancelHold: (() => void) | undefined;
-  let queue: Promise<unknown> = Promise.resolve();
-
-  function enqueue<T>(task: () => Promise<T>): Promise<T> {
-    const run = queue.then(task);
-    queue = run.catch(() => {});
-    return run;
-  }
+  const queue = new TaskQueue();
 
   function tell(next: ResolverStatus['state'], why: string): void {
     if (next === state && why === reason) return;
@@ -172,7 +167,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
 
   function retry(): void {
     attempt++;
-    cancelRetry = clock.after(retryPause(attempt), () => void enqueue(settle));
+    cancelRetry = clock.after(retryPause(attempt), () => void queue.run(settle));
   }
 
   /** One that cannot be had is no reason to be without the others. */
@@ -249,7 +244,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
   return {
     name: 'resolver',
     async apply({ plan }, signal) {
-      await enqueue(async () => {
+      await queue.run(async () => {
         if (closed) return;
         if (signal.aborted) throw new DnskeeperError('DEADLINE', 'The resolver was not told of it in time.');
         (backEnd ?? resolver).apply(plan);
@@ -261,20 +256,20 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
     status,
     onStatus: (listener) => listeners.add(listener),
     resolved: (told) =>
-      enqueue(async () => {
+      queue.run(async () => {
         if (presence === 'running' && told === 'absent') leftAt = clock.elapsed();
         presence = told;
         if (told === 'running') endGiveWay();
         if (!closed) await settle();
       }),
     async giveWay() {
-      await enqueue(async () => {
+      await queue.run(async () => {
         if (closed || !needs.sharesAddresses()) return;
         if (cancelHold !== undefined) letGo();
         endGiveWay();
         cancelGiveWay = clock.after(GIVE_WAY_MS, () => {
           endGiveWay();
-          void enqueue(settle);
+          void queue.run(settle);
         });
         await settle();
       });
@@ -305,7 +300,7 @@ export function resolverOutput(needs: ResolverOutputNeeds): ResolverOutput {
       cancelRetry();
       cancelHold?.();
       endGiveWay();
-      await enqueue(async () => {
+      await queue.run(async () => {
         closed = true;
         await settle();
       });

@@ -1,6 +1,7 @@
 import { messageOf } from '../core/errors.ts';
 import { retryPause } from '../core/pace.ts';
 import type { ResolvedPresence } from '../core/takeover.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import { type ObjectServer, serveObjects } from '../system/bus-objects.ts';
 import type { NameState, ServiceBus } from '../system/bus-service.ts';
 import type { Clock } from '../system/clock.ts';
@@ -69,13 +70,7 @@ export function standin(needs: StandinNeeds): Standin {
   let attempt = 0;
   let cancelRetry = (): void => {};
   let cancelGiveWay: (() => void) | undefined;
-  let queue: Promise<unknown> = Promise.resolve();
-
-  function enqueue(task: () => Promise<void>): Promise<void> {
-    const run = queue.then(task);
-    queue = run.catch(() => {});
-    return run;
-  }
+  const queue = new TaskQueue();
 
   const isWanted = (): boolean => !closed && presence === 'absent' && cancelGiveWay === undefined;
 
@@ -97,7 +92,7 @@ export function standin(needs: StandinNeeds): Standin {
       const ending = attempt <= ENDING_PAUSES_MS.length;
       if (!ending) tell(`Clients of systemd-resolved find nobody: ${messageOf(error)}`);
       const pause = ENDING_PAUSES_MS[attempt - 1] ?? retryPause(attempt - ENDING_PAUSES_MS.length);
-      cancelRetry = clock.after(pause, () => void enqueue(settle));
+      cancelRetry = clock.after(pause, () => void queue.run(settle));
     }
   }
 
@@ -142,7 +137,7 @@ export function standin(needs: StandinNeeds): Standin {
 
   return {
     resolved: (told) =>
-      enqueue(async () => {
+      queue.run(async () => {
         presence = told;
         if (told === 'running') endGiveWay();
         // A run of ours that was killed may have left some.
@@ -150,12 +145,12 @@ export function standin(needs: StandinNeeds): Standin {
         await settle();
       }),
     giveWay: () =>
-      enqueue(async () => {
+      queue.run(async () => {
         if (closed) return;
         endGiveWay();
         cancelGiveWay = clock.after(GIVE_WAY_MS, () => {
           endGiveWay();
-          void enqueue(settle);
+          void queue.run(settle);
         });
         await settle();
       }),
@@ -173,7 +168,7 @@ export function standin(needs: StandinNeeds): Standin {
       return problem;
     },
     close: () =>
-      enqueue(async () => {
+      queue.run(async () => {
         closed = true;
         endGiveWay();
         await settle();

@@ -4,6 +4,7 @@ import { formatProfileChoice, parseProfileChoice } from '../core/profile-choice.
 import { formatRecordedEvent } from '../core/recording.ts';
 import { renderResolvConf, renderStubConf, renderUpstreamConf } from '../core/resolv-conf.ts';
 import type { Finding } from '../core/status.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import { VERSION } from '../core/version.ts';
 import { startDaemon } from '../daemon/daemon.ts';
 import type { Daemon, DaemonParts } from '../daemon/parts.ts';
@@ -80,7 +81,7 @@ export async function startOn(ground: Ground): Promise<Daemon> {
 /** The profile chosen by hand outlives a restart of the daemon, not of the machine. */
 async function keptProfileChoice({ paths, files, log }: Ground): Promise<DaemonParts['profileChoice']> {
   const text = (await files.read(paths.profileChoice, MOST_CHOICE_BYTES).catch(() => undefined))?.toString();
-  let queue: Promise<unknown> = Promise.resolve();
+  const queue = new TaskQueue();
   return {
     first: text === undefined ? undefined : parseProfileChoice(text, systemClock.now()),
     save(choice) {
@@ -88,8 +89,8 @@ async function keptProfileChoice({ paths, files, log }: Ground): Promise<DaemonP
         choice === undefined
           ? files.remove(paths.profileChoice)
           : files.replace(paths.profileChoice, Buffer.from(formatProfileChoice(choice)));
-      queue = queue
-        .then(write)
+      queue
+        .run(write)
         .catch((error: unknown) => log.warn({}, `The chosen profile is not kept: ${messageOf(error)}`));
     },
   };
