@@ -6,6 +6,7 @@ import { listenBoth } from '../../src/resolver/listener-both.ts';
 import { readResponse } from '../../src/resolver/message-read.ts';
 import { OwnQuestions } from '../../src/resolver/own-questions.ts';
 import { askOverUdp, queryOf, queryWire } from '../support/ask.ts';
+import { freePort } from '../support/free-port.ts';
 import { link } from '../support/links.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { recordingLog } from '../support/recording-log.ts';
@@ -92,12 +93,13 @@ async function circle(manner: 'strips EDNS' | 'keeps all', others: readonly Scri
     coalesce: coalesce({ routeKeyOf: () => 'lo' }),
   });
   const reception = new Reception(resolver.answer, recordingLog());
-  const listeners = await listenBoth({ host: '127.0.0.1', port: 0, service: 'full' }, reception);
+  forwarder.target = await freePort();
+  const at = { host: '127.0.0.1', port: forwarder.target, service: 'full' } as const;
+  const listeners = await listenBoth(at, reception);
   onTestFinished(async () => {
     reception.close();
     await Promise.all(listeners.map((listener) => listener.close()));
   });
-  forwarder.target = listeners[0]?.at.port ?? 0;
   return {
     resolver,
     forwarder,

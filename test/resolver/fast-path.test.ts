@@ -18,6 +18,7 @@ import { readQuery } from '../../src/resolver/message-read.ts';
 import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { loadLibc } from '../../src/system/libc.ts';
 import { addresses, fakeServers } from '../support/fake-servers.ts';
+import { freePort } from '../support/free-port.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { type QueryWish, queryWire } from '../support/query-wire.ts';
 import { recordingLog } from '../support/recording-log.ts';
@@ -28,15 +29,6 @@ if (libc === undefined) throw new Error('these tests need koffi');
 const address = parseAddress('127.0.0.1');
 if (!address.ok) throw new Error(address.reason);
 const loopback = address.value;
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => void socket.close(resolve));
-  return port;
-}
 
 /** What some tests want otherwise. */
 interface Given extends Pick<FastPathOptions, 'threads'> {
@@ -61,7 +53,7 @@ async function underTest(workers: Worker[] = [], given: Given = {}) {
       misses.push(miss);
       const reading = readQuery(miss.packet, 'udp', miss.service);
       if (reading.ok)
-        void answer(reading.value, AbortSignal.timeout(5000)).then(({ wire }) =>
+        void answer(reading.value, AbortSignal.timeout(15_000)).then(({ wire }) =>
           miss.reply(cutToSize(reading.value, wire)),
         );
       else if (reading.response !== undefined) miss.reply(reading.response);
@@ -114,7 +106,7 @@ async function underTest(workers: Worker[] = [], given: Given = {}) {
   const send = (packet: Buffer): void => client.send(packet, port, '127.0.0.1');
   async function ask(wish: QueryWish = {}) {
     send(queryWire(wish));
-    const [packet] = (await once(client, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+    const [packet] = (await once(client, 'message', { signal: AbortSignal.timeout(15_000) })) as [Buffer];
     return decode(packet);
   }
   /** Ask until the fast path itself answers. */
@@ -197,7 +189,7 @@ describe('the worker of the fast path', () => {
     Atomics.store(steps, 0, 1);
     Atomics.notify(steps, 0);
     // From here on this thread does nothing but wait.
-    expect(Atomics.wait(steps, 1, 0, 5000)).not.toBe('timed-out');
+    expect(Atomics.wait(steps, 1, 0, 15_000)).not.toBe('timed-out');
   });
 
   it('keeps few packets waiting while the main thread is far behind, and tells the others SERVFAIL', async () => {
@@ -248,7 +240,7 @@ describe('the worker of the fast path', () => {
     await once(successor, 'listening');
     onTestFinished(() => void successor.close());
     send(queryWire({ id: 77 }));
-    const [packet] = (await once(successor, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
+    const [packet] = (await once(successor, 'message', { signal: AbortSignal.timeout(15_000) })) as [Buffer];
     expect(packet.readUInt16BE(0)).toBe(77);
     expect(late?.reply(Buffer.alloc(12))).toBe(false);
   });
@@ -282,7 +274,6 @@ describe('several workers of the fast path', () => {
       await askFrom(port);
       return counted(COUNTERS.hits).every((hits) => hits > 0);
     }, 'both workers answer from their tables');
-    // A worker counts after it has answered.
     const sum = (which: number): number => counted(which).reduce((total, count) => total + count);
     await until(() => path.statistics().hits === sum(COUNTERS.hits), 'all hits are counted');
     expect(path.statistics().misses).toBe(sum(COUNTERS.misses));
@@ -387,7 +378,7 @@ async function askFrom(port: number): Promise<void> {
   const client = createSocket('udp4');
   try {
     client.send(queryWire(), port, '127.0.0.1');
-    await once(client, 'message', { signal: AbortSignal.timeout(5000) });
+    await once(client, 'message', { signal: AbortSignal.timeout(15_000) });
   } finally {
     client.close();
   }

@@ -9,6 +9,7 @@ import type { Answerer } from '../../src/resolver/query.ts';
 import { RCODE, TYPE } from '../../src/resolver/wire.ts';
 import { socketAddress } from '../../src/system/socket-address.ts';
 import { askOverTcp, askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
+import { freePort } from '../support/free-port.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
@@ -186,9 +187,9 @@ describe('bounds', () => {
     const reception = new Reception(sized, recordingLog());
     const close = async (listeners: readonly Listener[]): Promise<void> =>
       void (await Promise.all(listeners.map((listener) => listener.close())));
-    const six = await listenBoth({ host: '::', port: 0, service: 'full' }, reception);
+    const port = await freePort();
+    const six = await listenBoth({ host: '::', port, service: 'full' }, reception);
     onTestFinished(() => close(six));
-    const { port } = six[0]?.at ?? { port: 0 };
     const four = await listenBoth({ host: '0.0.0.0', port, service: 'full' }, reception);
     onTestFinished(() => close(four));
     expect(four[0]?.at.port).toBe(port);
@@ -229,15 +230,16 @@ async function listening(
   readonly listeners: readonly Listener[];
 }> {
   const reception = new Reception(answer, recordingLog());
+  const port = await freePort();
   const listeners = await listenBoth(
-    { host: HOST, port: 0, service: 'full', ...(transport === undefined ? {} : { transport }) },
+    { host: HOST, port, service: 'full', ...(transport === undefined ? {} : { transport }) },
     reception,
   );
   onTestFinished(async () => {
     reception.close();
     await Promise.all(listeners.map((listener) => listener.close()));
   });
-  return { port: listeners[0]?.at.port ?? 0, reception, listeners };
+  return { port, reception, listeners };
 }
 
 function set(wire: Buffer, at: number, value: number): Buffer {

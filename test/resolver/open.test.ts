@@ -8,13 +8,14 @@ import type { Domain } from '../../src/core/domain.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
 import { openResolver } from '../../src/resolver/open.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { loadLibc } from '../../src/system/libc.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { freePort } from '../support/free-port.ts';
 import { link, snapshotOf, vpn } from '../support/links.ts';
 import { addressAnswer, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { slowClock } from '../support/slow-clock.ts';
 import { until } from '../support/until.ts';
 
 /** A resolver on a port of the loopback, with the C library or without. */
@@ -23,7 +24,7 @@ async function open(withLibc: boolean, ...links: readonly LinkDns[]) {
   const hostsFile = join(temporaryFolder('etc'), 'hosts');
   const live = openResolver({
     hostsFile,
-    clock: systemClock,
+    clock: slowClock,
     log: silentLog,
     libc: withLibc ? loadLibc() : undefined,
     settings: () => settings.current,
@@ -37,8 +38,8 @@ async function open(withLibc: boolean, ...links: readonly LinkDns[]) {
     plan(links);
   };
   plan(links);
-  const listeners = await live.listen({ host: '127.0.0.1', port: 0, service: 'full' });
-  const port = listeners[0]?.at.port ?? 0;
+  const port = await freePort();
+  const listeners = await live.listen({ host: '127.0.0.1', port, service: 'full' });
   onTestFinished(async () => {
     await Promise.all(listeners.map((listener) => listener.close()));
     await live.close();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Cache, makeCache } from '../../src/resolver/cache.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { link, vpn } from '../support/links.ts';
 import { resolverOver } from '../support/resolver.ts';
 import { addressAnswer, answerTo, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { slowClock } from '../support/slow-clock.ts';
 import { until } from '../support/until.ts';
 import { wireName } from '../support/wire-name.ts';
 
@@ -19,7 +19,7 @@ const work = (server: ScriptedServer, ...searches: string[]) => vpn({ servers: [
 /** A resolver with a cache, as it lives, but for the sockets of clients. */
 function remembering() {
   const cache: Cache = makeCache({
-    clock: systemClock,
+    clock: slowClock,
     routeKeyOf: (query) => resolver.routeKeyOf(query),
   });
   const resolver = resolverOver([], {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { LinkDns } from '../../src/core/snapshot.ts';
 import { type Cache, makeCache } from '../../src/resolver/cache.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { link, vpn } from '../support/links.ts';
 import { resolverOver } from '../support/resolver.ts';
 import { addressAnswer, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { slowClock } from '../support/slow-clock.ts';
 
 const at = ({ port }: ScriptedServer): string => `dns+udp://127.0.0.1:${port}`;
 
@@ -15,7 +15,7 @@ async function remembering() {
   const home = link({ interface: 'eth0', servers: [at(isp)] });
   const work = vpn({ interface: 'tun0', servers: [at(office)], searches: ['corp.example'] });
   const cache: Cache = makeCache({
-    clock: systemClock,
+    clock: slowClock,
     routeKeyOf: (query) => resolver.routeKeyOf(query),
   });
   const resolver = resolverOver([], {

@@ -11,17 +11,18 @@ import { type ResolverOutput, resolverOutput } from '../../src/outputs/resolver-
 import type { ListenAt } from '../../src/resolver/listener.ts';
 import { listenBoth } from '../../src/resolver/listener-both.ts';
 import { openResolver } from '../../src/resolver/open.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { systemPaths } from '../../src/system/paths.ts';
 import { askOverUdp, queryWire, readAnswer } from '../support/ask.ts';
 import { realFiles } from '../support/etc.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { freePort } from '../support/free-port.ts';
 import { link, vpn } from '../support/links.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { parseResolvConf } from '../support/parse-resolv-conf.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { linkHeld } from '../support/sample-status.ts';
 import { addressAnswer, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import { slowClock } from '../support/slow-clock.ts';
 import { until } from '../support/until.ts';
 
 const at = (server: ScriptedServer): string => `dns+udp://${server.host}:${server.port}`;
@@ -155,7 +156,7 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
   let closing = (): void => {};
   const live = openResolver({
     hostsFile: paths.hosts,
-    clock: systemClock,
+    clock: slowClock,
     log,
     libc: undefined,
     settings: () => config,
@@ -169,8 +170,8 @@ function standIn(config: Config, clock: ReturnType<typeof manualClock>) {
     sharesAddresses: () => true,
     async listen(wanted, reception) {
       if (trouble.message !== '') throw new DnskeeperError('IO', trouble.message);
-      const bound = await listenBoth({ ...wanted, host: '127.0.0.1', port: 0 }, reception);
-      port = bound[0]?.at.port ?? 0;
+      port = await freePort();
+      const bound = await listenBoth({ ...wanted, host: '127.0.0.1', port }, reception);
       return bound.map((one) => ({
         at: wanted,
         close: () => {

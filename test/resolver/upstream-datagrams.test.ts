@@ -17,6 +17,7 @@ import {
   type ScriptedServer,
   scriptedServer,
 } from '../support/scripted-server.ts';
+import { slowClock } from '../support/slow-clock.ts';
 import { until } from '../support/until.ts';
 
 const libc = must(loadLibc());
@@ -28,7 +29,7 @@ function datagramsOf(kind: Kind): UpstreamDatagrams {
   return kind === 'pool' ? poolUnderTest().pool : nodeDatagrams(linkBinder(libc));
 }
 
-function poolUnderTest(clock: Clock = systemClock) {
+function poolUnderTest(clock: Clock = slowClock) {
   const pool: UpstreamPool = new UpstreamPool({ libc, clock, settled: () => path.settled() });
   const path = startFastPath({
     libc,

@@ -251,7 +251,7 @@ describe('a connection', () => {
       if (!message.includes('two')) return;
       socket.write(answered(message.subarray(message.indexOf('two') - 2 - 13)));
     });
-    const lost = stream.ask(queryWire('one.example'), take, 300, forever).catch((error: unknown) => error);
+    const lost = stream.ask(queryWire('one.example'), take, 2000, forever).catch((error: unknown) => error);
     await stream.ask(queryWire('two.example'), take, 8000, forever);
     expect(await lost).toMatchObject({ code: 'DEADLINE' });
     expect([stream.usable, closed()]).toEqual([true, 0]);

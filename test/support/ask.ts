@@ -75,7 +75,7 @@ export async function askOverUdp(
   let timer: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('no answer over UDP')), 8000);
+      timer = setTimeout(() => reject(new Error('no answer over UDP')), 15_000);
       socket.once('message', resolve);
       socket.once('error', reject);
       for (const message of messages) socket.send(message, port, host);

@@ -4,9 +4,9 @@ import { makePlan } from '../../src/core/policy.ts';
 import type { LinkDns } from '../../src/core/snapshot.ts';
 import { NO_HOSTS } from '../../src/resolver/hosts.ts';
 import { makeResolver, type Resolver, type ResolverNeeds } from '../../src/resolver/resolver.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { type AskOptions, type ClientAnswer, queryOf, readAnswer } from './ask.ts';
 import { snapshotOf } from './links.ts';
+import { slowClock } from './slow-clock.ts';
 
 /** A resolver under test, with a short way to ask it. */
 export interface ResolverUnderTest extends Resolver {
@@ -15,14 +15,14 @@ export interface ResolverUnderTest extends Resolver {
   readonly dropped: readonly string[];
 }
 
-/** A resolver without cache over these links; the machine is called laptop.home.example. */
+/** A resolver without cache and with a slow clock over these links; the machine is called laptop.home.example. */
 export function resolverOver(
   links: readonly LinkDns[],
   needs: Partial<ResolverNeeds> = {},
 ): ResolverUnderTest {
   const dropped: string[] = [];
   const resolver = makeResolver({
-    clock: systemClock,
+    clock: slowClock,
     settings: () => ({ choice: 'strict', dnsOverTls: 'no', portal: 'strict', singleLabels: false }),
     local: () => ({
       hostName: 'laptop.home.example' as never,

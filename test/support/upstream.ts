@@ -5,10 +5,10 @@ import { type ResponseFacts, readResponse } from '../../src/resolver/message-rea
 import type { Query } from '../../src/resolver/query.ts';
 import type { RouteLink } from '../../src/resolver/routing.ts';
 import { Upstream, type UpstreamNeeds } from '../../src/resolver/upstream.ts';
-import { systemClock } from '../../src/system/clock.ts';
 import { type ClientAnswer, queryOf, readAnswer } from './ask.ts';
 import { must } from './sample-status.ts';
 import type { ScriptedServer } from './scripted-server.ts';
+import { slowClock } from './slow-clock.ts';
 
 /** The asking side of the resolver under test, with short ways to use it over one link. */
 export interface UpstreamUnderTest {
@@ -25,7 +25,7 @@ export function upstreamOf(
   dnsOverTls: Knob = 'default',
   about: Partial<RouteLink> = {},
 ): UpstreamUnderTest {
-  const upstream = new Upstream({ clock: systemClock, isOwn: () => false, dnsOverTls: () => 'no', ...needs });
+  const upstream = new Upstream({ clock: slowClock, isOwn: () => false, dnsOverTls: () => 'no', ...needs });
   onTestFinished(() => upstream.close());
   const put = (server: Server, query: Query, signal: AbortSignal = AbortSignal.timeout(8000)) => {
     const link = { key: 'eth0', interface: 'eth0', servers: [server], dnsOverTls, network: '', ...about };

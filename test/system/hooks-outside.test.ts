@@ -21,7 +21,7 @@ const live = new AbortController().signal;
 
 beforeAll(async () => {
   await bundle(join(import.meta.dirname, '../..'), scratch, { hooks: 'src/system/hooks-program.ts' });
-});
+}, 60_000);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** A folder with programs in it, and where nobody listens yet. */
