@@ -2,18 +2,19 @@ import {
   listOf,
   numberFrom,
   oneOf,
+  parseConfiguredServer,
   parseDuration,
   parseFlag,
   parsePriority,
   parseRecordType,
   parseSearch,
+  SERVER_LIST,
 } from './config-values.ts';
 import { parseForeignRules } from './foreign.ts';
 import { parseListenPlace } from './listen-place.ts';
 import { parseNetnsName } from './netns-name.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption } from './resolv-option.ts';
-import { parseServer } from './server.ts';
 import { KNOWN_WRITERS } from './writer.ts';
 
 /** More than this only wait for each other at the socket. */
@@ -142,7 +143,7 @@ export const CONFIG_KEYS = [
     default: '[]',
     why: 'Where the resolver listens instead of 127.0.0.53 and 127.0.0.54; for containers and tests.',
     detail: 'resolv.conf can name an address on port 53 only.',
-    parse: listOf((text) => parseServer(text), 8),
+    parse: listOf(parseConfiguredServer, 8),
   },
   {
     key: 'resolver.stub',
@@ -213,10 +214,10 @@ export const CONFIG_KEYS = [
   },
   {
     key: 'dns.servers',
-    type: 'list of servers: "IP", "IP#name", "dns+tls://IP#name"',
+    type: SERVER_LIST,
     default: '[]',
     why: 'Servers for every network, beside what the networks hand out.',
-    parse: listOf((text) => parseServer(text), 256),
+    parse: listOf(parseConfiguredServer, 256),
   },
   {
     key: 'dns.priority',
@@ -241,12 +242,12 @@ export const CONFIG_KEYS = [
   },
   {
     key: 'dns.fallback',
-    type: 'list of servers',
+    type: SERVER_LIST,
     default: '[]',
     why: 'Servers asked only while nothing else has any; none are built in, so nobody is asked that you have not named.',
     detail:
       'Where neither this key nor FallbackDNS= of resolved.conf(5) is given, the servers and search domains that /etc/resolv.conf had before dnskeeper took it are used so until a network hands some out, unless a program wrote them that is heard itself (NetworkManager) or whose tunnel may be gone: on a machine where somebody, cloud-init or WSL wrote that file once, nobody else names any. An empty list turns that off.',
-    parse: listOf((text) => parseServer(text), 256),
+    parse: listOf(parseConfiguredServer, 256),
   },
   {
     key: 'networkmanager.enabled',

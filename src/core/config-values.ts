@@ -1,6 +1,7 @@
 import { recordTypeNumber } from './dns-parameters.ts';
 import { type Domain, parseDomain } from './domain.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
+import { formatServer, parseServer, type Server } from './server.ts';
 
 /** A search entry of the configuration. */
 export interface SearchEntry {
@@ -38,6 +39,21 @@ export function listOf<T>(
     }
     return parsed(values);
   };
+}
+
+/** What a list of servers takes, for people. */
+export const SERVER_LIST = 'list of servers: "IP", "IP#name", "dns+udp://IP:port", "dns+tls://IP#name"';
+
+/** A server of the configuration. `IP:port` is no text of NetworkManager's, but what people try first. */
+export function parseConfiguredServer(text: string): Parsed<Server> {
+  const server = parseServer(text);
+  if (server.ok) return server;
+  const [, address = '', name = ''] =
+    /^((?:\[[^\]]*\]|[^:[\]]+):[0-9]{1,5})(#.*)?$/.exec(text.slice(0, 320)) ?? [];
+  const meant = parseServer(`dns+${name === '' ? 'udp' : 'tls'}://${address}${name}`);
+  return meant.ok
+    ? refused(`a port after the address; it is written "${formatServer(meant.value)}"`)
+    : server;
 }
 
 /** A search domain, or with `~` before it a domain that is routed alone. */

@@ -258,6 +258,7 @@ const isTable = (value: unknown): value is Record<string, unknown> =>
 
 function suggestionFor(key: string): string {
   const last = key.split('.').at(-1) ?? key;
+  if (editDistance(key.slice(0, 64), 'profile') <= 2) return '; did you mean [[profile]]?';
   const ranked = CONFIG_KEYS.map((entry) => ({
     key: entry.key,
     distance: Math.min(

@@ -1,7 +1,16 @@
-import { listOf, oneOf, parseFlag, parsePriority, parseSearch, type SearchEntry } from './config-values.ts';
+import {
+  listOf,
+  oneOf,
+  parseConfiguredServer,
+  parseFlag,
+  parsePriority,
+  parseSearch,
+  SERVER_LIST,
+  type SearchEntry,
+} from './config-values.ts';
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { parseOption, type ResolvOption } from './resolv-option.ts';
-import { parseServer, type Server } from './server.ts';
+import type { Server } from './server.ts';
 
 /** What has to hold for a link, each condition that is named; a text fulfils one when any of its patterns fits. */
 export interface Conditions {
@@ -80,15 +89,15 @@ export const PROFILE_KEYS: readonly ProfileKey[] = [
   },
   {
     key: 'servers',
-    type: 'list of servers',
+    type: SERVER_LIST,
     why: 'Servers instead of those that the network hands out.',
-    parse: listOf((text) => parseServer(text), 256),
+    parse: listOf(parseConfiguredServer, 256),
   },
   {
     key: 'add-servers',
-    type: 'list of servers',
+    type: SERVER_LIST,
     why: 'Servers after those that the network hands out.',
-    parse: listOf((text) => parseServer(text), 256),
+    parse: listOf(parseConfiguredServer, 256),
   },
   {
     key: 'search',

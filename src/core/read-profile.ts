@@ -1,5 +1,6 @@
 import { type Parsed, parsed, refused } from './parsed.ts';
 import { PROFILE_KEYS, type Profile } from './profile-keys.ts';
+import { editDistance } from './text.ts';
 
 /** What is wrong with one key of a profile. */
 export interface ProfileProblem {
@@ -22,7 +23,8 @@ export function readProfile(table: Readonly<Record<string, unknown>>): {
   for (const [key, value] of flatten(table)) {
     const known = PROFILE_KEYS.find((entry) => entry.key === key);
     const result: Parsed<unknown> | undefined = known?.parse(value);
-    if (known === undefined) problems.push({ key, value, wanted: `a key of a profile (${KEYS})` });
+    if (key === 'when') problems.push({ key, value, wanted: CONDITIONS, reason: 'no table' });
+    else if (known === undefined) problems.push({ key, value, wanted: `a key of a profile${hintFor(key)}` });
     else if (result?.ok !== true)
       problems.push({ key, value, wanted: known.type, reason: result?.reason ?? '' });
     else if (key.startsWith('when.')) when[key.slice('when.'.length)] = result.value;
@@ -35,7 +37,18 @@ export function readProfile(table: Readonly<Record<string, unknown>>): {
   return { problems };
 }
 
-const KEYS = PROFILE_KEYS.map(({ key }) => key).join(', ');
+const CONDITIONS = 'a table of conditions such as { ssid = "Home" }';
+
+/** The key that is meant where one is near, also one of `when` that stands outside it; all of them otherwise. */
+function hintFor(key: string): string {
+  const plain = (name: string): string => name.replace(/^when\./, '').slice(0, 64);
+  const near = PROFILE_KEYS.map((entry) => ({
+    key: entry.key,
+    distance: editDistance(plain(key), plain(entry.key)),
+  })).sort((a, b) => a.distance - b.distance)[0];
+  if (near !== undefined && near.distance <= 2) return `; did you mean ${near.key}?`;
+  return ` (${PROFILE_KEYS.map((entry) => entry.key).join(', ')})`;
+}
 
 function checkWhole(rest: Readonly<Record<string, unknown>>): Parsed<true> {
   if (rest['name'] === undefined) return refused('a profile with a name');

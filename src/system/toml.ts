@@ -3,6 +3,7 @@ import { parse, TomlError } from 'smol-toml';
 /** What is wrong with a TOML text. */
 export interface TomlProblem {
   readonly line: number;
+  /** With the column. */
   readonly message: string;
 }
 
@@ -14,6 +15,10 @@ export function readToml(
     return { values: parse(text, { maxDepth: 8 }) };
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    return { problem: { line: error.line, message: error.message.split('\n')[0] ?? '' } };
+    return { problem: { line: error.line, message: `${firstWords(error)} (column ${error.column})` } };
   }
 }
+
+/** Its message goes on with the text around, and begins by saying that it is no TOML, which those who show it say too. */
+const firstWords = ({ message }: TomlError): string =>
+  (message.split('\n')[0] ?? '').replace(/^Invalid TOML document: /, '');

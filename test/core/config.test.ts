@@ -43,8 +43,24 @@ describe('the configuration', () => {
       2,
       'resolver.listen',
       /list of addresses/,
-      /entry 1: no IP address/,
+      /entry 1: a port after the address; it is written "127\.0\.0\.53"/,
     ],
+    [
+      '[dns]\nservers = ["[2001:db8::1]:5353"]',
+      2,
+      'dns.servers',
+      /"dns\+udp:\/\/IP:port"/,
+      /it is written "dns\+udp:\/\/\[2001:db8::1\]:5353"/,
+    ],
+    [
+      '[dns]\nfallback = ["192.0.2.1:853#dns.example"]',
+      2,
+      'dns.fallback',
+      /list of servers: "IP"/,
+      /it is written "dns\+tls:\/\/192\.0\.2\.1:853#dns\.example"/,
+    ],
+    ['[dns]\nservers = ["192.0.2.1:99999"]', 2, 'dns.servers', /list of servers/, /entry 1: no IP address/],
+    ['[[profiles]]\nname = "x"', 1, 'profiles', /did you mean \[\[profile\]\]\?/, 'an unknown key'],
     ['[resolver]\nstub = "both"', 2, 'resolver.stub', /"yes" \| "no" \| "udp" \| "tcp"/, /"both"/],
     [
       '[resolver]\nlisten-also = ["0.0.0.0"]',
@@ -117,7 +133,9 @@ describe('the configuration', () => {
     expect(config.priority).toBe(priority);
   });
 
-  it('TOML that is none is reported with its line', () => {
-    expect(readToml('[link]\ntakeover = \n')).toMatchObject({ problem: { line: 2 } });
+  it('TOML that is none is reported with its line and column', () => {
+    expect(readToml('[link]\ntakeover = auto\n')).toEqual({
+      problem: { line: 2, message: 'invalid value (column 12)' },
+    });
   });
 });

@@ -77,9 +77,32 @@ describe('profiles', () => {
         file: 'f',
         line: 7,
         key: 'profile[2].servers',
-        wanted: 'list of servers',
+        wanted: expect.stringMatching(/^list of servers: /),
         got: '["x"] (entry 1: no IP address)',
       },
+    ]);
+  });
+
+  it.each([
+    ['when.sssid = "x"', 'when.sssid', 'a key of a profile; did you mean when.ssid?', 'an unknown key'],
+    ['ssid = "x"', 'ssid', 'a key of a profile; did you mean when.ssid?', 'an unknown key'],
+    ['server = []', 'server', 'a key of a profile; did you mean servers?', 'an unknown key'],
+    ['colour = 1', 'colour', /^a key of a profile \(name, when\.connection, /, 'an unknown key'],
+    ['when = "Home"', 'when', 'a table of conditions such as { ssid = "Home" }', '"Home" (no table)'],
+    [
+      'servers = ["127.0.0.1:5353"]',
+      'servers',
+      /"dns\+udp:\/\/IP:port"/,
+      /\(entry 1: a port after the address; it is written "dns\+udp:\/\/127\.0\.0\.1:5353"\)$/,
+    ],
+  ])('%s is told with what was meant', (line, key, wanted, got) => {
+    const text = `[[profile]]\nname = "a"\n${line}\n`;
+    const read = readToml(text);
+    const values = 'values' in read ? read.values : {};
+    const matching = (what: string | RegExp) =>
+      typeof what === 'string' ? what : expect.stringMatching(what);
+    expect(readConfig([{ file: 'f', text, values }]).problems).toEqual([
+      { file: 'f', line: 3, key: `profile[1].${key}`, wanted: matching(wanted), got: matching(got) },
     ]);
   });
 
