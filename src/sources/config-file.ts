@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Config, type ConfigDocument, readConfig } from '../core/config.ts';
 import { messageOf, systemCodeOf } from '../core/errors.ts';
 import type { ConfigProblem, Finding } from '../core/status.ts';
+import { TaskQueue } from '../core/task-queue.ts';
 import { compareText } from '../core/text.ts';
 import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
@@ -85,6 +86,8 @@ export class ConfigFiles {
   readonly #files: Pick<Files, 'read' | 'look' | 'replace' | 'makeFolder'>;
   #current: Loaded;
   #tried: TriedFile | undefined;
+  /** One after the other: an earlier one that took longer would bring back what has changed since. */
+  readonly #readings = new TaskQueue();
 
   private constructor(
     paths: Paths,
@@ -113,30 +116,42 @@ export class ConfigFiles {
     return this.#current;
   }
 
-  async reload(): Promise<Loaded> {
+  reload(): Promise<Loaded> {
+    return this.#readings.run(() => this.#reload());
+  }
+
+  try(tried: TriedFile | undefined): Promise<Loaded> {
+    return this.#readings.run(() => this.#try(tried));
+  }
+
+  keepTried(): Promise<string | undefined> {
+    return this.#readings.run(() => this.#keepTried());
+  }
+
+  async #reload(): Promise<Loaded> {
     const loaded = await loadConfig(this.#paths, this.#files, this.#tried);
     const { config, neverGood = false } = this.#current;
     this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config, neverGood };
     return this.#current;
   }
 
-  async try(tried: TriedFile | undefined): Promise<Loaded> {
+  async #try(tried: TriedFile | undefined): Promise<Loaded> {
     const before = this.#tried;
     const loaded = await loadConfig(this.#paths, this.#files, tried);
     if (loaded.problems.length > 0 && tried !== undefined) return loaded;
     this.#tried = tried;
     if (before === undefined && tried === undefined) return this.#current;
-    return this.reload();
+    return this.#reload();
   }
 
-  async keepTried(): Promise<string | undefined> {
+  async #keepTried(): Promise<string | undefined> {
     const tried = this.#tried;
     if (tried === undefined) return undefined;
     const file = join(this.#paths.localConfigFolder, tried.name);
     await this.#files.makeFolder(this.#paths.localConfigFolder, 0o755);
     await this.#files.replace(file, Buffer.from(tried.text), { durable: true });
     this.#tried = undefined;
-    await this.reload();
+    await this.#reload();
     return file;
   }
 }
