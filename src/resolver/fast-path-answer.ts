@@ -1,3 +1,4 @@
+import { EDE } from './ede.ts';
 import { HOP_BY_HOP, mostBytesFor } from './message.ts';
 import type { ResponseFacts } from './message-read.ts';
 import type { Query } from './query.ts';
@@ -10,6 +11,7 @@ import {
   lowerCase,
   MOST_UDP_BYTES,
   NAME_BYTES,
+  OPTION,
   RCODE,
   TYPE,
   UDP_SIZE,
@@ -258,30 +260,45 @@ export function answerInPlace(
   const additional = ((bytes[at + 10] ?? 0) << 8) + (bytes[at + 11] ?? 0) + 1;
   bytes[at + 10] = additional >> 8;
   bytes[at + 11] = additional;
-  bytes[end] = 0;
-  bytes[end + 1] = 0;
-  bytes[end + 2] = TYPE.OPT;
-  bytes[end + 3] = UDP_SIZE >> 8;
-  bytes[end + 4] = UDP_SIZE & 0xff;
-  bytes[end + 5] = 0;
-  bytes[end + 6] = 0;
-  bytes[end + 7] = query.dnssecOk ? DNSSEC_OK >> 8 : 0;
-  bytes[end + 8] = 0;
-  bytes[end + 9] = whole ? optionLength >> 8 : 0;
-  bytes[end + 10] = whole ? optionLength : 0;
+  writeOptHead(bytes, end, query.dnssecOk, whole ? optionLength : 0);
   if (whole) copyBytes(packed, optionsFrom, bytes, end + 11, optionLength);
   return end - at + 11 + (whole ? optionLength : 0);
 }
 
-/** Turn the query at `at` into SERVFAIL, in place: too many wait already. Returns the answer's length. */
+function writeOptHead(bytes: Buffer, at: number, dnssecOk: boolean, optionLength: number): void {
+  bytes[at] = 0; // the root's name
+  bytes[at + 1] = 0;
+  bytes[at + 2] = TYPE.OPT;
+  bytes[at + 3] = UDP_SIZE >> 8;
+  bytes[at + 4] = UDP_SIZE & 0xff;
+  bytes[at + 5] = 0;
+  bytes[at + 6] = 0;
+  bytes[at + 7] = dnssecOk ? DNSSEC_OK >> 8 : 0;
+  bytes[at + 8] = 0;
+  bytes[at + 9] = optionLength >> 8;
+  bytes[at + 10] = optionLength;
+}
+
+/**
+ * Turn the query at `at` into SERVFAIL, in place: too many wait already, which an extended error tells clients that speak
+ * EDNS. Returns the answer's length.
+ */
 export function refuseInPlace(bytes: Buffer, at: number, query: Glance): number {
   const kept = query.flags & (FLAG.recursionDesired | FLAG.checkingDisabled);
   const flags = kept | FLAG.response | FLAG.recursionAvailable | RCODE.SERVFAIL;
   bytes[at + 2] = flags >> 8;
   bytes[at + 3] = flags;
   bytes.fill(0, at + HEADER.answers, at + HEADER.bytes);
-  return query.questionEnd;
+  if (!query.edns) return query.questionEnd;
+  bytes[at + HEADER.additional + 1] = 1;
+  const end = at + query.questionEnd;
+  writeOptHead(bytes, end, query.dnssecOk, TOO_MANY.length);
+  copyBytes(TOO_MANY, 0, bytes, end + 11, TOO_MANY.length);
+  return end + 11 + TOO_MANY.length - at;
 }
+
+/** An EDNS option: an extended error without a text. */
+const TOO_MANY = Buffer.of(0, OPTION.extendedError, 0, 2, 0, EDE.notReady);
 
 /** The most bytes that an answer from `packed` can have, for a buffer that holds it. */
 export const answerBytes = (questionEnd: number, packed: PackedAnswer): number =>

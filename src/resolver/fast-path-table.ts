@@ -16,7 +16,7 @@ export interface FastTable {
   find(bytes: Buffer, at: number, length: number, variant: number, now: number): boolean;
   /** Turn the query just found into its answer, in place, where 4096 bytes must have room; the answer's length. */
   answer(bytes: Buffer, at: number): number;
-  /** Turn the query just looked for into SERVFAIL; its length, or 0 for what was no plain query. */
+  /** Turn the query just looked for into SERVFAIL, where 4096 bytes must have room; its length, or 0 for what was no plain query. */
   refuse(bytes: Buffer, at: number): number;
   /** Whether the answer just found is popular and about to expire, told once: time to ask anew. */
   wantsRefresh(): boolean;
