@@ -29,7 +29,7 @@ export interface Route {
   readonly domain: Domain;
 }
 
-/** `nobody`: no link may be asked; `not here`: a name that DNS servers are not asked for (RFC 6762, single labels). */
+/** `nobody`: no link may be asked; `not here`: a name that DNS servers are not asked for (RFC 6762, RFC 7686, single labels). */
 export type Routed = Route | 'nobody' | 'not here';
 
 /** The routes of a plan, ready to be looked up. */
@@ -122,14 +122,18 @@ function isForEverybody(name: Buffer, type: number, singleLabels: boolean): bool
   // Other types of a single label are wanted: DS and NS of a top-level domain.
   if ((name[0] ?? 0) + 2 >= name.length && !singleLabels) return type !== TYPE.A && type !== TYPE.AAAA;
   for (let at = 0; at < name.length; at += (name[at] ?? 0) + 1)
-    for (const suffix of LINK_LOCAL)
+    for (const suffix of OF_NO_SERVER)
       if (name.length - at === suffix.length && suffix.compare(name, at) === 0) return false;
   return true;
 }
 
-/** Names that belong to the link itself (RFC 6762 sections 3 and 4, RFC 3927), unless a domain is configured for them. */
-const LINK_LOCAL: readonly Buffer[] = [
+/**
+ * Names that belong to the link itself (RFC 6762 sections 3 and 4, RFC 3927), and those of Tor, which would tell a
+ * network's servers what somebody visits there (RFC 7686 section 2); unless a domain is configured for them.
+ */
+const OF_NO_SERVER: readonly Buffer[] = [
   'local',
+  'onion',
   '254.169.in-addr.arpa',
   ...['8', '9', 'a', 'b'].map((digit) => `${digit}.e.f.ip6.arpa`),
 ].map((domain) => encodeName(domain as Domain));

@@ -34,6 +34,8 @@ describe('a split VPN beside a home network', () => {
     ['nas', A, 'not here'],
     ['com', DS, 'eth0'],
     ['printer.local', A, 'not here'],
+    ['www.Example.onion', A, 'not here'],
+    ['onion.example', A, 'eth0'],
     ['1.1.254.169.in-addr.arpa', PTR, 'not here'],
     ['odd name.corp.example', A, 'tun0'],
   ])('%s of type %i goes to %s', (name, type, wanted) => {
@@ -93,9 +95,13 @@ it('a single label goes where a domain of that name is, or everywhere when the c
   expect(routeText(routingOf([home], true), 'nas', A)).toBe('eth0');
 });
 
-it('.local goes to a link that has it as a domain', () => {
-  const school = link({ servers: ['192.168.1.1'], searches: ['~local'] });
-  expect(routeText(routingOf([school]), 'printer.local', A)).toBe('eth0');
+it.each([
+  ['local', 'printer.local'],
+  // Tor's own resolver (DNSPort), as an administrator may have it.
+  ['onion', 'www.example.onion'],
+])('.%s goes to a link that has it as a domain', (domain, name) => {
+  const school = link({ servers: ['192.168.1.1'], searches: [`~${domain}`] });
+  expect(routeText(routingOf([school]), name, A)).toBe('eth0');
 });
 
 describe('an exclusive VPN', () => {
