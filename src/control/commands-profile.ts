@@ -14,6 +14,7 @@ export async function profileCommand(
   const { ACTION: action = 'list', NAME: name } = context.arguments;
   if (action === 'auto') {
     refuse(name !== undefined, 'wanted nothing after auto');
+    refuse('for' in context.options, FOR_USE);
     return tell(await context.client.useProfile(undefined, undefined));
   }
   if (action === 'use') {
@@ -21,9 +22,11 @@ export async function profileCommand(
       throw usage('wanted the name of a profile after use; dnsctl profile list shows them');
     return tell(await context.client.useProfile(name, spanOf(context, undefined)));
   }
-  refuse('for' in context.options, 'wanted --for with use alone');
+  refuse('for' in context.options, FOR_USE);
   return showProfiles(context, name);
 }
+
+const FOR_USE = 'wanted --for with use alone';
 
 /** `dnsctl try`: a configuration that goes again by itself unless somebody keeps it. */
 export async function tryCommand(
@@ -34,6 +37,8 @@ export async function tryCommand(
   const end = 'keep' in context.options ? 'keep' : 'back' in context.options ? 'go back' : undefined;
   if (end !== undefined) {
     refuse(file !== undefined, 'wanted no FILE with --keep or --back');
+    refuse('keep' in context.options && 'back' in context.options, 'wanted one of --keep and --back');
+    refuse('for' in context.options, 'wanted --for with a FILE alone');
     return tell(await context.client.endTrial(end));
   }
   if (file === undefined) throw usage('wanted a FILE to try, or --keep or --back');
@@ -58,7 +63,7 @@ export async function tryCommand(
 const TRY_MS = 60_000;
 
 async function showProfiles(context: CommandContext, name: string | undefined): Promise<number> {
-  const { plan, profileByHand } = await context.client.status();
+  const { plan, profileByHand, configuration } = await context.client.status();
   const profiles = plan.profiles.filter((profile) => name === undefined || profile.name === name);
   if (name !== undefined && profiles.length === 0)
     throw usage(`wanted a profile of the configuration, got "${name}"; dnsctl profile list shows them`);
@@ -72,7 +77,13 @@ async function showProfiles(context: CommandContext, name: string | undefined): 
     );
     context.print(
       formatProfiles(
-        { profiles, servers, ...byHand, whole: name === undefined },
+        {
+          profiles,
+          servers,
+          ...byHand,
+          whole: name === undefined,
+          configurationWrong: configuration.problems.length > 0,
+        },
         context.now(),
         context.terminal,
       ),

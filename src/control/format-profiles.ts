@@ -11,14 +11,20 @@ export interface ProfilesReport {
   readonly profileByHand?: ProfileChoice;
   /** All profiles, not one of them. */
   readonly whole: boolean;
+  /** The files of the configuration are wrong, so what stands in them may not count. */
+  readonly configurationWrong: boolean;
 }
 
 /** The profiles for people, in the order in which they are tried. */
 export function formatProfiles(report: ProfilesReport, now: number, terminal: Terminal): string {
   const page = newPage(terminal);
   const { profiles, profileByHand: chosen } = report;
-  if (profiles.length === 0)
+  if (profiles.length === 0 && !report.configurationWrong)
     page.text('The configuration has no [[profile]]; dnskeeper.toml(5) shows how to write one.');
+  if (report.configurationWrong)
+    page.text('The configuration is wrong, and what it says now does not count: dnsctl status', {
+      style: 'notice',
+    });
   page.rows(
     profiles.map(({ name, links, reason }) => ({
       label: name,

@@ -13,11 +13,17 @@ export function durationText(ms: number): string {
   return `${Math.floor(value)} ${unit}`;
 }
 
-/** Milliseconds of a span such as `90s`, `10m`, `1h` or `2d`; undefined for anything else. */
+/** Milliseconds of a span such as `90s`, `10m` (`10min` as in the configuration), `1h` or `2d`; undefined for anything else. */
 export function parseSpan(text: string): number | undefined {
-  const match = /^([1-9][0-9]{0,5})([smhd])$/.exec(text);
+  const match = /^([1-9][0-9]{0,5})(s|m|min|h|d)$/.exec(text);
   const unit = UNIT_MS[match?.[2] ?? ''];
   return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};

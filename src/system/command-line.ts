@@ -24,7 +24,8 @@ export function parseCommandLine(
   argv: readonly string[],
   columns = 80,
 ): ParsedCommand {
-  const stranger = unknownCommand(program, argv[0]);
+  const words = commandFirst(program, argv);
+  const stranger = unknownCommand(program, words[0]);
   if (stranger !== undefined) return wrong(program, stranger);
   let text = '';
   let run: ParsedCommand | undefined;
@@ -43,21 +44,32 @@ export function parseCommandLine(
     });
   }
   try {
-    root.parse([...argv], { from: 'user' });
+    root.parse(words, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: 'print', text };
-    return wrong(program, text.trimEnd());
+    return wrong(program, text.trimEnd(), words[0]);
   }
   const lonely = run?.kind === 'run' ? optionWithoutPartner(program, run.options) : undefined;
   if (lonely !== undefined) return wrong(program, `error: ${lonely}`);
   return run ?? { kind: 'print', text };
 }
 
-const wrong = (program: ProgramEntry, text: string): ParsedCommand => ({
-  kind: 'wrong',
-  text: `${text}\nTry: ${program.name} --help\n`,
-});
+function wrong(program: ProgramEntry, text: string, word?: string): ParsedCommand {
+  const known = program.commands?.some(({ name }) => name === word) ? ` ${word}` : '';
+  return { kind: 'wrong', text: `${text}\nTry: ${program.name}${known} --help\n` };
+}
+
+/** Options may stand before the command, its own too; commander would take them for those of the standard command. */
+function commandFirst({ commands = [], options }: ProgramEntry, argv: readonly string[]): string[] {
+  if (commands.length === 0) return [...argv];
+  const takesNext = (word: string | undefined): boolean =>
+    options.some(({ name, value }) => name === word && value !== undefined);
+  const index = argv.findIndex((word, at) => !word.startsWith('-') && !takesNext(argv[at - 1]));
+  const command = argv[index];
+  if (command === undefined || argv.slice(0, index).includes('--')) return [...argv];
+  return [command, ...argv.slice(0, index), ...argv.slice(index + 1)];
+}
 
 /** With a standard command commander takes every other word for an argument of it, which says nothing to people. */
 function unknownCommand({ commands = [] }: ProgramEntry, word: string | undefined): string | undefined {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { controlInterface } from '../../src/control/service.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
@@ -11,6 +11,9 @@ import { ODD_FILES } from '../support/odd-files.ts';
 import { degradedStatus, sampleHistory, sampleQuery, sampleStatus } from '../support/sample-status.ts';
 import { sampleCache, sampleNames, sampleStatistics } from '../support/sample-view.ts';
 import { until } from '../support/until.ts';
+
+// Each test starts the program up to a dozen times.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const program = join(import.meta.dirname, '../../src/dnsctl.ts');
 let root: string;
@@ -293,11 +296,14 @@ describe('dnsctl', () => {
     [['profile', 'use'], /wanted the name of a profile/],
     [['profile', 'forget'], /ACTION/],
     [['profile', 'list', '--for', '1h'], /--for with use alone/],
+    [['profile', 'auto', '--for', '1h'], /--for with use alone/],
     [['profile', 'use', 'home', '--for', '8d'], /at most 7d, got 8d/],
     [['profile', 'use', 'home', '--for', '1.5h'], /wanted a time/],
     [['profile', 'show', 'nothing'], /wanted a profile of the configuration, got "nothing"/],
     [['try'], /wanted a FILE/],
     [['try', 'x.toml', '--keep'], /no FILE with --keep/],
+    [['try', '--keep', '--back'], /one of --keep and --back/],
+    [['try', '--back', '--for', '5s'], /--for with a FILE alone/],
     [['try', '/etc/passwd'], /ends in \.toml/],
   ])('%j is refused with what was wanted', async (argv, wanted) => {
     await serve();
@@ -329,6 +335,25 @@ describe('dnsctl', () => {
       err: expect.stringMatching(/^dnsctl: wanted .*50-odd\.toml, got /),
     });
     expect(control.asked).toEqual([]);
+  });
+
+  test('profile list says where a wrong configuration hides profiles', async () => {
+    await serve();
+    control.publish({
+      ...sampleStatus,
+      plan: { ...sampleStatus.plan, profiles: [] },
+      configuration: { files: [], problems: [{ file: 'a.toml', wanted: 'TOML', got: 'none' }] },
+    });
+    expect(await dnsctl('profile')).toMatchObject({
+      code: 0,
+      out: 'The configuration is wrong, and what it says now does not count: dnsctl status\n',
+    });
+  });
+
+  test.each(['1h', '60m', '60min', '3600s'])('--for %s is an hour', async (time) => {
+    await serve();
+    expect(await dnsctl('profile', 'use', 'home', '--for', time)).toMatchObject({ code: 0 });
+    expect(control.asked).toEqual(['profile home 3600000']);
   });
 
   test('profile list tells what became of each, and show one with its servers', async () => {

@@ -16,6 +16,15 @@ describe('dnsctl', () => {
       { root: '/x' },
     ],
     ['program options may precede the command', ['--root', '/x', 'reload'], 'reload', {}, { root: '/x' }],
+    ['and so may its own', ['--json', 'history'], 'history', {}, { json: '' }],
+    [
+      'both before it',
+      ['--root', '/x', '--json', 'explain', 'a.b'],
+      'explain',
+      { NAME: 'a.b' },
+      { root: '/x', json: '' },
+    ],
+    ['an option with its value in one word', ['--root=/x', 'reload'], 'reload', {}, { root: '/x' }],
     ['a switch that begins with no-', ['doctor', '--no-probe'], 'doctor', {}, { 'no-probe': '' }],
     ['a switch that begins with no- is absent unless given', ['doctor'], 'doctor', {}, {}],
     ['a count', ['history', '-n', '3'], 'history', {}, { lines: '3' }],
@@ -26,6 +35,7 @@ describe('dnsctl', () => {
   test.each([
     ['a misspelt command', ['stats'], "did you mean 'status'?"],
     ['an unknown command', ['frobnicate'], "no command 'frobnicate'"],
+    ['a misspelt command behind options', ['--user', '--root', '/x', 'statu'], "did you mean 'status'?"],
     ['a command with control bytes', ['\u001b[31m'], "no command '?[31m'"],
     ['a missing argument', ['explain'], "missing required argument 'NAME'"],
     ['too many arguments', ['reload', 'x'], 'too many arguments'],
@@ -36,7 +46,16 @@ describe('dnsctl', () => {
     const outcome = parseCommandLine(DNSCTL, argv);
     expect(outcome.kind).toBe('wrong');
     expect(outcome).toHaveProperty('text', expect.stringContaining(hint));
-    expect(outcome).toHaveProperty('text', expect.stringContaining('Try: dnsctl --help'));
+    expect(outcome).toHaveProperty('text', expect.stringMatching(/\nTry: dnsctl( [a-z-]+)? --help\n$/));
+  });
+
+  test.each([
+    [['explain'], 'Try: dnsctl explain --help\n'],
+    [['--root', '/x', 'history', '-n', 'x'], 'Try: dnsctl history --help\n'],
+    [['--jsn'], 'Try: dnsctl --help\n'],
+    [['frobnicate'], 'Try: dnsctl --help\n'],
+  ])('%j is sent to the help that lists what was wanted', (argv, where) => {
+    expect(parseCommandLine(DNSCTL, argv)).toHaveProperty('text', expect.stringContaining(where));
   });
 
   test('help names every command and every exit code', () => {
