@@ -10,7 +10,6 @@ export const EDE = {
   notSupported: 21,
   noReachableAuthority: 22,
   networkError: 23,
-  invalidData: 24,
 } as const;
 
 /** A server that would ask us again what we ask it. */

@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from '../core/address.ts';
+import { type Address, addressOfBytes } from '../core/address.ts';
 import { type Domain, ROOT } from '../core/domain.ts';
 import type { PushedDomain, PushedServer, PushedSettings } from '../core/pushed-links.ts';
 import type { Knob } from '../core/snapshot.ts';
@@ -67,17 +67,11 @@ export function readAddress(family: number, bytes: Uint8Array): Address {
   const size = { [AF.inet]: 4, [AF.inet6]: 16 }[family];
   if (size === undefined) throw invalid(`Unknown address family ${family}`);
   if (bytes.length !== size) throw invalid('Invalid address size');
-  const text = family === AF.inet ? [...bytes].join('.') : groupsOf(bytes);
-  const address = parseAddress(text);
-  if (!address.ok || address.value.kind === 'unspecified' || isStub(address.value))
+  const address = addressOfBytes([...bytes]);
+  if (address === undefined || address.kind === 'unspecified' || isStub(address))
     throw invalid('Invalid DNS server address');
-  return address.value;
+  return address;
 }
-
-const groupsOf = (bytes: Uint8Array): string =>
-  Array.from({ length: 8 }, (_, at) =>
-    (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16),
-  ).join(':');
 
 /** Our own stub, which would only ask itself. */
 const isStub = ({ bytes }: Address): boolean => /^127,0,0,5[34]$/.test(bytes.join(','));

@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from '../core/address.ts';
+import { type Address, formatAddress, parseAddress, reverseName } from '../core/address.ts';
 import type { Domain } from '../core/domain.ts';
 import type { LookupRecord } from '../core/lookup.ts';
 import { ask, flagsOf, isUnasked, type LookupContext } from './ask.ts';
@@ -174,16 +174,6 @@ function refuseType(type: number, name: string): void {
 const INVALID: ReadonlySet<number> = new Set([0, 41, 46, 249, 250]);
 /** MD, MF, MB, MG, MR, NULL, WKS, MINFO, NXT, A6, MAILB, MAILA. */
 const OBSOLETE: ReadonlySet<number> = new Set([3, 4, 7, 8, 9, 10, 11, 14, 30, 38, 253, 254]);
-
-/** The name that PTR records of an address stand at (RFC 1035 section 3.5, RFC 3596 section 2.5). */
-function reverseName({ family, bytes }: Address): string {
-  if (family === 4) return `${bytes.toReversed().join('.')}.in-addr.arpa`;
-  const nibbles = bytes.flatMap((byte) => [byte >> 4, byte & 15]);
-  return `${nibbles
-    .toReversed()
-    .map((nibble) => nibble.toString(16))
-    .join('.')}.ip6.arpa`;
-}
 
 const familyOf = (type: number): 4 | 6 => (type === A ? 4 : 6);
 

@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from '../core/address.ts';
+import { type Address, addressOfBytes } from '../core/address.ts';
 import type { BusValue } from '../system/bus.ts';
 import type { Method } from '../system/bus-interface.ts';
 import type { IncomingCall } from '../system/bus-service.ts';
@@ -96,18 +96,10 @@ export function readFamily(family: number): 4 | 6 | undefined {
 export function addressFrom(family: number, bytes: Uint8Array): Address {
   const read = readFamily(family);
   if (read === undefined) throw invalid('family', `Unknown address family ${family}`);
-  if (bytes.length !== (read === 4 ? 4 : 16))
-    throw new LookupError('bad-address-size', 'address', 'Invalid address size');
-  const text =
-    read === 4
-      ? [...bytes].join('.')
-      : [...bytes].map((byte, at) => `${at > 0 && at % 2 === 0 ? ':' : ''}${hex(byte)}`).join('');
-  const address = parseAddress(text);
-  if (!address.ok) throw invalid('address', 'Invalid address');
-  return address.value;
+  const address = bytes.length === (read === 4 ? 4 : 16) ? addressOfBytes([...bytes]) : undefined;
+  if (address === undefined) throw new LookupError('bad-address-size', 'address', 'Invalid address size');
+  return address;
 }
-
-const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
 
 const addressRow = ({ ifindex, family, bytes }: FoundAddress): readonly BusValue[] => [
   ifindex,

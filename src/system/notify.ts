@@ -5,10 +5,8 @@ import type { Log } from './log.ts';
 
 /** What a service tells its service manager (sd_notify(3)). Nothing is sent where nobody asked. */
 export interface ServiceNotifier {
-  /** Ready to serve; also ends a reload. */
+  /** Ready to serve. */
   ready(): void;
-  /** A reload begins (`Type=notify-reload`); `ready` ends it. */
-  reloading(): void;
   stopping(): void;
   /** One line for `systemctl status`. */
   status(text: string): void;
@@ -29,7 +27,6 @@ export function serviceNotifier(
   const send = sender(env['NOTIFY_SOCKET'], libc, log);
   return {
     ready: () => send('READY=1'),
-    reloading: () => send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => send('STOPPING=1'),
     // FDPOLL=0, or an error on the socket would have the copy closed.
     store: (name, fd) => send(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, [fd]),

@@ -1,5 +1,5 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import { type Address, formatAddress, parseAddress } from '../core/address.ts';
+import { addressOfBytes, formatAddress } from '../core/address.ts';
 import type { ListenerFacts } from '../core/machine-facts.ts';
 
 /** Port 53 in the hexadecimal of /proc/net. */
@@ -43,12 +43,8 @@ function addressOf(hex: string): string | undefined {
   const bytes = words.flatMap((word) =>
     (word.match(/../g) ?? []).reverse().map((b) => Number.parseInt(b, 16)),
   );
-  if (bytes.length === 4) return bytes.join('.');
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
-  );
-  const parsed = parseAddress(groups.join(':'));
-  return parsed.ok ? formatAddress(parsed.value satisfies Address) : undefined;
+  const address = addressOfBytes(bytes);
+  return address && formatAddress(address);
 }
 
 async function processesHolding(
