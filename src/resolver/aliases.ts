@@ -1,8 +1,9 @@
 import { parseDomain } from '../core/domain.ts';
 import { type NewRecord, responseTo } from './message.ts';
 import { type ResponseFacts, readResponse } from './message-read.ts';
+import { dataWithWholeNames } from './names-in-data.ts';
 import type { Query } from './query.ts';
-import { FLAG, HEADER, nameAt, RCODE, readName, skipName, TYPE, type WireRecord } from './wire.ts';
+import { FLAG, HEADER, nameAt, RCODE, readName, TYPE, type WireRecord } from './wire.ts';
 
 /** Where a chain of aliases is to be cut. */
 export interface Leaving {
@@ -89,35 +90,9 @@ function aliasRecords(query: Query, response: ResponseFacts, index: number): rea
   });
 }
 
-/** Types whose data begins, after so many bytes, with this many names that may be compressed (RFC 3597 section 4). */
-const NAMES_IN: ReadonlyMap<number, { readonly before: number; readonly names: number }> = new Map([
-  ...[TYPE.NS, TYPE.CNAME, TYPE.PTR, TYPE.DNAME, 3, 4, 7, 8, 9].map(
-    (type) => [type, { before: 0, names: 1 }] as const,
-  ),
-  ...[TYPE.SOA, 14, 17].map((type) => [type, { before: 0, names: 2 }] as const),
-  ...[15, 18, 21, 36].map((type) => [type, { before: 2, names: 1 }] as const),
-  [26, { before: 2, names: 2 }],
-  [TYPE.SRV, { before: 6, names: 1 }],
-]);
-
 /** A record free of the message it stood in, or undefined when its data is not what its type says. */
 function copied(wire: Buffer, record: WireRecord): NewRecord | undefined {
   const name = nameAt(wire, record.start);
-  const data = freed(wire, record);
+  const data = dataWithWholeNames(wire, record);
   return name && data && { name, type: record.type, ttl: record.ttl, data };
-}
-
-function freed(wire: Buffer, { type, dataStart, dataEnd }: WireRecord): Buffer | undefined {
-  const shape = NAMES_IN.get(type);
-  if (shape === undefined) return wire.subarray(dataStart, dataEnd);
-  const parts = [wire.subarray(dataStart, dataStart + shape.before)];
-  let at = dataStart + shape.before;
-  for (let i = 0; i < shape.names; i++) {
-    const name = nameAt(wire, at);
-    if (name === undefined) return undefined;
-    parts.push(name);
-    at = skipName(wire, at);
-  }
-  if (at > dataEnd) return undefined;
-  return Buffer.concat([...parts, wire.subarray(at, dataEnd)]);
 }

@@ -1,10 +1,11 @@
 import type { LookupRecord, RecordValue } from '../core/lookup.ts';
-import { nameAt, readName, skipName, TYPE, type WireRecord } from './wire.ts';
+import { dataWithWholeNames } from './names-in-data.ts';
+import { nameAt, readName, TYPE, type WireRecord } from './wire.ts';
 
 /** One record of a message by itself: its value, and its bytes with all names written out. Undefined when it is malformed. */
 export function lookupRecord(wire: Buffer, record: WireRecord): LookupRecord | undefined {
   const owner = nameAt(wire, record.start);
-  const data = dataOf(wire, record);
+  const data = dataWithWholeNames(wire, record);
   const value = data && recordValue(record.type, data);
   if (owner === undefined || data === undefined || value === undefined) return undefined;
   const fixed = Buffer.alloc(10);
@@ -20,48 +21,6 @@ export function lookupRecord(wire: Buffer, record: WireRecord): LookupRecord | u
     value,
     wire: Buffer.concat([owner, fixed, data]),
   };
-}
-
-/** Types that are nowhere else of interest. */
-const MX = 15;
-const RP = 17;
-const AFSDB = 18;
-const RT = 21;
-const PX = 26;
-const KX = 36;
-
-/**
- * Where names stand in the data of types that may carry pointers (RFC 3597 section 4): so many bytes, a name, …, the
- * rest as it is.
- */
-const LAYOUTS: ReadonlyMap<number, readonly (number | 'name')[]> = new Map<number, (number | 'name')[]>([
-  [TYPE.NS, ['name']],
-  [TYPE.CNAME, ['name']],
-  [TYPE.PTR, ['name']],
-  [TYPE.DNAME, ['name']],
-  [TYPE.SOA, ['name', 'name']],
-  [RP, ['name', 'name']],
-  [MX, [2, 'name']],
-  [AFSDB, [2, 'name']],
-  [RT, [2, 'name']],
-  [KX, [2, 'name']],
-  [PX, [2, 'name', 'name']],
-  [TYPE.SRV, [6, 'name']],
-]);
-
-/** The data with all names written out; undefined when a name in it is none, or leads out of it. */
-function dataOf(wire: Buffer, { type, dataStart, dataEnd }: WireRecord): Buffer | undefined {
-  const parts: Buffer[] = [];
-  let at = dataStart;
-  for (const part of LAYOUTS.get(type) ?? []) {
-    const name = part === 'name' ? nameAt(wire, at) : wire.subarray(at, at + part);
-    const next = part === 'name' ? skipName(wire, at) : at + part;
-    if (name === undefined || next > dataEnd) return undefined;
-    parts.push(name);
-    at = next;
-  }
-  parts.push(wire.subarray(at, dataEnd));
-  return Buffer.concat(parts);
 }
 
 function recordValue(type: number, data: Buffer): RecordValue | undefined {
