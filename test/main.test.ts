@@ -11,17 +11,21 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { controlClient } from '../src/control/client.ts';
 import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
 import { askOverUdp, queryWire, readAnswer } from './support/ask.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { freePort } from './support/free-port.ts';
 import { link, vpn } from './support/links.ts';
 import { parseResolvConf } from './support/parse-resolv-conf.ts';
 import { noMounts, run as runProgram, unless } from './support/root-only.ts';
 import { addressAnswer, scriptedServer } from './support/scripted-server.ts';
 import { until } from './support/until.ts';
+
+// Each test starts the program up to a dozen times.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const MAIN = join(import.meta.dirname, '../src/main.ts');
 const START = Date.UTC(2026, 10, 21, 6);
@@ -283,15 +287,10 @@ describe('dnskeeperd as a process', () => {
       await until(() => daemon.stderr().includes('ENOSPC'), 'the full disk is told');
       expect(readFileSync(join(root, 'etc/resolv.conf'), 'utf8')).toBe('nameserver 203.0.113.1\n');
       rmSync(join(runtime, 'filling'));
-      await until(
-        () => resolvConf(root).nameservers.join() === '192.0.2.1',
-        'the file is written after all',
-        9000,
-      );
+      await until(() => resolvConf(root).nameservers.join() === '192.0.2.1', 'the file is written after all');
       daemon.child.kill('SIGTERM');
       expect(await daemon.ended).toMatchObject({ code: 0 });
     },
-    20_000,
   );
 
   it('lets one of two that are started at the same instant run', async () => {
@@ -313,7 +312,7 @@ describe('dnskeeperd as a process', () => {
     );
     writeFileSync(join(root, 'etc/hosts'), '192.0.2.99 box.home.example box\n');
     const daemon = run(['--root', root]);
-    const client = controlClient(join(root, 'run/dnskeeper/io.dnskeeper'), AbortSignal.timeout(15_000));
+    const client = controlClient(join(root, 'run/dnskeeper/io.dnskeeper'), AbortSignal.timeout(60_000));
     await until(
       async () => (await client.status().catch(() => undefined))?.resolver.state === 'bound',
       'the resolver listens',
@@ -433,11 +432,4 @@ function record(root: string, events: readonly SourceEvent[], step = 10_000): st
 function resolvConf(root: string): ReturnType<typeof parseResolvConf> {
   const path = join(root, 'run/dnskeeper/resolv.conf');
   return parseResolvConf(existsSync(path) ? readFileSync(path, 'utf8') : '');
-}
-
-/** A port that nobody has right now, for UDP and TCP. */
-async function freePort(): Promise<number> {
-  const server = await scriptedServer(() => undefined);
-  await server.close();
-  return server.port;
 }

@@ -11,10 +11,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { bundle } from '../scripts/bundle.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { until } from './support/until.ts';
+
+// Each test starts the program several times.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** Bundled as it is shipped: it starts ten times as fast as from its sources. */
 const bundles = mkdtempSync(join(tmpdir(), 'dnskeeper-test-'));
@@ -41,7 +44,7 @@ function machine() {
       input,
       encoding: 'utf8',
       env: { PATH: process.env['PATH'] ?? '', ...env },
-      timeout: 20_000,
+      timeout: 60_000,
     });
     return { code: status, out: stdout, err: stderr };
   };
@@ -209,7 +212,7 @@ describe('nobody reads what it says', () => {
     const { status, stderr } = spawnSync(
       'sh',
       ['-c', line, process.execPath, PROGRAM, '--root', root, '--help'],
-      { encoding: 'utf8', timeout: 20_000 },
+      { encoding: 'utf8', timeout: 60_000 },
     );
     expect({ status, stderr }).toEqual({
       status: 1,
@@ -299,7 +302,7 @@ describe('the rest', () => {
     const { stdout, status } = spawnSync(
       'script',
       ['-qec', `'${process.execPath}' '${PROGRAM}' --root '${root}' -a eth0`, '/dev/null'],
-      { encoding: 'utf8', timeout: 20_000 },
+      { encoding: 'utf8', timeout: 60_000 },
     );
     expect({ status, stdout: stdout.trim() }).toEqual({
       status: 1,

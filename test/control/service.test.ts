@@ -23,7 +23,7 @@ import {
 import { until } from '../support/until.ts';
 import { readDescription } from '../support/varlink-idl.ts';
 
-const bounds = { deadlineMs: 5000 };
+const bounds = { deadlineMs: 15_000 };
 const description = readDescription(CONTROL_DESCRIPTION);
 let folder: string;
 let path: string;

@@ -1,15 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { parseRecordedEvent } from '../../src/core/recording.ts';
+
+// The demo starts the programs.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const EXAMPLES = join(import.meta.dirname, '../../examples');
 
 it('the demo shows every step of the recording with its diff and reasons, and ends healthy', () => {
   const shown = execFileSync(process.execPath, [join(EXAMPLES, 'demo.ts')], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 60_000,
   });
   const steps = shown.split(/^== (?=.* ==$)/m).map((part) => part.slice(part.indexOf('\n')));
   const [, first, second, gone, up, down, asleep, awake, status] = steps;

@@ -16,7 +16,7 @@ function afterHook(command: string, line: string): { readonly out: string; reado
   const { stdout, status } = spawnSync('sh', ['-euc', `reason=PREINIT; ${script}`], {
     encoding: 'utf8',
     env: { PATH: `${folder}:${process.env['PATH'] ?? ''}` },
-    timeout: 20_000,
+    timeout: 60_000,
   });
   return { out: stdout, code: status };
 }

@@ -15,9 +15,12 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { bundle } from '../../scripts/bundle.ts';
 import { temporaryFolder } from '../support/folder.ts';
+
+// Each test starts the program.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /**
  * The command that the package installs carries out plain calls itself and hands the rest to the whole program: nobody may
@@ -179,7 +182,7 @@ test('standard input that cannot be read is refused as the whole program does, a
     const { status, stderr } = spawnSync(file, [...first, '--root', root, '-a', 'eth0'], {
       stdio: [folder, 'pipe', 'pipe'],
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 60_000,
     });
     closeSync(folder);
     expect(recordsIn(root)).toEqual({ eth0: SERVER });

@@ -7,6 +7,7 @@ import { MOST_QUERIES, Reception } from '../../src/resolver/listener.ts';
 import { responseTo } from '../../src/resolver/message.ts';
 import { readResponse } from '../../src/resolver/message-read.ts';
 import { queryOf, queryWire } from '../support/ask.ts';
+import { freePort } from '../support/free-port.ts';
 import { link } from '../support/links.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { resolverOver } from '../support/resolver.ts';
@@ -58,11 +59,8 @@ describe('every failure of ours carries an extended error (RFC 8914)', () => {
   });
 
   it('a server that nobody listens at', async () => {
-    const server = await scriptedServer(() => undefined);
-    await server.close();
-    const resolver = resolverOver([
-      link({ interface: 'lo', servers: [`dns+udp://127.0.0.1:${server.port}`] }),
-    ]);
+    const servers = [`dns+udp://127.0.0.1:${await freePort()}`];
+    const resolver = resolverOver([link({ interface: 'lo', servers })]);
     expect(told((await resolver.ask('www.example.com')).wire)).toEqual({
       rcode: SERVFAIL,
       errors: [`${EDE.noReachableAuthority}: 127.0.0.1 cannot be reached`],

@@ -95,8 +95,10 @@ it.skipIf(noLowPort !== undefined)(
   unless(noLowPort, 'what is asked at an address that is held waits although systemd-resolved still has it'),
   async () => {
     // Otherwise it would be dropped when systemd-resolved ends, and whoever asked would wait for five seconds.
-    const at = { host: '127.0.0.77', port: 997, service: 'full' } as const;
-    const address = { ...LOOPBACK, bytes: [127, 0, 0, 77] } as const;
+    // Of this process alone, should the tests run twice on one machine.
+    const bytes = [127, 77, (process.pid >> 8) & 255, process.pid & 255];
+    const at = { host: bytes.join('.'), port: 997, service: 'full' } as const;
+    const address = { ...LOOPBACK, bytes };
     const { sockets } = storeOf(new Map());
     const { live } = await resolver(sockets);
     const theirs = libc.datagrams.bindUdp(address, at.port, { reuseAddress: true, device: 'lo' });

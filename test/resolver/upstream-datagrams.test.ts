@@ -9,8 +9,11 @@ import { type Endpoint, nodeDatagrams, type UpstreamDatagrams } from '../../src/
 import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { loadLibc } from '../../src/system/libc.ts';
 import { queryWire, readAnswer } from '../support/ask.ts';
+import { freePort } from '../support/free-port.ts';
+import { noIpv6 } from '../support/ipv6.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { recordingLog } from '../support/recording-log.ts';
+import { unless } from '../support/root-only.ts';
 import {
   type AskedQuestion,
   addressAnswer,
@@ -58,7 +61,7 @@ describe.each<Kind>(['pool', 'node'])('questions over UDP (%s)', (kind) => {
     expect(readAnswer(message).answers).toEqual(['www.example.com A 192.0.2.1']);
   });
 
-  it('are answered over IPv6', async () => {
+  it.skipIf(noIpv6 !== undefined)(unless(noIpv6, 'are answered over IPv6'), async () => {
     const socket = createSocket('udp6').bind(0, '::1');
     onTestFinished(() => void socket.close());
     await new Promise<void>((resolve) => void socket.once('listening', resolve));
@@ -117,9 +120,8 @@ describe.each<Kind>(['pool', 'node'])('questions over UDP (%s)', (kind) => {
   });
 
   it('are told at once when nobody is at the port', async () => {
-    const server = await answering();
-    await server.close();
-    await expect(ask(datagramsOf(kind), server)).rejects.toMatchObject({ code: 'IO' });
+    const nobody = { ...(await answering()), port: await freePort() };
+    await expect(ask(datagramsOf(kind), nobody)).rejects.toMatchObject({ code: 'IO' });
   });
 
   it('end when they are given up, and were never asked when they were given up before', async () => {

@@ -43,7 +43,7 @@ beforeAll(async () => {
   standin.plan([link({ servers: [at] })]);
   resolveSocket = join(standin.folder, 'io.systemd.Resolve');
   await standin.live.listen({ host: '127.0.0.1', port: PORT, service: 'full' });
-}, 30_000);
+}, 90_000);
 
 afterAll(async () => {
   await standin?.close();
@@ -51,7 +51,7 @@ afterAll(async () => {
 });
 
 const resolves = (name = 'www.example') =>
-  callVarlink(resolveSocket, `${RESOLVE}.ResolveHostname`, { name, family: 2 }, { deadlineMs: 5000 });
+  callVarlink(resolveSocket, `${RESOLVE}.ResolveHostname`, { name, family: 2 }, { deadlineMs: 15_000 });
 
 const varlinkCall = (parameters: object, more: object = {}, method = 'ResolveHostname'): string =>
   `${JSON.stringify({ method: `${RESOLVE}.${method}`, parameters, ...more })}\0`;

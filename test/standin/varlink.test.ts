@@ -114,7 +114,7 @@ beforeEach(async () => {
 });
 
 const call = (method: string, parameters = {}, name = RESOLVE) =>
-  callVarlink(path, `${name}.${method}`, parameters, { deadlineMs: 5000 });
+  callVarlink(path, `${name}.${method}`, parameters, { deadlineMs: 15_000 });
 
 /** The reply with its keys in their order, which clients print and compare. */
 async function raw(method: string, parameters: object): Promise<string> {
@@ -319,14 +319,14 @@ describe('the monitor', () => {
     '%s is refused to others',
     async (method) => {
       peer = { uid: 1000, pid: 1 };
-      const stream = streamVarlink(path, `${MONITOR}.${method}`, {}, { deadlineMs: 5000 });
+      const stream = streamVarlink(path, `${MONITOR}.${method}`, {}, { deadlineMs: 15_000 });
       await expect(stream.next()).rejects.toMatchObject({ error: 'org.varlink.service.PermissionDenied' });
       expect(watchers.size + configurations.size).toBe(0);
     },
   );
 
   test('queries are told after the word that it is ready, until the watcher leaves', async () => {
-    const stream = streamVarlink(path, `${MONITOR}.SubscribeQueryResults`, {}, { deadlineMs: 5000 });
+    const stream = streamVarlink(path, `${MONITOR}.SubscribeQueryResults`, {}, { deadlineMs: 15_000 });
     expect((await stream.next()).value).toEqual({ ready: true });
     const question = { class: 1, type: 1, name: 'host.example' };
     const found = {
@@ -358,7 +358,7 @@ describe('the monitor', () => {
   });
 
   test('the configuration is told at once and when it changed, not when it stayed', async () => {
-    const stream = streamVarlink(path, `${MONITOR}.SubscribeDNSConfiguration`, {}, { deadlineMs: 5000 });
+    const stream = streamVarlink(path, `${MONITOR}.SubscribeDNSConfiguration`, {}, { deadlineMs: 15_000 });
     const first = (await stream.next()).value as { configuration: object[] };
     expect(first.configuration).toHaveLength(5);
     for (const tell of configurations) tell();

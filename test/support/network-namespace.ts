@@ -49,7 +49,7 @@ function setNamespace(): (fd: number, type: number) => number {
 function enter(holder: ChildProcess, words: string): void {
   execFileSync('nsenter', ['--net', '--target', String(holder.pid), 'ip', ...words.split(' ')], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: 10_000,
+    timeout: 30_000,
   });
 }
 
@@ -66,7 +66,7 @@ function reasonAgainst(): string | undefined {
   try {
     readlinkSync('/proc/thread-self/ns/net');
     const words = ['--net', 'ip', 'link', 'add', 'dk-a', 'type', 'veth', 'peer', 'name', 'dk-b'];
-    execFileSync('unshare', words, { stdio: 'ignore', timeout: 10_000 });
+    execFileSync('unshare', words, { stdio: 'ignore', timeout: 30_000 });
     return undefined;
   } catch {
     return 'network namespaces do not work on this machine';

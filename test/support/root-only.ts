@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 /** Run a program to its end; throws with its words when it fails. */
 export function run(program: string, ...args: readonly string[]): void {
-  execFileSync(program, [...args], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 10_000 });
+  execFileSync(program, [...args], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000 });
 }
 
 /** Why real mounts cannot be tried here; undefined when they can. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { BusSignal } from '../../src/system/bus.ts';
 import type { ObjectTree, ServedInterface } from '../../src/system/bus-interface.ts';
 import { introspect } from '../../src/system/bus-introspection.ts';
@@ -12,6 +12,9 @@ import { silentLog } from '../../src/system/log.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { until } from '../support/until.ts';
+
+// Each test starts a bus, and busctl many times.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const NAME = 'org.example.Lamp';
 const LAMP = '/org/example/lamp';
@@ -248,7 +251,7 @@ test('busctl shows the tree, the interfaces, properties and methods of a real bu
   bus.own(NAME, {}, ({ state }) => states.push(state));
   await until(() => states.length === 1, 'the name is ours');
   const busctl = async (...words: string[]): Promise<string> =>
-    (await promisify(execFile)('busctl', [`--address=${daemon.address}`, ...words], { timeout: 10_000 }))
+    (await promisify(execFile)('busctl', [`--address=${daemon.address}`, ...words], { timeout: 40_000 }))
       .stdout;
   expect(await busctl('tree', '--list', NAME)).toBe(
     ['/', '/org', '/org/example', LAMP, `${LAMP}/bulb`, `${LAMP}/bulb/_31`, ''].join('\n'),

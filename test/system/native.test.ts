@@ -2,18 +2,23 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { type Libc, loadLibc } from '../../src/system/libc.ts';
 import { takeLock } from '../../src/system/lock.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serviceNotifier } from '../../src/system/notify.ts';
 import { temporaryFolder } from '../support/folder.ts';
+import { freePort } from '../support/free-port.ts';
+import { noIpv6 } from '../support/ipv6.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { noImmutable, run, unless } from '../support/root-only.ts';
 import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
+
+// Most tests start a program.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** koffi is a dependency of ours, so here it must load. */
 const libc: Libc = loadLibc((reason) => {
@@ -37,7 +42,7 @@ async function holder(path: string, libcToo: boolean): Promise<ChildProcess> {
   child.stdout.on('data', (data) => {
     said += String(data);
   });
-  await until(() => said.includes('held'), 'the other process holds the lock', 10_000);
+  await until(() => said.includes('held'), 'the other process holds the lock');
   return child;
 }
 
@@ -271,15 +276,19 @@ describe('the notifier', () => {
   });
 });
 
-it.each(['192.0.2.1', '2001:db8::1'])('a socket may have %s, which the machine does not have yet', (text) => {
-  const address = must(parseAddress(text));
-  expect(() => libc.sockets.listenTcp(address, 5399)).toThrow(/listen on TCP port 5399/);
-  expect(() => libc.datagrams.bindUdp(address, 5399)).toThrow(/bind a UDP socket to port 5399/);
-  for (const fd of [
-    libc.sockets.listenTcp(address, 5399, { freeBind: true }),
-    libc.datagrams.bindUdp(address, 5399, { freeBind: true }),
-  ]) {
-    expect(libc.sockets.describe(fd)).toMatchObject({ host: text, port: 5399 });
-    closeSync(fd);
-  }
-});
+it.each(noIpv6 === undefined ? ['192.0.2.1', '2001:db8::1'] : ['192.0.2.1'])(
+  'a socket may have %s, which the machine does not have yet',
+  async (text) => {
+    const address = must(parseAddress(text));
+    const port = await freePort();
+    expect(() => libc.sockets.listenTcp(address, port)).toThrow(`listen on TCP port ${port}`);
+    expect(() => libc.datagrams.bindUdp(address, port)).toThrow(`bind a UDP socket to port ${port}`);
+    for (const fd of [
+      libc.sockets.listenTcp(address, port, { freeBind: true }),
+      libc.datagrams.bindUdp(address, port, { freeBind: true }),
+    ]) {
+      expect(libc.sockets.describe(fd)).toMatchObject({ host: text, port });
+      closeSync(fd);
+    }
+  },
+);

@@ -69,7 +69,7 @@ async function serve(options: Partial<VarlinkServerOptions> = {}): Promise<Varli
 
 const call = (method: string, parameters = {}): string => `${JSON.stringify({ method, parameters })}\0`;
 const echo = (text: string): string => call('org.example.test.Echo', { text });
-const bounds = { deadlineMs: 5000 };
+const bounds = { deadlineMs: 15_000 };
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'varlink-'));
