@@ -3,8 +3,9 @@ import { type Domain, isWithin } from '../core/domain.ts';
 import { EDE } from './ede.ts';
 import { endsWith, labelsOf } from './labels.ts';
 import { type NewRecord, type NewResponse, responseTo } from './message.ts';
-import type { Query, Stage } from './query.ts';
-import { CLASS_IN, encodeName, RCODE, TYPE } from './wire.ts';
+import type { Answer, Answerer, Query, Stage } from './query.ts';
+import type { StopSignal } from './stop.ts';
+import { CLASS_IN, encodeName, FLAG, HEADER, RCODE, TYPE } from './wire.ts';
 
 /** What is known about this machine without asking anybody; the properties are looked up when they are read. */
 export interface LocalFacts {
@@ -50,7 +51,7 @@ export const localNames =
     const labels = labelsOf(query.name);
     const lines = query.service === 'full' ? hosts() : NO_LINES;
     const own = ownAnswer(query, labels, facts, lines);
-    if (own === undefined) return next(query, signal);
+    if (own === undefined) return askedFirst(query, next, signal, reverseNames(query, labels, facts), name);
     const response = query.service === 'proxy' ? NOTHING : own;
     return Promise.resolve({ wire: responseTo(query, { ...response, ...name }), origin: { kind: 'local' } });
   };
@@ -94,6 +95,7 @@ const LOOPBACK_4 = ['127', 'in-addr', 'arpa'];
 const LOOPBACK_6 = ['1', ...new Array<string>(31).fill('0'), 'ip6', 'arpa'];
 const STUB = '_localdnsstub' as Domain;
 const PROXY = '_localdnsproxy' as Domain;
+const GATEWAY = '_gateway' as Domain;
 
 const V4_LOOPBACK: Address = { family: 4, bytes: [127, 0, 0, 1], kind: 'loopback' };
 const V4_HOST: Address = { family: 4, bytes: [127, 0, 0, 2], kind: 'loopback' };
@@ -118,6 +120,35 @@ function ownAnswer(
   return namedAnswer(query, labels, facts);
 }
 
+/** What a network calls our address is worth more than what we do, but where it has no name for it ours serves. */
+async function askedFirst(
+  query: Query,
+  next: Answerer,
+  signal: StopSignal,
+  names: readonly Domain[],
+  nsid: { readonly nsid?: Buffer },
+): Promise<Answer> {
+  if (names.length === 0) return next(query, signal);
+  // With a wish, because the fast path must not learn what stands below ours.
+  const answer = await next({ ...query, wish: query.wish ?? {} }, signal);
+  if ((answer.wire.readUInt16BE(HEADER.flags) & FLAG.rcode) === RCODE.NOERROR) return answer;
+  return { wire: responseTo(query, { ...pointers(query, names), ...nsid }), origin: { kind: 'local' } };
+}
+
+/** Our names for the machine's own addresses and its gateways, as systemd-resolved has them. */
+function reverseNames(query: Query, labels: readonly string[], facts: () => LocalFacts): readonly Domain[] {
+  if (query.service === 'proxy' || query.type !== TYPE.PTR) return [];
+  const address = reversedAddress(labels);
+  if (address === undefined) return [];
+  const text = formatAddress(address);
+  const { hostName, addresses, gateways } = facts();
+  const isOneOf = (found: readonly Address[]): boolean => found.some((each) => formatAddress(each) === text);
+  return [
+    ...(hostName !== undefined && !isWithin(hostName, LOCAL) && isOneOf(addresses) ? [hostName] : []),
+    ...(isOneOf(gateways) ? [GATEWAY] : []),
+  ];
+}
+
 /** `_dns.resolver.arpa` finds encrypted servers (RFC 9462) and is the one name there that servers are asked for. */
 function resolverArpa(query: Query, labels: readonly string[]): NewResponse | undefined {
   return labels.length === 3 && labels[0] === '_dns' && query.type === TYPE.SVCB ? undefined : NOTHING;
@@ -134,7 +165,7 @@ function namedAnswer(
         return addresses(query, [stubAddress(53)]);
       case PROXY:
         return addresses(query, [stubAddress(54)]);
-      case '_gateway':
+      case GATEWAY:
         return someOrNone(query, facts().gateways);
       case '_outbound':
         return someOrNone(query, facts().outbound);

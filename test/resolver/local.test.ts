@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { type Address, parseAddress } from '../../src/core/address.ts';
 import { hostsFile, hostsReader, parseHosts } from '../../src/resolver/hosts.ts';
 import { type LocalFacts, localNames } from '../../src/resolver/local.ts';
+import { responseTo } from '../../src/resolver/message.ts';
 import type { Answerer, Query } from '../../src/resolver/query.ts';
-import { RCODE } from '../../src/resolver/wire.ts';
+import { encodeName, RCODE, TYPE } from '../../src/resolver/wire.ts';
 import { type AskOptions, queryOf, readAnswer } from '../support/ask.ts';
 import { queryOf as wireQuery } from '../support/query-wire.ts';
 import { must } from '../support/sample-status.ts';
@@ -117,6 +118,54 @@ describe('names of this machine', () => {
 
   it('a query that only reads AD is told that it is certain', async () => {
     expect((await ask('localhost', 'A', { flags: 0x0120 })).authentic).toBe(true);
+  });
+});
+
+describe('reverse names of what this machine and its gateway have', () => {
+  const told = (rcode: number, names: readonly string[] = []) => {
+    const seen: Query[] = [];
+    const network: Answerer = async (query) => {
+      seen.push(query);
+      const answers = names.map((name) => ({ type: TYPE.PTR, ttl: 60, data: encodeName(name as never) }));
+      return { wire: responseTo(query, { rcode, answers }), origin: { kind: 'failure', route: undefined } };
+    };
+    return { seen, stage: localNames(() => facts)(network) };
+  };
+  const pointersOf = async (stage: Answerer, name: string, service: Query['service'] = 'full') => {
+    const { wire } = await stage(queryOf(name, 'PTR', { service }), AbortSignal.timeout(1000));
+    const { rcode, answers } = readAnswer(wire);
+    return [rcode, ...answers.map((text) => text.split(' ')[2])];
+  };
+  const OWN_6 = '7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa';
+
+  it.each([
+    ['7.1.168.192.in-addr.arpa', RCODE.NXDOMAIN, 'laptop.home.example'],
+    [OWN_6, RCODE.NXDOMAIN, 'laptop.home.example'],
+    ['1.1.168.192.in-addr.arpa', RCODE.NXDOMAIN, '_gateway'],
+    ['1.1.168.192.in-addr.arpa', RCODE.SERVFAIL, '_gateway'],
+    ['1.1.168.192.in-addr.arpa', RCODE.REFUSED, '_gateway'],
+  ])('%s is ours where servers say code %i', async (name, rcode, wanted) => {
+    const { stage, seen } = told(rcode);
+    expect(await pointersOf(stage, name)).toEqual(['NOERROR', wanted]);
+    expect(
+      seen.map(({ wish }) => wish),
+      'the fast path is not told',
+    ).toEqual([{}]);
+  });
+
+  it('is what the network says where it has a name', async () => {
+    const { stage } = told(RCODE.NOERROR, ['dhcp7.isp.example']);
+    expect(await pointersOf(stage, '7.1.168.192.in-addr.arpa')).toEqual(['NOERROR', 'dhcp7.isp.example']);
+  });
+
+  it.each([
+    ['9.1.168.192.in-addr.arpa', 'full'],
+    ['168.192.in-addr.arpa', 'full'],
+    ['7.1.168.192.in-addr.arpa', 'proxy'],
+  ] as const)('%s by the %s service is the network’s alone', async (name, service) => {
+    const { stage, seen } = told(RCODE.NXDOMAIN);
+    expect(await pointersOf(stage, name, service)).toEqual(['NXDOMAIN']);
+    expect(seen.map(({ wish }) => wish)).toEqual([undefined]);
   });
 });
 
