@@ -1,4 +1,5 @@
-import { closeSync, readSync, writeSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
+import { wake } from '../system/event-descriptor.ts';
 import type { Libc } from '../system/libc.ts';
 import { POLL } from '../system/libc-wait.ts';
 
@@ -20,7 +21,7 @@ export function doorbell(libc: Libc, rung: () => void): Doorbell {
   const changes: (() => void)[] = [];
   let running: Promise<void> | undefined;
 
-  const wake = (): void => void writeSync(wakeFd, ONE);
+  const wakeUp = (): void => wake(wakeFd);
 
   async function wait(): Promise<void> {
     while (!ended) {
@@ -36,11 +37,11 @@ export function doorbell(libc: Libc, rung: () => void): Doorbell {
 
   function run(): void {
     // Node waits at its end for all threads of the pool, and this one waits in the kernel.
-    process.on('exit', wake);
+    process.on('exit', wakeUp);
     running = wait()
       .catch(() => {})
       .finally(() => {
-        process.off('exit', wake);
+        process.off('exit', wakeUp);
         for (const done of changes.splice(0)) done();
         const rings = !ended;
         ended = true;
@@ -55,18 +56,15 @@ export function doorbell(libc: Libc, rung: () => void): Doorbell {
       if (ended) return;
       if (running === undefined) return run();
       const seen = new Promise<void>((done) => changes.push(done));
-      wake();
+      wakeUp();
       await seen;
     },
     async close() {
       if (ended) return running;
       ended = true;
       if (running === undefined) return closeSync(wakeFd);
-      wake();
+      wakeUp();
       await running;
     },
   };
 }
-
-/** The count that an event descriptor takes: the number 1 in eight bytes. */
-const ONE = Buffer.from(new BigUint64Array([1n]).buffer);

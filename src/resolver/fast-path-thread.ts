@@ -1,8 +1,9 @@
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../core/errors.ts';
 import { retryPause } from '../core/pace.ts';
 import type { Clock } from '../system/clock.ts';
+import { wake } from '../system/event-descriptor.ts';
 import type { Libc } from '../system/libc.ts';
 import type { Log } from '../system/log.ts';
 import {
@@ -69,8 +70,6 @@ export function startThread(options: FastThreadOptions): FastThread {
   let closed = false;
   let cancelRestart = (): void => {};
   let cancelCheck: (() => void) | undefined;
-
-  const wake = (): void => void writeSync(wakeFd, ONE);
 
   function start(): void {
     const startedAt = clock.elapsed();
@@ -140,7 +139,7 @@ export function startThread(options: FastThreadOptions): FastThread {
   function check(): void {
     const before = Atomics.load(control, CONTROL.awake);
     const called = worker;
-    wake();
+    wake(wakeFd);
     cancelCheck = clock.after(hangsAfterMs, () => {
       cancelCheck = undefined;
       if (closed || !isNeeded()) return;
@@ -156,7 +155,7 @@ export function startThread(options: FastThreadOptions): FastThread {
   /** The worker waits in the kernel, where nothing but its descriptors wakes it: the process could not end. */
   const stop = (): void => {
     Atomics.store(control, CONTROL.stop, 1);
-    wake();
+    wake(wakeFd);
   };
 
   process.on('exit', stop);
@@ -169,7 +168,7 @@ export function startThread(options: FastThreadOptions): FastThread {
         const word: Word = { kind: 'sockets', version, sockets: options.sockets() };
         done = new Promise((resolve) => listed.set(word.version, resolve));
         worker.postMessage(word);
-        wake();
+        wake(wakeFd);
       }
       if (cancelCheck === undefined && isNeeded()) check();
       return done;
@@ -178,7 +177,7 @@ export function startThread(options: FastThreadOptions): FastThread {
       const generation = Atomics.load(control, CONTROL.generation);
       const batch: PutBatch = { kind: 'puts', generation, bytes };
       worker?.postMessage(batch);
-      wake();
+      wake(wakeFd);
     },
     invalidate: () => void Atomics.add(control, CONTROL.generation, 1),
     watched: (on) => void Atomics.store(control, CONTROL.watched, on ? 1 : 0),
@@ -199,9 +198,6 @@ export function startThread(options: FastThreadOptions): FastThread {
     },
   };
 }
-
-/** The count that an event descriptor takes: the number 1 in eight bytes. */
-const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
 
 /** From the source tree a .ts file, from the bundle its neighbour. */
 function newWorker(data: FastPathData): Worker {

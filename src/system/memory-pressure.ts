@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { DnskeeperError, messageOf } from '../core/errors.ts';
 import type { Clock } from './clock.ts';
+import { wake } from './event-descriptor.ts';
 import type { Libc } from './libc.ts';
 import { POLL } from './libc-wait.ts';
 import type { Log } from './log.ts';
@@ -114,7 +115,7 @@ function followStream(stream: Socket, text: Buffer, { heard, lost }: Watching): 
 function followStalls(fd: number, libc: Libc, { heard, lost }: Watching): Close {
   const wakeFd = libc.datagrams.wakeDescriptor();
   let closing = false;
-  const wake = (): void => void writeSync(wakeFd, ONE);
+  const wakeUp = (): void => wake(wakeFd);
   async function follow(): Promise<void> {
     while (!closing) {
       const [stalled = 0] = await libc.wait.ready([
@@ -130,23 +131,20 @@ function followStalls(fd: number, libc: Libc, { heard, lost }: Watching): Close 
   const done = follow()
     .catch((error: unknown) => lost(messageOf(error)))
     .finally(() => {
-      process.off('exit', wake);
+      process.off('exit', wakeUp);
       closeSync(fd);
       closeSync(wakeFd);
     });
   // Node waits at its end for all threads of the pool, and this one waits in the kernel.
-  process.on('exit', wake);
+  process.on('exit', wakeUp);
   return async () => {
     if (closing) return;
     closing = true;
     try {
-      wake();
+      wakeUp();
     } catch {
       // It is closed: the watch has ended by itself.
     }
     await done;
   };
 }
-
-/** The count that an event descriptor takes: the number 1 in eight bytes. */
-const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
