@@ -9,10 +9,13 @@ export function unifiedDiff(before: string, after: string): string[] {
   });
   if (patch === undefined) return [...lines(before, '-'), ...lines(after, '+')];
   return patch.hunks.flatMap((hunk) => [
-    `@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`,
+    `@@ -${place(hunk.oldStart, hunk.oldLines)} +${place(hunk.newStart, hunk.newLines)} @@`,
     ...hunk.lines,
   ]);
 }
+
+/** Where there are no lines, diff(1) and patch(1) name the line before, which is 0 in an empty file. */
+const place = (start: number, count: number): string => `${count === 0 ? start - 1 : start},${count}`;
 
 const lines = (text: string, sign: string): string[] =>
   text === ''
