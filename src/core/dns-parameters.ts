@@ -86,6 +86,22 @@ export function recordTypeNumber(text: string): number | undefined {
 /** `NOERROR`, `NXDOMAIN`, …, or `RCODE11`. */
 export const responseCodeName = (rcode: number): string => RCODES.get(rcode) ?? `RCODE${rcode}`;
 
+/** The name of a parameter of SVCB and HTTPS records (IANA registry "Service Parameter Keys"), or `key9`. */
+export const serviceParameterName = (key: number): string => SERVICE_PARAMETERS[key] ?? `key${key}`;
+
+/** In the order of their numbers, from 0. */
+const SERVICE_PARAMETERS: readonly string[] = [
+  'mandatory',
+  'alpn',
+  'no-default-alpn',
+  'port',
+  'ipv4hint',
+  'ech',
+  'ipv6hint',
+  'dohpath',
+  'ohttp',
+];
+
 /** What an extended error's code stands for (IANA registry "Extended DNS Error Codes"); undefined for one not listed here. */
 export const extendedErrorName = (code: number): string | undefined => EXTENDED_ERRORS[code];
 

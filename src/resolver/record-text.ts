@@ -1,5 +1,5 @@
 import { formatAddress } from '../core/address.ts';
-import { RECORD_TYPES, recordTypeName } from '../core/dns-parameters.ts';
+import { RECORD_TYPES, recordTypeName, serviceParameterName } from '../core/dns-parameters.ts';
 import { ascii } from '../core/text.ts';
 import { nameAt, readName, skipName, type WireRecord } from './wire.ts';
 
@@ -214,9 +214,6 @@ function readTypeList(reader: Reader): string | undefined {
   return types.join(' ');
 }
 
-/** Names of service parameters (RFC 9460 section 14.3, RFC 9461). */
-const PARAMETERS = ['mandatory', 'alpn', 'no-default-alpn', 'port', 'ipv4hint', 'ech', 'ipv6hint', 'dohpath'];
-
 function readParameters(reader: Reader): string | undefined {
   const texts: string[] = [];
   while (reader.at < reader.end) {
@@ -225,16 +222,16 @@ function readParameters(reader: Reader): string | undefined {
     const value = length === undefined ? undefined : reader.take(length);
     if (key === undefined || value === undefined) return undefined;
     const text = parameterText(key, value);
-    const name = PARAMETERS[key] ?? `key${key}`;
+    const name = serviceParameterName(key);
     texts.push(text === '' ? name : `${name}=${text}`);
   }
   return texts.join(' ');
 }
 
 function parameterText(key: number, value: Buffer): string {
-  switch (PARAMETERS[key]) {
+  switch (serviceParameterName(key)) {
     case 'mandatory':
-      return pieces(value, 2, (one) => PARAMETERS[one.readUInt16BE()] ?? `key${one.readUInt16BE()}`);
+      return pieces(value, 2, (one) => serviceParameterName(one.readUInt16BE()));
     case 'alpn':
       return alpnText(value);
     case 'port':

@@ -2,6 +2,18 @@ import type { Config } from '../core/config.ts';
 
 type LogLevel = Config['logLevel'];
 
+/** The levels of syslog(3) in the order of their numbers. */
+export const SYSLOG_LEVELS: readonly string[] = [
+  'emerg',
+  'alert',
+  'crit',
+  'err',
+  'warning',
+  'notice',
+  'info',
+  'debug',
+];
+
 /** Our levels in the words of syslog(3), as systemd's LogControl1 has them. */
 const SYSLOG: Readonly<Record<LogLevel, string>> = {
   error: 'err',

@@ -1,4 +1,4 @@
-import { RECORD_TYPES } from '../core/dns-parameters.ts';
+import { RECORD_TYPES, serviceParameterName } from '../core/dns-parameters.ts';
 import type { LookupRecord } from '../core/lookup.ts';
 
 /**
@@ -142,20 +142,7 @@ function serviceParameters(reader: Reader): Readonly<Record<string, string>> {
   while (!reader.ended) {
     const key = reader.number(2);
     const value = reader.bytes(reader.number(2));
-    parameters[PARAMETERS[key] ?? `key${key}`] = value.toString('base64');
+    parameters[serviceParameterName(key)] = value.toString('base64');
   }
   return parameters;
 }
-
-/** IANA registry "DNS Service Parameter Keys (SvcParamKeys)". */
-const PARAMETERS: readonly string[] = [
-  'mandatory',
-  'alpn',
-  'no-default-alpn',
-  'port',
-  'ipv4hint',
-  'ech',
-  'ipv6hint',
-  'dohpath',
-  'ohttp',
-];

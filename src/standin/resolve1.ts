@@ -3,6 +3,7 @@ import { BusError } from '../system/bus-service.ts';
 import type { StandinGround } from './ground.ts';
 import { linkObject } from './link-object.ts';
 import { ifindexOfPath, linkPath } from './link-path.ts';
+import { SYSLOG_LEVELS } from './log-level.ts';
 import { managerMethods, managerObject } from './manager-object.ts';
 import { LOG_CONTROL, LOG_CONTROL_PATH, MANAGER_PATH } from './resolve1-tables.ts';
 
@@ -25,9 +26,6 @@ export function resolve1Tree(ground: StandinGround): ObjectTree {
   };
 }
 
-/** syslog(3)'s levels, the least last. */
-const LEVELS = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];
-
 /** The log goes where systemd puts it; another target cannot be had. */
 const TARGET = 'journal';
 
@@ -39,7 +37,7 @@ function logObject({ log, rights }: StandinGround): ServedInterface {
     set: {
       LogLevel: async (value, call) => {
         await rights.permitRoot(call);
-        if (!LEVELS.includes(String(value)))
+        if (!SYSLOG_LEVELS.includes(String(value)))
           throw invalid(`Invalid log level '${String(value).slice(0, 64)}'`);
         log.setLevel(String(value));
       },

@@ -1,6 +1,7 @@
 import { VarlinkError } from '../system/varlink-frames.ts';
 import type { VarlinkCall, VarlinkInterface } from '../system/varlink-interface.ts';
 import type { LogControl } from './ground.ts';
+import { SYSLOG_LEVELS } from './log-level.ts';
 
 /** What the interface is made of. */
 export interface ServiceGround {
@@ -24,20 +25,17 @@ export function serviceInterface({ log, ownUid }: ServiceGround): VarlinkInterfa
         takes: { level: 'int' },
         answer(call) {
           permit(call);
-          const level = LEVELS[Number(call.parameters['level'])];
+          const level = SYSLOG_LEVELS[Number(call.parameters['level'])];
           if (level === undefined)
             throw new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'level' });
           log.setLevel(level);
           return {};
         },
       },
-      GetLogLevel: { answer: () => ({ level: LEVELS.indexOf(log.level()) }) },
+      GetLogLevel: { answer: () => ({ level: SYSLOG_LEVELS.indexOf(log.level()) }) },
     },
   };
 }
-
-/** Levels of syslog(3) in the order of their numbers. */
-const LEVELS: readonly string[] = ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'];
 
 /** GetEnvironment is left out: what stands in ours is nobody's business. */
 const DESCRIPTION = `# What every service can be asked.
