@@ -4,8 +4,8 @@ _dnsctl() {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" command="" each
   COMPREPLY=()
   case "$before" in
-    --root) COMPREPLY=($(compgen -d -- "$word")); return ;;
-    --output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --root) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --name) COMPREPLY=($(compgen -A hostname -- "$word")); return ;;
     --lines|-n|--lines|-n) return ;;
     --for|--for) return ;;
@@ -15,9 +15,9 @@ _dnsctl() {
   done
   case "$command" in
     status) COMPREPLY=($(compgen -W '--json --watch -w --root --user --help -h --version' -- "$word")) ;;
-    explain) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
-    query) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
-    flush) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
+    explain) COMPREPLY=($(compgen -A hostname -W '--json --root --user --help -h --version' -- "$word")) ;;
+    query) COMPREPLY=($(compgen -A hostname -W '--json --root --user --help -h --version' -- "$word")) ;;
+    flush) COMPREPLY=($(compgen -A hostname -W '--root --user --help -h --version' -- "$word")) ;;
     cache) COMPREPLY=($(compgen -W '--json --name --lines -n --root --user --help -h --version' -- "$word")) ;;
     statistics) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
     metrics) COMPREPLY=($(compgen -W '--output --root --user --help -h --version' -- "$word")) ;;
@@ -25,7 +25,7 @@ _dnsctl() {
     history) COMPREPLY=($(compgen -W '--json --lines -n --root --user --help -h --version' -- "$word")) ;;
     monitor) COMPREPLY=($(compgen -W '--json --root --user --help -h --version' -- "$word")) ;;
     profile) COMPREPLY=($(compgen -W 'list show use auto --json --for --root --user --help -h --version' -- "$word")) ;;
-    try) COMPREPLY=($(compgen -f -W '--for --keep --back --root --user --help -h --version' -- "$word")) ;;
+    try) if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--for --keep --back --root --user --help -h --version' -- "$word")); else compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word"); fi ;;
     reload) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     takeover) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;
     release) COMPREPLY=($(compgen -W '--root --user --help -h --version' -- "$word")) ;;

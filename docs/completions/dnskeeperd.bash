@@ -5,8 +5,8 @@ _dnskeeperd() {
   COMPREPLY=()
   case "$before" in
     --log-level) COMPREPLY=($(compgen -W 'error warn info debug' -- "$word")); return ;;
-    --root) COMPREPLY=($(compgen -d -- "$word")); return ;;
-    --config|--record|--replay) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --root) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    --config|--record|--replay) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   esac
   case "$command" in
     *) COMPREPLY=($(compgen -W '--root --config --check --record --replay --paced --once --log-level --user --help -h --version' -- "$word")) ;;

@@ -1,4 +1,4 @@
-import type { OptionEntry, ProgramEntry } from '../../src/core/program.ts';
+import type { ArgumentEntry, CommandEntry, OptionEntry, ProgramEntry } from '../../src/core/program.ts';
 
 const NOTE = 'Made by "npm run documents" from src/control/command-table.ts; do not edit.';
 const HELP: readonly OptionEntry[] = [
@@ -29,12 +29,8 @@ export function bashCompletion(program: ProgramEntry): string {
       .flatMap(({ name, short, value: own }) => (own === value ? [name, ...(short ? [short] : [])] : []))
       .join('|');
   const values = [
-    ...(withValue('DIR') === ''
-      ? []
-      : [`    ${withValue('DIR')}) COMPREPLY=($(compgen -d -- "$word")); return ;;`]),
-    ...(withValue('FILE') === ''
-      ? []
-      : [`    ${withValue('FILE')}) COMPREPLY=($(compgen -f -- "$word")); return ;;`]),
+    ...(withValue('DIR') === '' ? [] : [`    ${withValue('DIR')}) ${bashFiles('-d')}; return ;;`]),
+    ...(withValue('FILE') === '' ? [] : [`    ${withValue('FILE')}) ${bashFiles('-f')}; return ;;`]),
     ...(withValue('NAME') === ''
       ? []
       : [`    ${withValue('NAME')}) COMPREPLY=($(compgen -A hostname -- "$word")); return ;;`]),
@@ -62,10 +58,7 @@ export function bashCompletion(program: ProgramEntry): string {
           '  done',
         ]),
     '  case "$command" in',
-    ...commands.map(
-      ({ name, arguments: args = [] }) =>
-        `    ${name}) COMPREPLY=($(compgen ${args.some((each) => each.name === 'FILE') ? '-f ' : ''}-W '${[...args.flatMap(({ choices = [] }) => choices), namesOf(optionsOf(program, name))].join(' ')}' -- "$word")) ;;`,
-    ),
+    ...commands.map((command) => `    ${command.name}) ${bashWords(program, command)} ;;`),
     `    *) COMPREPLY=($(compgen -W '${[names, namesOf(optionsOf(program))].join(' ').trim()}' -- "$word")) ;;`,
     '  esac',
     '}',
@@ -73,6 +66,19 @@ export function bashCompletion(program: ProgramEntry): string {
     `complete -F _${program.name} ${program.name}`,
     '',
   ].join('\n');
+}
+
+/** Names with blanks stay whole, and folders are not taken for the end; outside a completion there is no compopt. */
+const bashFiles = (kind: '-d' | '-f'): string =>
+  `compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen ${kind} -- "$word")`;
+
+function bashWords(program: ProgramEntry, { name, arguments: args = [] }: CommandEntry): string {
+  const words = [...args.flatMap(({ choices = [] }) => choices), namesOf(optionsOf(program, name))].join(' ');
+  const hosts = args.some(({ completes }) => completes === 'hosts') ? '-A hostname ' : '';
+  const ofWords = `COMPREPLY=($(compgen ${hosts}-W '${words}' -- "$word"))`;
+  return args.some(({ completes }) => completes === 'files')
+    ? `if [[ $word == -* ]]; then ${ofWords}; else ${bashFiles('-f')}; fi`
+    : ofWords;
 }
 
 /** Completion for zsh(1). */
@@ -121,8 +127,8 @@ export function zshCompletion(program: ProgramEntry): string {
       '          _arguments \\',
       ...options.flatMap((option) => argument(option, '            ')),
       ...args.map(
-        ({ name, text, optional, choices }, i) =>
-          `            '${i + 1}:${optional === true ? ':' : ''}${zshText(text)}:${choices === undefined ? (name === 'NAME' ? '_hosts' : ' ') : `(${choices.join(' ')})`}' \\`,
+        (each, i) =>
+          `            '${i + 1}:${each.optional === true ? ':' : ''}${zshText(each.text)}:${zshWords(each)}' \\`,
       ),
       "            '--help[Print this help]' ;;",
     ]),
@@ -133,6 +139,12 @@ export function zshCompletion(program: ProgramEntry): string {
     `_${program.name} "$@"`,
     '',
   ].join('\n');
+}
+
+function zshWords({ choices, completes }: ArgumentEntry): string {
+  if (choices !== undefined) return `(${choices.join(' ')})`;
+  if (completes === undefined) return ' ';
+  return completes === 'hosts' ? '_hosts' : '_files';
 }
 
 function zshValue({ value, choices }: OptionEntry): string {
@@ -171,9 +183,21 @@ export function fishCompletion(program: ProgramEntry): string {
       ({ name, text }) =>
         `complete -c ${program.name} -n 'not __fish_seen_subcommand_from ${names}' -a ${name} -d ${quote(text)}`,
     ),
-    ...commands.flatMap(({ name, options = [] }) =>
-      options.map((option) => line(option, ` -n '__fish_seen_subcommand_from ${name}'`)),
-    ),
+    ...commands.flatMap(({ name, options = [], arguments: args = [] }) => {
+      const condition = ` -n '__fish_seen_subcommand_from ${name}'`;
+      return [
+        ...options.map((option) => line(option, condition)),
+        ...args.flatMap((each) =>
+          fishWords(each).map((words) => `complete -c ${program.name}${condition}${words}`),
+        ),
+      ];
+    }),
     '',
   ].join('\n');
+}
+
+function fishWords({ choices, completes }: ArgumentEntry): readonly string[] {
+  if (choices !== undefined) return [` -a '${choices.join(' ')}'`];
+  if (completes === undefined) return [];
+  return [completes === 'hosts' ? " -a '(__fish_print_hostnames)'" : ' -F'];
 }

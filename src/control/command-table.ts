@@ -51,7 +51,7 @@ export const DNSCTL: ProgramEntry = {
         'NAME is a host or domain name. Nothing is looked up: the answer comes from the rules in force.',
         'While the local resolver answers, explain also shows what a question would meet at this moment: whether the hosts file or the resolver itself answers, which server would be asked first and why, when the next one, and what is remembered for the name.',
       ],
-      arguments: [{ name: 'NAME', text: 'A host or domain name' }],
+      arguments: [{ name: 'NAME', text: 'A host or domain name', completes: 'hosts' }],
       options: [JSON_OPTION],
     },
     {
@@ -62,7 +62,7 @@ export const DNSCTL: ProgramEntry = {
         'It shows the records, extended errors (RFC 8914), who was asked over which link and route or where else the answer came from, the time it took, and whether the server validated it (the AD bit).',
       ],
       arguments: [
-        { name: 'NAME', text: 'A host or domain name, or an address' },
+        { name: 'NAME', text: 'A host or domain name, or an address', completes: 'hosts' },
         { name: 'TYPE', text: 'A record type', optional: true },
       ],
       options: [JSON_OPTION],
@@ -75,7 +75,7 @@ export const DNSCTL: ProgramEntry = {
       name: 'flush',
       text: 'Forget remembered answers: all, or those for a name and what is below it (root)',
       detail: ['Answers are also forgotten by themselves when the link they came from changes.'],
-      arguments: [{ name: 'NAME', text: 'A host or domain name', optional: true }],
+      arguments: [{ name: 'NAME', text: 'A host or domain name', optional: true, completes: 'hosts' }],
     },
     {
       name: 'cache',
@@ -178,7 +178,14 @@ export const DNSCTL: ProgramEntry = {
       detail: [
         'FILE counts as if it lay in /etc/dnskeeper/conf.d, in place of a file of the same name there. At a terminal dnsctl asks whether to keep it; without one, and from any other terminal, "dnsctl try --keep" does. Who is locked out needs to do nothing: when the time is over, all is as before.',
       ],
-      arguments: [{ name: 'FILE', text: 'A file such as those in /etc/dnskeeper/conf.d', optional: true }],
+      arguments: [
+        {
+          name: 'FILE',
+          text: 'A file such as those in /etc/dnskeeper/conf.d',
+          optional: true,
+          completes: 'files',
+        },
+      ],
       options: [
         { name: '--for', value: 'TIME', text: 'How long it is in force unless it is kept; 60s unless given' },
         { name: '--keep', text: 'Write what is tried to /etc/dnskeeper/conf.d' },

@@ -19,6 +19,8 @@ export interface ArgumentEntry {
   readonly optional?: boolean;
   /** The only words it takes. */
   readonly choices?: readonly string[];
+  /** What a shell offers for it. */
+  readonly completes?: 'hosts' | 'files';
 }
 
 /** One exit code and when it is used. */

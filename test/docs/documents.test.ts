@@ -53,6 +53,10 @@ describe('completions', () => {
     ['dnsctl', ['dnsctl', 'hi'], ['history']],
     ['dnsctl', ['dnsctl', 'history', '--l'], ['--lines']],
     ['dnsctl', ['dnsctl', '--root', '/tmp', 'doctor', '--no'], ['--no-probe']],
+    ['dnsctl', ['dnsctl', 'profile', 'us'], ['use']],
+    ['dnsctl', ['dnsctl', 'try', `${top}/examples/dnskeeper.t`], [`${top}/examples/dnskeeper.toml`]],
+    ['dnsctl', ['dnsctl', 'try', '--k'], ['--keep']],
+    ['dnsctl', ['dnsctl', '--root', `${top}/exampl`], [`${top}/examples`]],
     ['dnskeeperd', ['dnskeeperd', '--log-level', 'w'], ['warn']],
     ['dnskeeperd', ['dnskeeperd', '--re'], ['--record', '--replay']],
   ])('bash completes %s %j', async (program, words, wanted) => {
@@ -63,6 +67,19 @@ describe('completions', () => {
       `${script}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _${program}; printf '%s\\n' "\${COMPREPLY[@]}"`,
     ]);
     expect(stdout.trim().split('\n')).toEqual(wanted);
+  });
+
+  test('the file of dnsctl try, and what dnsctl profile takes, are completed by each shell', () => {
+    const textOf = (path: string): string => made.find((each) => each.path.endsWith(path))?.text ?? '';
+    const zsh = textOf('/_dnsctl');
+    expect(zsh).toMatch(/'1::A file such as [^\n]*:_files'/);
+    expect(zsh).toContain(":(list show use auto)'");
+    expect(zsh).not.toMatch(/The name of a profile[^\n]*_hosts/);
+    const fish = textOf('/dnsctl.fish');
+    expect(fish).toContain("complete -c dnsctl -n '__fish_seen_subcommand_from try' -F\n");
+    expect(fish).toContain(
+      "complete -c dnsctl -n '__fish_seen_subcommand_from profile' -a 'list show use auto'\n",
+    );
   });
 
   // zsh and fish are not on every machine that builds; where they are, they judge their own syntax.
