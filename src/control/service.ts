@@ -59,15 +59,19 @@ function freeMethods({ control }: ControlOptions): Methods {
     },
     Query: {
       takes: ['name', 'type'],
-      answer: async ({ parameters, signal }) => ({
+      // Not the call's signal: who has closed the writing side may still read the answer.
+      answer: async ({ parameters }) => ({
         query: await control
-          .query(nameOf(parameters['name']), String(parameters['type']), signal)
+          .query(nameOf(parameters['name']), String(parameters['type']), AbortSignal.timeout(QUERY_MS))
           .catch(failed),
       }),
     },
     GetStatistics: { answer: () => ({ statistics: control.resolver.statistics() }) },
   };
 }
+
+/** Longer than dnsctl waits. */
+const QUERY_MS = 10_000;
 
 /** Who asked for which names is nobody else's business. */
 function methodsOverNames({ control, ownUid, clock = systemClock }: ControlOptions): Methods {

@@ -12,7 +12,8 @@ import { callVarlink, streamVarlink } from '../../src/system/varlink-client.ts';
 import type { Peer } from '../../src/system/varlink-interface.ts';
 import { type FakeControl, fakeControl } from '../support/fake-control.ts';
 import { type ManualClock, manualClock } from '../support/manual-clock.ts';
-import { degradedStatus, sampleHistory, sampleStatus } from '../support/sample-status.ts';
+import { rawSocket } from '../support/raw-socket.ts';
+import { degradedStatus, sampleHistory, sampleQuery, sampleStatus } from '../support/sample-status.ts';
 import {
   sampleCache,
   sampleNames,
@@ -102,6 +103,24 @@ describe('reading is open to every user', () => {
       status: { plan: { nameservers: { value: string }[] } };
     };
     expect(status.plan.nameservers.map((c) => c.value)).toEqual(['10.8.0.1', '192.0.2.53', '2001:db8::53']);
+  });
+
+  // A closed writing side cannot be told from a hang-up; `varlinkctl` and a pipe into nc close it right after the call.
+  test('Query is answered to who has closed the writing side meanwhile', async () => {
+    const answered = Promise.withResolvers<typeof sampleQuery>();
+    control.query = (_name, _type, signal) => {
+      control.asked.push('query');
+      signal.addEventListener('abort', () => answered.reject(signal.reason));
+      return answered.promise;
+    };
+    const client = await rawSocket(path);
+    const parameters = { name: 'git.office.example', type: 'A' };
+    client.send(`${JSON.stringify({ method: `${CONTROL_INTERFACE}.Query`, parameters })}\0`);
+    await until(() => control.asked.includes('query'), 'the query is under way');
+    client.socket.end();
+    await call('GetStatistics'); // by now the server knows
+    answered.resolve(sampleQuery);
+    expect(await client.reply(1)).toMatchObject({ parameters: { query: { rcode: sampleQuery.rcode } } });
   });
 
   test('GetStatus with more tells every new status', async () => {
