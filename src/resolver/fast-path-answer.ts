@@ -297,6 +297,20 @@ export function refuseInPlace(bytes: Buffer, at: number, query: Glance): number 
   return end + 11 + TOO_MANY.length - at;
 }
 
+/**
+ * Turn the beginning of a message that is larger than any query into a header that says so, in place, as the slow path
+ * does with what it cannot read. Returns its length; 0 for a response, which is never answered.
+ */
+export function formatErrorInPlace(bytes: Buffer, at: number): number {
+  const flags = ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
+  if ((flags & FLAG.response) !== 0) return 0;
+  const rcode = (flags & FLAG.opcode) === 0 ? RCODE.FORMERR : RCODE.NOTIMP;
+  const kept = flags & (FLAG.opcode | FLAG.recursionDesired);
+  bytes.fill(0, at + HEADER.questions, at + HEADER.bytes);
+  bytes.writeUInt16BE(kept | FLAG.response | FLAG.recursionAvailable | rcode, at + HEADER.flags);
+  return HEADER.bytes;
+}
+
 /** An EDNS option: an extended error without a text. */
 const TOO_MANY = Buffer.of(0, OPTION.extendedError, 0, 2, 0, EDE.notReady);
 

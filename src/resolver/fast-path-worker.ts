@@ -5,7 +5,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { DnskeeperError } from '../core/errors.ts';
 import { datagramBatch } from '../system/datagram-batch.ts';
 import { loadLibc } from '../system/libc.ts';
-import { VARIANT } from './fast-path-answer.ts';
+import { formatErrorInPlace, VARIANT } from './fast-path-answer.ts';
 import {
   CONTROL,
   COUNTERS,
@@ -178,8 +178,11 @@ function answerAll(socket: WorkerSocket, count: number): void {
   for (let slot = 0; slot < count; slot++) {
     const length = batch.lengthOf(slot);
     const at = slot * MOST_UDP_BYTES;
-    if (length === 0) oversized++;
-    else if (handed >= shown && table.find(batch.bytes, at, length, variant, now)) {
+    if (length === 0) {
+      oversized++;
+      const told = batch.isCut(slot) ? formatErrorInPlace(batch.bytes, at) : 0;
+      if (told > 0) batch.reply(slot, told);
+    } else if (handed >= shown && table.find(batch.bytes, at, length, variant, now)) {
       hits++;
       if (table.wantsRefresh()) {
         handPacket(HANDED.refresh, socket.id, slot, length);

@@ -9,6 +9,8 @@ export interface DatagramBatch {
   receive(fd: number): number;
   /** How many bytes came into a slot; 0 when the datagram was larger than a slot and so is worthless. */
   lengthOf(slot: number): number;
+  /** Whether only the beginning of a datagram came into a slot, because it was larger. */
+  isCut(slot: number): boolean;
   /** Copy the sender's socket address; how many bytes it has. */
   copySource(slot: number, into: Buffer, at: number): number;
   /** Send the first `length` bytes of a slot to where its datagram came from, with the next `flush`. */
@@ -41,6 +43,7 @@ export function datagramBatch(calls: DatagramCalls, slots: number, slotBytes: nu
   }
   let received = slots;
   let replies = 0;
+  const isCut = (slot: number): boolean => ((incoming.headers[slot * WORDS + FLAGS] ?? 0) & MSG_TRUNC) !== 0;
 
   return {
     bytes,
@@ -50,10 +53,8 @@ export function datagramBatch(calls: DatagramCalls, slots: number, slotBytes: nu
       received = Math.max(count, 0);
       return count;
     },
-    lengthOf(slot) {
-      const truncated = ((incoming.headers[slot * WORDS + FLAGS] ?? 0) & MSG_TRUNC) !== 0;
-      return truncated ? 0 : (incoming.headers[slot * WORDS + LENGTH] ?? 0);
-    },
+    lengthOf: (slot) => (isCut(slot) ? 0 : (incoming.headers[slot * WORDS + LENGTH] ?? 0)),
+    isCut,
     copySource(slot, into, at) {
       const start = slot * ADDRESS_STEP;
       const size = Math.min(incoming.headers[slot * WORDS + NAME_SIZE] ?? 0, SOCKADDR_BYTES);

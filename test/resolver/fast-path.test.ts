@@ -167,7 +167,7 @@ describe('the fast path', () => {
     client.on('message', (packet) => void got.push(packet));
     send(Buffer.alloc(0));
     send(Buffer.from('only a few'));
-    send(Buffer.alloc(5000, 1));
+    send(Buffer.concat([queryWire({ id: 5, flags: 0x8100 }), Buffer.alloc(5000, 1)]));
     send(queryWire({ id: 1, flags: 0x8100 }));
     send(Buffer.concat([queryWire({ id: 2 }), Buffer.from('more')]));
     await until(() => got.length === 1, 'FORMERR comes');
@@ -177,6 +177,22 @@ describe('the fast path', () => {
     expect(got).toHaveLength(1);
   });
 });
+
+it.each([
+  ['a question', 0x0100, '000781810000000000000000'],
+  ['another operation', 0x2000, '0007a0840000000000000000'],
+])(
+  '%s that is larger than any is answered with a code, which is better than a client that waits',
+  async (_, flags, wanted) => {
+    const { send, client, ask } = await underTest();
+    const got: Buffer[] = [];
+    client.on('message', (packet) => void got.push(packet));
+    send(Buffer.concat([queryWire({ id: 7, flags }), Buffer.alloc(5000, 1)]));
+    await until(() => got.length === 1, 'it is answered');
+    expect(got[0]?.toString('hex')).toBe(wanted);
+    await ask({ id: 8 });
+  },
+);
 
 describe('the worker of the fast path', () => {
   it('answers while the main thread is busy', async () => {
