@@ -54,7 +54,6 @@ export class OutputsInOrder {
   /** Apply each in turn; the one that failed, which stops those after it. */
   async apply(cause: string): Promise<FailedOutput | undefined> {
     const { files, resolver, stop } = this.#needs;
-    this.#failures.clear();
     let listed: string | undefined;
     for (const output of this.#outputs) {
       const decision = this.#needs.decisionFor(cause);
@@ -64,6 +63,7 @@ export class OutputsInOrder {
       } catch (error) {
         return stop.aborted ? undefined : this.#fail(output.name, messageOf(error));
       }
+      this.#failures.delete(output.name);
       if (output === files) this.#written.resolve();
     }
     if (stop.aborted) return undefined;

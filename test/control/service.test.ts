@@ -105,7 +105,7 @@ describe('reading is open to every user', () => {
     expect(status.plan.nameservers.map((c) => c.value)).toEqual(['10.8.0.1', '192.0.2.53', '2001:db8::53']);
   });
 
-  // A closed writing side cannot be told from a hang-up; `varlinkctl` and a pipe into nc close it right after the call.
+  // A pipe into nc(1) closes it right after the call, which cannot be told from a hang-up.
   test('Query is answered to who has closed the writing side meanwhile', async () => {
     const answered = Promise.withResolvers<typeof sampleQuery>();
     control.query = (_name, _type, signal) => {

@@ -192,6 +192,29 @@ describe('the loop', () => {
     expect(daemon.status().healthy).toBe(true);
   });
 
+  it('an output that fails is told of until it is in force, also while it is tried again', async () => {
+    const { daemon, trouble } = start();
+    await daemon.ready;
+    trouble.message = 'no space';
+    daemon.recheck('a test said so');
+    await daemon.idle();
+    const seen = new Set<string>();
+    let trying = true;
+    daemon.recheck('a test said so again');
+    void daemon.idle().then(() => {
+      trying = false;
+    });
+    while (trying) {
+      seen.add(daemon.status().findings.find(({ text }) => text.includes('no space'))?.severity ?? 'none');
+      await Promise.resolve();
+    }
+    expect([...seen]).toEqual(['error']);
+    trouble.message = '';
+    daemon.recheck('a test said so at last');
+    await daemon.idle();
+    expect(daemon.status().findings.filter(({ text }) => text.includes('no space'))).toEqual([]);
+  });
+
   it('ends a gap in time while an output fails with long pauses', async () => {
     const { daemon, clock, resolver, trouble } = start();
     daemon.tell(says([home]));
