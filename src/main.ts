@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { DNSKEEPERD, EXIT } from './control/command-table.ts';
 import { recordsInterface } from './control/records.ts';
@@ -70,7 +71,11 @@ function choosePaths(options: Options): Paths {
   const paths = asUser
     ? userPaths(runtimeFolderOfUser())
     : systemPaths(root === undefined || root === '/' ? '' : root);
-  return options['config'] === undefined ? paths : { ...paths, configFile: options['config'] };
+  const { config: configFile } = options;
+  if (configFile === undefined) return paths;
+  // A file of ours may be missing, one that somebody names is meant.
+  if (existsSync(configFile)) return { ...paths, configFile };
+  throw new DnskeeperError('USAGE', `--config wants a file, got nothing at ${configFile}.`);
 }
 
 function runtimeFolderOfUser(): string {

@@ -372,6 +372,7 @@ describe('dnskeeperd as a process', () => {
     [['--paced'], 2],
     [['--user', '--root', '/nowhere'], 2],
     [['--replay', '/nowhere', '--root', '/'], 2],
+    [['--check', '--root', '/nowhere', '--config', '/nowhere/config.toml'], 2],
     [['--version'], 0],
     [['--help'], 0],
   ])('ends %j with %i', async (args, code) => {

@@ -267,7 +267,8 @@ function suggestionFor(key: string): string {
     ),
   })).sort((a, b) => a.distance - b.distance || compareText(a.key, b.key));
   const best = ranked[0];
-  return best !== undefined && best.distance <= 3
+  // Of three letters any three others are no misspelling.
+  return best !== undefined && best.distance <= Math.min(3, last.length / 2)
     ? `; did you mean ${best.key}?`
     : ` (see dnskeeper.toml(5))`;
 }

@@ -176,7 +176,9 @@ async function readDocument(
   try {
     bytes = await files.read(file, MAX_BYTES);
   } catch (error) {
-    return { file, wanted: `a readable file of at most ${MAX_BYTES} bytes`, got: messageOf(error) };
+    // The message says itself what was wanted, with the path once more.
+    const got = messageOf(error).replace(/^wanted .*, got /s, '');
+    return { file, wanted: `a readable file of at most ${MAX_BYTES} bytes`, got };
   }
   if (bytes === undefined) return undefined;
   return parseDocument(file, bytes.toString('utf8'));

@@ -26,6 +26,8 @@ describe('the configuration', () => {
   });
 
   it.each([
+    ['[dns]\nfoo = 1', 2, 'dns.foo', /^a known key \(see dnskeeper\.toml\(5\)\)$/, 'an unknown key'],
+    ['[dns]\nserver = []', 2, 'dns.server', /did you mean dns\.servers\?/, 'an unknown key'],
     ['[link]\ntakover = "auto"', 2, 'link.takover', /did you mean link\.takeover\?/, 'an unknown key'],
     ['\n[link]\ntakeover = "sometimes"', 3, 'link.takeover', /"auto" \| "always" \| "never"/, /"sometimes"/],
     [
