@@ -68,12 +68,22 @@ export function answerWithAlias(
   const authentic = response.authenticData && tail !== undefined && isAuthentic(rest, target);
   return responseTo(query, {
     rcode: tail?.rcode ?? RCODE.SERVFAIL,
-    answers: [...chain, ...from('answer')],
+    answers: unique([...chain, ...from('answer')]),
     authority: [...proofs, ...from('authority')],
     authenticData: authentic,
     ...(ede === undefined ? {} : { ede }),
   });
 }
+
+/** No record twice (RFC 2181 section 5): of a chain longer than we read, each answer has the rest of it. */
+const unique = (records: readonly NewRecord[]): readonly NewRecord[] => [
+  ...new Map(
+    records.map((record) => [
+      `${record.type} ${record.name?.toString('latin1')} ${record.data.toString('latin1')}`,
+      record,
+    ]),
+  ).values(),
+];
 
 /** The answer to the target came through us, and carries AD only when the client asked for it. */
 const isAuthentic = (wire: Buffer, target: Query): boolean =>

@@ -58,6 +58,25 @@ describe('one server', () => {
     expect(names(server)).toEqual(['www.example.com', 'host.example.net']);
   });
 
+  it('whose chain of aliases is longer than we read has no record told twice', async () => {
+    const alias = (at: number): string => `c${at}.example`;
+    const server = await scriptedServer((question) => {
+      const from = Number(/\d+/.exec(question.name)?.[0]);
+      const chain = Array.from({ length: 20 - from }, (_, i) => ({
+        name: alias(from + i),
+        type: CNAME,
+        data: wireName(alias(from + i + 1)),
+      }));
+      const end = { name: alias(20), type: 1, data: Buffer.from([192, 0, 2, 7]) };
+      return answerTo(question, { answers: [...chain, end] });
+    });
+    const { answers } = await resolverOver([uplink(server)]).ask(alias(0));
+    expect(answers).toEqual([
+      ...Array.from({ length: 20 }, (_, i) => `${alias(i)} CNAME ${alias(i + 1)}`),
+      `${alias(20)} A 192.0.2.7`,
+    ]);
+  });
+
   it('whose alias leads to a name of the hosts file is not asked for that', async () => {
     // Guards against a second truth about a name that the file owns whole.
     const server = await scriptedServer((question) =>
