@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
 import type { Log } from '../system/log.ts';
-import { watchFile } from '../system/watch.ts';
+import { type Watch, watchFile } from '../system/watch.ts';
 import { type Hosts, hostsReader, MOST_HOSTS, NO_HOSTS } from './hosts.ts';
 
 /** The hosts file as it is now. */
@@ -21,6 +21,9 @@ export function watchHosts(path: string, changed: () => void, log: Log): Watched
   let seen = '';
   let reading: Promise<void> | undefined;
   let again = false;
+  let closed = false;
+  /** Where the file is a link to, and the watch there. */
+  let target: { readonly path: string; readonly watch: Watch } | undefined;
 
   /** In one step, so that nothing is answered from the old file any more once the new one is in force. */
   function settle(hosts: Hosts, version: string, trouble: string | undefined): void {
@@ -31,7 +34,18 @@ export function watchHosts(path: string, changed: () => void, log: Log): Watched
     changed();
   }
 
+  /** Whoever writes into the file that a link leads to does nothing in the link's own folder. */
+  const followLink = async (): Promise<void> => {
+    // Between the old file and the new one it leads nowhere for a moment.
+    const real = await realpath(path).catch(() => target?.path ?? path);
+    if (closed || real === (target?.path ?? path)) return;
+    const old = target?.watch;
+    target = real === path ? undefined : { path: real, watch: watchFile(real, look, log) };
+    await old?.close();
+  };
+
   const read = async (): Promise<void> => {
+    await followLink();
     try {
       // A FIFO in place of the file must not hang us.
       await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -68,10 +82,12 @@ export function watchHosts(path: string, changed: () => void, log: Log): Watched
       return current;
     },
     get problem() {
-      return problem ?? watch.problem;
+      return problem ?? watch.problem ?? target?.watch.problem;
     },
     async close() {
+      closed = true;
       await watch.close();
+      await target?.watch.close();
       await reading;
     },
   };

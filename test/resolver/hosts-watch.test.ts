@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { truncate, writeFile } from 'node:fs/promises';
+import { appendFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Domain } from '../../src/core/domain.ts';
@@ -33,6 +33,28 @@ describe('the hosts file', () => {
     execFileSync('rm', [path]);
     await until(() => hosts.current.names.size === 0, 'its end is seen');
     expect(hosts.problem).toBeUndefined();
+  });
+
+  it('is followed where it is a link, also to what is written, replaced or made anew at its target', async () => {
+    // Guards against a watch on the link's folder alone, in which nothing happens then.
+    const path = join(temporaryFolder('etc'), 'hosts');
+    const target = join(temporaryFolder('elsewhere'), 'hosts');
+    await writeFile(target, '192.0.2.1 one.example\n');
+    await symlink(target, path);
+    const { hosts } = watched(path);
+    await until(() => has(hosts, 'one.example'), 'the file is read');
+    await appendFile(target, '192.0.2.1 two.example\n');
+    await until(() => has(hosts, 'two.example'), 'what was written is read');
+    await writeFile(`${target}.new`, '192.0.2.1 three.example\n');
+    await rename(`${target}.new`, target);
+    await until(() => has(hosts, 'three.example'), 'the new file is read');
+    await rm(target);
+    await until(() => hosts.current.names.size === 0, 'its end is seen');
+    await writeFile(target, '192.0.2.1 four.example\n');
+    await until(() => has(hosts, 'four.example'), 'the file is read again');
+    await writeFile(`${path}.new`, '192.0.2.1 five.example\n');
+    await rename(`${path}.new`, path);
+    await until(() => has(hosts, 'five.example'), 'the file in place of the link is read');
   });
 
   it('of 200,000 lines lets others have their turn while it is read, and is in force all at once', async () => {
