@@ -144,7 +144,7 @@ export const PROFILE_KEYS: readonly ProfileKey[] = [
   {
     key: 'never-use',
     type: 'true | false',
-    why: 'Whether nothing that this network says of DNS is used.',
+    why: 'Whether nothing that this network says of DNS is used; other settings beside it do nothing.',
     parse: parseFlag,
   },
 ];

@@ -97,8 +97,24 @@ function whyNone({ when }: Profile, links: Links, held: ReadonlyMap<string, Held
     ([name, wanted]) => ![...links.values()].some((of) => fulfilsOne(of, name, wanted)),
   );
   if (missed === undefined) return 'No link fulfils all its conditions.';
-  return `No link fulfils ${describeCondition(...missed)}.`;
+  const [name, wanted] = missed;
+  return `No link fulfils ${describeCondition(name, wanted)}${typeof wanted === 'boolean' ? '' : whatThereIs(links, name)}.`;
 }
+
+const MOST_SHOWN = 4;
+
+/** What the links have instead, so that nobody has to guess how a condition is written. */
+function whatThereIs(links: Links, name: Condition): string {
+  const texts = [...links.values()].flatMap((of) => of.map((entry) => shownOf(textsOf(entry, name), name)));
+  const there = [...new Set(texts)].filter((text) => text !== undefined);
+  if (there.length === 0) return '; no link has one';
+  const shown = there.slice(0, MOST_SHOWN).map((text) => `"${printable(text, 40)}"`);
+  return `; there is ${shown.join(', ')}${there.length > MOST_SHOWN ? ' and others' : ''}`;
+}
+
+/** Of several texts for one thing the one that people use. */
+const shownOf = (texts: readonly string[], name: Condition): string | undefined =>
+  name === 'connection' ? texts[0] : texts.at(-1);
 
 type Condition = keyof Conditions;
 type Wanted = readonly string[] | boolean;

@@ -36,7 +36,7 @@ describe('profiles', () => {
     const plan = planOf(`${TWO}[[profile]]\nname = "rest"\npriority = 20\n`, [WIFI, VPN]);
     expect(plan.profiles).toEqual([
       { name: 'café', links: ['wlan0'], reason: 'when.ssid = "Café" fits.' },
-      { name: 'safe', links: [], reason: 'No link fulfils when.ssid = "Elsewhere".' },
+      { name: 'safe', links: [], reason: 'No link fulfils when.ssid = "Elsewhere"; there is "Café".' },
       { name: 'rest', links: ['tun0'], reason: 'It has no condition.' },
     ]);
     expect(plan.links.map(({ key, origin }) => [key, origin.profile])).toEqual([
@@ -52,6 +52,26 @@ describe('profiles', () => {
       { name: 'café', links: [], reason: 'wlan0 has profile "safe", which comes first.' },
       { name: 'safe', links: ['wlan0'], reason: 'It was chosen by hand.' },
     ]);
+  });
+
+  it.each([
+    ['type = "wlan"', '"wlan"; there is "ethernet"'],
+    ['gateway = "10.*"', '"10.*"; there is "192.0.2.254"'],
+    ['interface = ["eth0", "eth1"]', '"eth0" or "eth1"; there is "wlan0", "tun0"'],
+    ['connectivity = "portal"', '"portal"; there is "full"'],
+    ['vpn = true', undefined],
+  ])('one that no link fulfils says what there is instead: %s', (condition, told) => {
+    const plan = planOf(`[[profile]]\nname = "x"\nwhen.${condition}\npriority = 1\n`, [WIFI, VPN]);
+    const reason =
+      told === undefined
+        ? 'when.vpn = true fits.'
+        : `No link fulfils when.${condition.split(' ')[0]} = ${told}.`;
+    expect(plan.profiles[0]?.reason).toBe(reason);
+  });
+
+  it('without a link there is nothing to fulfil it with', () => {
+    const plan = planOf('[[profile]]\nname = "x"\nwhen.ssid = "a"\npriority = 1\n', []);
+    expect(plan.profiles[0]?.reason).toBe('No link fulfils when.ssid = "a"; no link has one.');
   });
 
   it('one chosen by hand that is not there any more changes nothing', () => {
