@@ -22,8 +22,10 @@ export function holdOverGap(
 ): Held {
   const gap = last !== undefined && hasServers(last) && !hasServers(next);
   if (!gap) return { plan: next };
-  const until = (since ?? now) + graceMs;
-  return now < until ? { plan: last, until } : { plan: next };
+  const begun = since ?? now;
+  const until = begun + graceMs;
+  // A clock that was set back would make the gap last until that time comes again.
+  return now >= begun && now < until ? { plan: last, until } : { plan: next };
 }
 
 const hasServers = (plan: Plan): boolean => plan.upstream.some(({ origin }) => !isFallback(origin));

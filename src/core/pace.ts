@@ -12,7 +12,8 @@ const KEPT = FREE + MOST_MS / STEP_MS;
  * that even the last change of a storm is in the files within about a tenth of a second.
  */
 export function pauseBeforeWrite(writes: readonly number[], now: number): number {
-  const recent = writes.filter((time) => now - time < WINDOW_MS);
+  // A clock that was set back says nothing about the writes before that.
+  const recent = writes.filter((time) => time <= now && now - time < WINDOW_MS);
   const last = recent.at(-1);
   if (last === undefined) return 0;
   const pause = Math.min(MOST_MS, STEP_MS * Math.max(0, recent.length - FREE + 1));

@@ -192,7 +192,7 @@ class ReconnectingBus implements ServiceBus {
     this.#cancelTimer();
     this.#ready = true;
     this.#uniqueName = uniqueName;
-    this.#readyAt = this.#clock.now();
+    this.#readyAt = this.#clock.elapsed();
     this.#log.debug({}, 'connected to the message bus');
     // Owners first: a signal is judged by the owner that stood when it was sent, and the bus answers in order.
     for (const name of this.#names.keys()) {
@@ -217,7 +217,7 @@ class ReconnectingBus implements ServiceBus {
     this.#ready = false;
     this.#uniqueName = undefined;
     if (wasReady) this.#lose(reason);
-    if (wasReady && this.#clock.now() - this.#readyAt >= STEADY_MS) this.#pause = FIRST_PAUSE_MS;
+    if (wasReady && this.#clock.elapsed() - this.#readyAt >= STEADY_MS) this.#pause = FIRST_PAUSE_MS;
     this.#log.debug({ reason, pauseMs: this.#pause }, 'no connection to the message bus');
     if (this.#closing) return; // by a listener that was just told
     this.#cancelTimer = this.#clock.after(this.#pause, () => this.#open());

@@ -234,6 +234,30 @@ describe('the loop', () => {
     expect(resolver.asks).toEqual([]);
   });
 
+  // As a machine does that had no right time when it started.
+  it("goes on writing at once when the machine's clock is set back", async () => {
+    const { daemon, file, clock } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    setBack(clock);
+    daemon.tell(says([work]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['10.99.0.1']);
+  });
+
+  it("ends a gap in time when the machine's clock is set back", async () => {
+    const { daemon, file, clock } = start();
+    daemon.tell(says([home]));
+    await daemon.idle();
+    daemon.tell(says([]));
+    await daemon.idle();
+    expect(file().nameservers).toEqual(['192.168.1.1']);
+    setBack(clock);
+    clock.advance(2000);
+    await daemon.idle();
+    expect(file().nameservers).toEqual([]);
+  });
+
   it('repairs the files when asked to look again, though the plan is the same', async () => {
     const { daemon, applied } = start();
     daemon.tell(says([home]));
@@ -457,6 +481,12 @@ describe('a systemd-resolved that comes or goes', () => {
     expect(applied.at(-1)).toBe('resolver stands ready');
   });
 });
+
+/** From now on it tells the time of an hour before; what waits, waits on. */
+function setBack(clock: ManualClock): void {
+  const { now } = clock;
+  clock.now = () => now() - 3_600_000;
+}
 
 /** What goes wrong with the files. */
 interface Trouble {
