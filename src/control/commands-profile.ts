@@ -56,7 +56,11 @@ export async function tryCommand(
     context.print('dnsctl try --keep keeps it, dnsctl try --back goes back at once.\n');
     return code;
   }
-  if (answer === 'too late') return code;
+  if (answer === 'too late') {
+    // The daemon goes back by itself.
+    context.print('The time is over: all is as before.\n');
+    return code;
+  }
   return tell(await context.client.endTrial(answer === 'yes' ? 'keep' : 'go back'));
 }
 

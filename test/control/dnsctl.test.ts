@@ -480,26 +480,58 @@ describe('dnsctl', () => {
     expect(JSON.parse(hidden.out)).toEqual({ statistics: sampleStatistics });
   });
 
-  describe('top on a terminal', () => {
-    /** A pseudo-terminal by way of script(1), which every Debian has. */
-    function onTerminal(command: string): Run & { type(text: string): void } {
-      const child = spawn('script', ['-qefc', command, '/dev/null'], {
-        stdio: ['pipe', 'pipe', 'pipe'],
-        env: { PATH: process.env['PATH'], TERM: 'xterm', LANG: 'C.UTF-8' },
-      });
-      const run = {
-        out: '',
-        err: '',
-        code: new Promise<number | null>((resolve) => child.once('close', resolve)),
-        kill: (signal: NodeJS.Signals) => void child.kill(signal),
-        type: (text: string) => void child.stdin.write(text),
-      };
-      child.stdout.on('data', (chunk) => {
-        run.out += chunk;
-      });
+  /** A pseudo-terminal by way of script(1), which every Debian has. */
+  function onTerminal(command: string): Run & { type(text: string): void } {
+    const child = spawn('script', ['-qefc', command, '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], TERM: 'xterm', LANG: 'C.UTF-8' },
+    });
+    const run = {
+      out: '',
+      err: '',
+      code: new Promise<number | null>((resolve) => child.once('close', resolve)),
+      kill: (signal: NodeJS.Signals) => void child.kill(signal),
+      type: (text: string) => void child.stdin.write(text),
+    };
+    child.stdout.on('data', (chunk) => {
+      run.out += chunk;
+    });
+    return run;
+  }
+
+  describe('try at a terminal', () => {
+    async function tried(...more: string[]): Promise<ReturnType<typeof onTerminal>> {
+      await serve();
+      const file = join(root, '50-work.toml');
+      await writeFile(file, '[log]\nlevel = "debug"\n');
+      const run = onTerminal(
+        `"${process.execPath}" "${program}" --root "${root}" try "${file}" ${more.join(' ')}`,
+      );
+      await until(() => run.out.includes('any other key to go back: '), 'the question');
       return run;
     }
 
+    test.each([
+      ['Enter keeps it', '\r', 'keep'],
+      ['another key goes back', 'n', 'go back'],
+      ['so does Ctrl-C', '\u0003', 'go back'],
+      ['so does the end of input', '\u0004', 'go back'],
+    ])('%s', async (_what, key, asked) => {
+      const run = await tried();
+      run.type(key);
+      expect(await run.code).toBe(0);
+      expect(control.asked).toEqual(['try 50-work.toml 22 60000', asked]);
+    });
+
+    test('who answers nothing in time is told that it is gone', async () => {
+      const run = await tried('--for', '1s');
+      expect(await run.code).toBe(0);
+      expect(run.out).toMatch(/go back: \s+The time is over: all is as before\.\s+$/);
+      expect(control.asked).toEqual(['try 50-work.toml 22 1000']);
+    });
+  });
+
+  describe('top on a terminal', () => {
     const dnsctlTop = (more = ''): string =>
       `stty cols 70 rows 20; "${process.execPath}" "${program}" --root "${root}" top ${more}; code=$?; stty -a | grep -o '.icanon'; exit $code`;
     const taken = '\u001b[?1049h\u001b[?25l';
