@@ -57,6 +57,8 @@ export function kernelSource(network: KernelNetwork, clock: Pick<Clock, 'elapsed
           // Without a carrier, it may come back in another network.
           if (after === undefined || (before.running && !after.running)) advertised.forget(before.ifindex);
           else if (before.name !== after.name) speak(`the link ${before.name} is called ${after.name} now`);
+          // Of what routers advertise, its addresses: they are usable a second after the advertisement.
+          else speak(`the link ${after.name} changed`);
         }),
       );
       speak('dnskeeperd started');

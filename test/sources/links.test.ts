@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished, test } from 'vitest';
+import { parseAddress } from '../../src/core/address.ts';
 import { formatRecordedEvent, parseRecordedEvent } from '../../src/core/recording.ts';
 import type { SourceEvent } from '../../src/core/snapshot.ts';
 import { kernelSource } from '../../src/sources/links.ts';
@@ -7,6 +8,7 @@ import { fakeNetwork, linkState } from '../support/fake-network.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { dnssl, rdnss } from '../support/netlink-bytes.ts';
+import { must } from '../support/sample-status.ts';
 
 const eth0 = linkState({ ifindex: 2, name: 'eth0' });
 const wlan0 = linkState({ ifindex: 3, name: 'wlan0' });
@@ -150,6 +152,16 @@ describe('what routers advertise', () => {
     hear(rdnss(60, '2001:db8::53'));
     happen(network);
     expect([words(), clock.waiting]).toEqual([[], 0]);
+  });
+
+  it('counts for the reverse zones of addresses that the link gets after it', () => {
+    const { network, hear, links, events } = advertising();
+    hear(rdnss(60, '2001:db8::53'));
+    expect(links().map(({ addresses }) => addresses)).toEqual([[]]);
+    const got = { address: must(parseAddress('2001:db8::7')), prefixLength: 64, global: true };
+    network.put({ ...eth0, addresses: [...eth0.addresses, got] });
+    expect(links().map(({ addresses }) => addresses)).toEqual([['2001:db8::7/64']]);
+    expect(events.at(-1)).toMatchObject({ cause: 'the link eth0 changed' });
   });
 
   it('stays when its link is renamed', () => {
