@@ -152,6 +152,18 @@ export function readResponse(wire: Buffer): Parsed<ResponseFacts> {
   });
 }
 
+/**
+ * Whether a server only names others that would know, because it does not ask for us (RFC 1034 section 4.3.1): that tells
+ * nothing of what is there.
+ */
+export const isReferral = (response: ResponseFacts): boolean =>
+  response.kind === 'nodata' &&
+  !response.authoritative &&
+  !response.recursionAvailable &&
+  response.aliases.length === 0 &&
+  response.ttl === undefined && // there is no SOA record
+  response.records.some(({ section, type }) => section === 'authority' && type === TYPE.NS);
+
 function silence(reason: string): QueryReading {
   return { ok: false, reason, rcode: undefined, response: undefined };
 }

@@ -1,10 +1,10 @@
 import { DnskeeperError } from '../core/errors.ts';
-import type { Server } from '../core/server.ts';
+import { formatServer, type Server } from '../core/server.ts';
 import type { Clock } from '../system/clock.ts';
 import { type Deadlines, Due } from './deadlines.ts';
 import { NoRoomError } from './ede.ts';
 import { EncryptionError } from './encryption.ts';
-import type { ResponseFacts } from './message-read.ts';
+import { isReferral, type ResponseFacts } from './message-read.ts';
 import type { ServerHealth } from './server-health.ts';
 import type { StopSignal } from './stop.ts';
 import { RCODE } from './wire.ts';
@@ -143,7 +143,11 @@ export class Race extends Due {
     this.#open--;
     entry.health.answered(now - started, now);
     const chosen = { response, server: entry.server, tookMs: now - this.#started };
-    if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) {
+    if (isReferral(response)) {
+      entry.health.refused();
+      this.#failure = noRecursion(entry.server);
+      this.#drop(entry);
+    } else if (response.rcode === RCODE.NOERROR || response.rcode === RCODE.NXDOMAIN) {
       const first = this.#order[0];
       if (!this.#done && first !== undefined && first !== entry && !this.#out.includes(first))
         entry.health.overtook();
@@ -205,6 +209,9 @@ export class Race extends Due {
     this.#settled.reject(new DnskeeperError(code, message, cause ?? this.#failure));
   }
 }
+
+const noRecursion = (server: Server): DnskeeperError =>
+  new DnskeeperError('PROTOCOL', `${formatServer(server)} knows its own zones only and asks nobody else`);
 
 const isSilence = (error: unknown): boolean =>
   error instanceof DnskeeperError && error.code === 'DEADLINE' && !(error instanceof EncryptionError);

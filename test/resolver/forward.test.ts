@@ -3,7 +3,13 @@ import { parseHosts } from '../../src/resolver/hosts.ts';
 import { link, vpn } from '../support/links.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { resolverOver } from '../support/resolver.ts';
-import { addressAnswer, answerTo, type ScriptedServer, scriptedServer } from '../support/scripted-server.ts';
+import {
+  type AskedQuestion,
+  addressAnswer,
+  answerTo,
+  type ScriptedServer,
+  scriptedServer,
+} from '../support/scripted-server.ts';
 import { until } from '../support/until.ts';
 import { wireName } from '../support/wire-name.ts';
 
@@ -44,6 +50,33 @@ describe('one server', () => {
     const { answers } = await resolverOver([uplink(first, second)]).ask('www.example.com');
     expect(answers).toEqual(['www.example.com A 192.0.2.7']);
     expect(first.asked.length).toBe(1);
+  });
+
+  it('that only names other servers is passed over for one that asks them', async () => {
+    // Guards against "there is no such record", which a referral does not say; libc goes on to the next server too.
+    const first = await scriptedServer((question) => referral(question));
+    const second = await scriptedServer((question) => addressAnswer(question, '192.0.2.7'));
+    const { answers } = await resolverOver([uplink(first, second)]).ask('www.example.com');
+    expect(answers).toEqual(['www.example.com A 192.0.2.7']);
+    const alone = await resolverOver([uplink(first)]).ask('www.example.com');
+    expect(alone.rcode).toBe('SERVFAIL');
+    expect(alone.wire.toString('latin1')).toContain('knows its own zones only');
+  });
+
+  it.each<[string, number, boolean]>([
+    ['is its own word', 0x8500, false],
+    ['it asked for', 0x8180, false],
+    ['has a SOA record', 0x8100, true],
+  ])('whose empty answer with servers’ names %s has answered', async (_, flags, soa) => {
+    const server = await scriptedServer((question) => {
+      const answer = referral(question, soa);
+      answer.writeUInt16BE(flags, 2);
+      return answer;
+    });
+    expect(await resolverOver([uplink(server)]).ask('www.example.com')).toMatchObject({
+      rcode: 'NOERROR',
+      answers: [],
+    });
   });
 
   it('that knows nothing about the target of its own alias is asked for that too', async () => {
@@ -248,4 +281,15 @@ describe('split DNS, by what each server saw', () => {
 
 function split(isp: ScriptedServer, office: ScriptedServer) {
   return [link({ servers: [at(isp)] }), vpn({ servers: [at(office)], searches: ['corp.example'] })];
+}
+
+/** What a server says that does not ask others: whom to ask. */
+function referral(question: AskedQuestion, soa = false): Buffer {
+  const servers = { name: 'com', type: 2, data: wireName('a.gtld-servers.net') };
+  const start = Buffer.concat([wireName('a.example'), wireName('b.example'), Buffer.alloc(20, 1)]);
+  const answer = answerTo(question, {
+    authority: [servers, ...(soa ? [{ name: 'com', type: 6, data: start }] : [])],
+  });
+  answer.writeUInt16BE(0x8100, 2);
+  return answer;
 }
