@@ -19,7 +19,7 @@ import {
 import { TaskQueue } from '../core/task-queue.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Paths } from '../system/paths.ts';
-import { type FoundLink, findLink } from './find-link.ts';
+import { type FoundLink, findLink, MOST_RESOLV_CONF_BYTES } from './find-link.ts';
 import { type ForeignTextNeeds, foreignText, namesServers } from './foreign-text.ts';
 import {
   dropOriginal,
@@ -61,8 +61,6 @@ export interface EtcResolvConfNeeds extends ForeignTextNeeds {
   /** Programs known to write the file that run right now (system/processes.ts). */
   readonly runningWriters: () => Promise<readonly string[]>;
 }
-
-const MOST_BYTES = 1 << 20;
 
 /** A shell truncates the file before the program that fills it has even begun. */
 const WRITTEN_MS = 100;
@@ -193,7 +191,7 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   }
 
   const published = async (): Promise<string> =>
-    (await files.read(paths.resolvConf, MOST_BYTES))?.toString('latin1') ?? '';
+    (await files.read(paths.resolvConf, MOST_RESOLV_CONF_BYTES))?.toString('latin1') ?? '';
 
   /** Somebody overwrote us: put it back, at once or after a pause, or give in. */
   async function resist(decision: LinkDecision, found: FoundLink): Promise<Verdict> {

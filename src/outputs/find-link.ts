@@ -3,8 +3,8 @@ import { writerOfText } from '../core/writer.ts';
 import type { FileFacts, Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
 
-/** As much of a file as is compared and searched for a header. */
-const MOST_BYTES = 1 << 20;
+/** No sane resolv.conf is larger; a larger one is left alone, not cut. */
+export const MOST_RESOLV_CONF_BYTES = 1 << 20;
 
 /** What stands at /etc/resolv.conf, and a version that differs whenever it was changed or replaced. */
 export type FoundLink = Found & { readonly version: string };
@@ -54,7 +54,7 @@ async function inspectLink(paths: Paths, files: Files, target: string): Promise<
 /** Too large or unreadable text has no header and equals nothing of ours. */
 async function textOf(files: Files, path: string): Promise<string> {
   try {
-    return (await files.read(path, MOST_BYTES))?.toString('latin1') ?? '';
+    return (await files.read(path, MOST_RESOLV_CONF_BYTES))?.toString('latin1') ?? '';
   } catch {
     return '';
   }

@@ -3,7 +3,7 @@ import { type ForeignRule, type ForeignRules, importedKey, ruleFor, ruleForWrite
 import { writerOfText } from '../core/writer.ts';
 import type { Files } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
-import type { FoundLink } from './find-link.ts';
+import { type FoundLink, MOST_RESOLV_CONF_BYTES } from './find-link.ts';
 import type { OwnTexts } from './own-texts.ts';
 
 /** Keeps what another writer wrote, so that its servers count until that is over. */
@@ -37,12 +37,10 @@ export interface ForeignTextNeeds {
   readonly earlier: Pick<OwnTexts, 'has'>;
 }
 
-const MOST_BYTES = 1 << 20;
-
 /** Reads what others wrote, and has their servers count for a while where the rules say so. */
 export function foreignText({ files, log, foreign, imports, earlier }: ForeignTextNeeds): ForeignText {
   const read = async (path: string): Promise<Buffer> =>
-    (await files.read(path, MOST_BYTES)) ?? Buffer.alloc(0);
+    (await files.read(path, MOST_RESOLV_CONF_BYTES)) ?? Buffer.alloc(0);
 
   /** What cannot be read, as what is larger than any resolv.conf, is none that we have written. */
   const isEarlier = (path: string): Promise<boolean> =>

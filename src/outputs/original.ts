@@ -3,7 +3,7 @@ import { handBackTo, isOurs } from '../core/takeover.ts';
 import { writerOfText } from '../core/writer.ts';
 import type { Files } from '../system/files.ts';
 import type { Paths } from '../system/paths.ts';
-import { findLink } from './find-link.ts';
+import { findLink, MOST_RESOLV_CONF_BYTES } from './find-link.ts';
 
 /** What /etc/resolv.conf was, with what stands for a file's content. */
 type Former<Content> =
@@ -28,9 +28,6 @@ export interface Outcome {
   readonly ok: boolean;
   readonly text: string;
 }
-
-/** No sane resolv.conf is larger; a larger one is left alone, not cut. */
-const MOST_BYTES = 1 << 20;
 
 const manifestOf = (paths: Paths): string => `${paths.original}/manifest.json`;
 const contentOf = (paths: Paths): string => `${paths.original}/content`;
@@ -69,7 +66,7 @@ async function readOriginal(paths: Paths, files: Files): Promise<Original | unde
   if (manifest === undefined) throw damaged(paths);
   if (manifest.kind === 'none') return { kind: 'none' };
   if (manifest.kind === 'link') return { kind: 'link', target: manifest.target };
-  const content = await files.read(contentOf(paths), MOST_BYTES);
+  const content = await files.read(contentOf(paths), MOST_RESOLV_CONF_BYTES);
   if (content?.length !== manifest.bytes) throw damaged(paths);
   return { ...manifest, bytes: content };
 }
@@ -167,7 +164,7 @@ export async function ownerOfOriginal(paths: Paths, files: Files): Promise<Owner
 export async function giveToOwner(paths: Paths, files: Files, owner: Owner): Promise<boolean> {
   const found = await files.look(paths.etcResolvConf);
   if (found?.kind !== 'file' || (found.uid === owner.uid && found.gid === owner.gid)) return false;
-  const bytes = await files.read(paths.etcResolvConf, MOST_BYTES);
+  const bytes = await files.read(paths.etcResolvConf, MOST_RESOLV_CONF_BYTES);
   if (bytes === undefined) return false;
   await files.replace(paths.etcResolvConf, bytes, { mode: found.mode, owner, durable: true });
   return true;
@@ -193,7 +190,7 @@ async function saveContent(
 ): Promise<Record<string, unknown>> {
   if (found === undefined) return { kind: 'none' };
   if (found.kind === 'link') return { kind: 'link', target: found.target ?? '' };
-  const bytes = await files.read(paths.etcResolvConf, MOST_BYTES);
+  const bytes = await files.read(paths.etcResolvConf, MOST_RESOLV_CONF_BYTES);
   if (bytes === undefined) return { kind: 'none' };
   await files.replace(contentOf(paths), bytes, { mode: 0o600, durable: true });
   return { kind: 'file', mode: found.mode, uid: found.uid, gid: found.gid, bytes: bytes.length };
@@ -228,7 +225,8 @@ async function leaveCopy(paths: Paths, files: Files, mounted: boolean): Promise<
   const name = paths.etcResolvConf;
   if (mounted) return { ok: true, text: `${name} keeps its present text, because no original was saved` };
   const bytes =
-    (await files.read(paths.upstreamConf, MOST_BYTES)) ?? (await files.read(paths.resolvConf, MOST_BYTES));
+    (await files.read(paths.upstreamConf, MOST_RESOLV_CONF_BYTES)) ??
+    (await files.read(paths.resolvConf, MOST_RESOLV_CONF_BYTES));
   if (bytes === undefined) {
     await files.remove(name);
     return { ok: true, text: `${name} was removed: it was our link, and no original was saved` };
