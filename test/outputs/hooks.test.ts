@@ -81,7 +81,7 @@ describe('the programs of a hook folder', () => {
     await writeFile(join(folder, 'x.dpkg-old'), 'left over');
     await writeFile(join(folder, '.hidden'), '');
     await mkdir(join(folder, 'folder'));
-    await symlink('/nonexistent', join(folder, 'link'));
+    await symlink(join(folder, 'nowhere'), join(folder, 'link'));
     expect(await run(folder)).toMatchObject([
       { name: 'README', problem: 'it may not be executed' },
       { name: 'folder', problem: 'it is no file' },
