@@ -95,7 +95,7 @@ function connectionError(path: string, error: unknown): unknown {
   if (code === 'ENOENT' || code === 'ECONNREFUSED') {
     return new DnskeeperError(
       'NOT_RUNNING',
-      `no daemon answers on ${path}; start it: systemctl start dnskeeper`,
+      `no daemon answers on ${path}; start it: ${startCommand(path)}`,
       error,
     );
   }
@@ -103,4 +103,14 @@ function connectionError(path: string, error: unknown): unknown {
     return new DnskeeperError('PERMISSION', `this user may not connect to ${path}`, error);
   }
   return new DnskeeperError('PROTOCOL', `the connection to ${path} broke: ${messageOf(error)}`, error);
+}
+
+const SYSTEM_SOCKET = '/run/dnskeeper/io.dnskeeper';
+
+/** How the daemon of a socket is started: that of the machine, one below a root folder, or a user's. */
+function startCommand(path: string): string {
+  if (path === SYSTEM_SOCKET) return 'systemctl start dnskeeper';
+  return path.endsWith(SYSTEM_SOCKET)
+    ? `dnskeeperd --root ${path.slice(0, -SYSTEM_SOCKET.length)}`
+    : 'dnskeeperd --user';
 }

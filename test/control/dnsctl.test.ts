@@ -609,8 +609,24 @@ describe('dnsctl', () => {
     });
   });
 
+  test('no daemon of this user is started as this user, not as the one of the machine', async () => {
+    const child = spawn(process.execPath, [program, '--user', 'reload'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: process.env['PATH'], XDG_RUNTIME_DIR: root },
+    });
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(3);
+    expect(err).toBe(
+      `dnsctl: no daemon answers on ${root}/dnskeeper/io.dnskeeper; start it: dnskeeperd --user\n`,
+    );
+  });
+
   test.each([
     ['an unknown command', ['frob'], 2, 'err', 'Try: dnsctl --help'],
+    ['no daemon below a root folder', ['reload'], 3, 'err', '; start it: dnskeeperd --root /'],
     ['--user with --root', ['status', '--user'], 2, 'err', 'exclude each other'],
     ['help', ['--help'], 0, 'out', 'Usage: dnsctl'],
     ['the version', ['--version'], 0, 'out', 'dnsctl 0.'],
