@@ -83,7 +83,7 @@ async function run(call: ResolvconfCall): Promise<number> {
       folder.clear();
       return settle(call, { exit: 0, changed: true });
     case 'D':
-      for (const file of operands) mkdirSync(dirname(file), { recursive: true });
+      for (const file of operands) makeFolderOf(file);
       return 0;
     case 'enable-updates':
     case 'disable-updates':
@@ -93,6 +93,15 @@ async function run(call: ResolvconfCall): Promise<number> {
       return folder.updates ? 0 : 1;
     default:
       return restart(command, operands);
+  }
+}
+
+function makeFolderOf(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+  } catch (error) {
+    const code = systemCodeOf(error) ?? messageOf(error);
+    throw new DnskeeperError('IO', `wanted a folder for ${printable(file, 200)}, got ${code}`, error);
   }
 }
 

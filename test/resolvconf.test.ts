@@ -291,6 +291,16 @@ describe('the rest', () => {
     expect(existsSync(join(root, 'a/b')) && existsSync(join(root, 'd'))).toBe(true);
   });
 
+  test('-D says what is in the way of a folder', () => {
+    const { root, call } = machine();
+    writeFileSync(join(root, 'a'), 'a file');
+    expect(call(`-D ${root}/a/b/c.conf`)).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^resolvconf: wanted a folder for \S+\/a\/b\/c\.conf, got [A-Z]+\n$/),
+    });
+  });
+
   test('-r refuses what is no service', () => {
     const { code, err } = machine().call('-r ../x;reboot');
     expect(code).toBe(1);
