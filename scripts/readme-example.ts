@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline';
 
 const ROOT = join(import.meta.dirname, '..');
 
+/** The same everywhere: what a service manager or a terminal left in ours would change what the programs say. */
+const ENVIRONMENT = { PATH: process.env['PATH'] ?? '', COLUMNS: '100', NO_COLOR: '1' };
+
 /** What README shows, and what each line runs below the root folder of the example. */
 const COMMANDS: readonly { readonly shown: string; readonly run: (root: string) => readonly string[] }[] = [
   { shown: 'cat /etc/resolv.conf', run: (root) => ['cat', join(root, 'etc/resolv.conf')] },
@@ -31,6 +34,7 @@ export async function workedExample(): Promise<string> {
   mkdirSync(join(root, 'etc'));
   const recording = join(ROOT, 'examples/recordings/vpn-up.jsonl');
   const daemon = spawn(process.execPath, [join(ROOT, 'src/main.ts'), '--root', root, '--replay', recording], {
+    env: ENVIRONMENT,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   try {
@@ -48,7 +52,7 @@ export async function workedExample(): Promise<string> {
 
 async function output([program = '', ...args]: readonly string[]): Promise<string> {
   const child = spawn(program, args, {
-    env: { ...process.env, COLUMNS: '100', NO_COLOR: '1' },
+    env: ENVIRONMENT,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';

@@ -16,6 +16,7 @@ import { controlClient } from '../src/control/client.ts';
 import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
 import { askOverUdp, queryWire, readAnswer } from './support/ask.ts';
+import { bareEnvironment } from './support/bare-environment.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { freePort } from './support/free-port.ts';
 import { link, vpn } from './support/links.ts';
@@ -401,7 +402,7 @@ function run(args: readonly string[]): Run {
   // As packaging/dnskeeperd starts it; with that flag Node keeps SIGUSR1 from everybody.
   const child = spawn(process.execPath, ['--disable-sigusr1', MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nonexistent/bus' },
+    env: { ...bareEnvironment, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nonexistent/bus' },
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   let stderr = '';

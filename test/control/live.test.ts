@@ -9,6 +9,7 @@ import type { CacheReport } from '../../src/core/cache-report.ts';
 import type { StatisticsReport } from '../../src/core/statistics.ts';
 import { callVarlink } from '../../src/system/varlink-client.ts';
 import { askOverUdp, queryWire } from '../support/ask.ts';
+import { bareEnvironment } from '../support/bare-environment.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { freePort } from '../support/free-port.ts';
 import { addressAnswer, answerTo, scriptedServer } from '../support/scripted-server.ts';
@@ -141,7 +142,7 @@ async function startDaemon(server: string) {
     join(root, 'etc/dnskeeper/config.toml'),
     `[dns]\nservers = ["${server}"]\n[resolver]\nlisten = ["dns+udp://127.0.0.1:${port}"]\n`,
   );
-  const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nonexistent/bus', TZ: 'UTC' };
+  const env = { ...bareEnvironment, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nonexistent/bus', TZ: 'UTC' };
   const daemon = spawn(process.execPath, [source('main.ts'), '--root', root], { stdio: 'ignore', env });
   onTestFinished(async () => {
     daemon.kill('SIGTERM');

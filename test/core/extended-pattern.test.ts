@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { extendedPattern } from '../../src/core/extended-pattern.ts';
+import { bareEnvironment } from '../support/bare-environment.ts';
 
 /** Debian's own file has these. */
 const KEYS = [
@@ -56,7 +57,10 @@ describe('a pattern', () => {
   test.each(PATTERNS)('%s means what it means to bash', (pattern) => {
     const script =
       'shopt -s extglob; pattern=$1; shift; for key; do [[ $key == $pattern ]] && echo "$key"; done; true';
-    const said = execFileSync('bash', ['-c', script, 'bash', pattern, ...KEYS], { encoding: 'utf8' });
+    const said = execFileSync('bash', ['-c', script, 'bash', pattern, ...KEYS], {
+      encoding: 'utf8',
+      env: bareEnvironment,
+    });
     expect(KEYS.filter(extendedPattern(pattern))).toEqual(said.split('\n').filter((key) => key !== ''));
   });
 

@@ -8,6 +8,7 @@ import { DNSCTL } from '../../src/control/command-table.ts';
 import { CONTROL_DESCRIPTION } from '../../src/control/description.ts';
 import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
 import { RESOLVED_CONF_KEYS } from '../../src/core/resolved-conf.ts';
+import { bareEnvironment } from '../support/bare-environment.ts';
 import { readDescription } from '../support/varlink-idl.ts';
 
 // Most tests start a program.
@@ -43,7 +44,7 @@ describe('made documents', () => {
 
 describe('completions', () => {
   test.each(bash)('$path is bash', ({ text }) => {
-    expect(spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' })).toMatchObject({
+    expect(spawnSync('bash', ['-n'], { input: text, encoding: 'utf8', env: bareEnvironment })).toMatchObject({
       status: 0,
       stderr: '',
     });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { parseRecordedEvent } from '../../src/core/recording.ts';
+import { bareEnvironment } from '../support/bare-environment.ts';
 
 // The demo starts the programs.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
@@ -12,6 +13,7 @@ const EXAMPLES = join(import.meta.dirname, '../../examples');
 it('the demo shows every step of the recording with its diff and reasons, and ends healthy', () => {
   const shown = execFileSync(process.execPath, [join(EXAMPLES, 'demo.ts')], {
     encoding: 'utf8',
+    env: bareEnvironment,
     timeout: 60_000,
   });
   const steps = shown.split(/^== (?=.* ==$)/m).map((part) => part.slice(part.indexOf('\n')));

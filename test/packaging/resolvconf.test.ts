@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { bundle } from '../../scripts/bundle.ts';
+import { bareEnvironment } from '../support/bare-environment.ts';
 import { temporaryFolder } from '../support/folder.ts';
 
 // Each test starts the program.
@@ -71,7 +72,7 @@ async function call(
 ): Promise<Ended> {
   const [file = '', ...first] = program;
   const child: ChildProcess = spawn(file, [...first, ...words], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { ...bareEnvironment, ...env },
   });
   let out = '';
   let err = '';
@@ -182,6 +183,7 @@ test('standard input that cannot be read is refused as the whole program does, a
     const { status, stderr } = spawnSync(file, [...first, '--root', root, '-a', 'eth0'], {
       stdio: [folder, 'pipe', 'pipe'],
       encoding: 'utf8',
+      env: bareEnvironment,
       timeout: 60_000,
     });
     closeSync(folder);
