@@ -65,17 +65,13 @@ export class UpstreamConnections {
    */
   async get(endpoint: Endpoint, kind: StreamKind, signal: StopSignal): Promise<UpstreamStream> {
     const { counters } = this.#needs;
-    const key = JSON.stringify([endpoint, kind]);
+    const key = keyOf(endpoint, kind);
     const kept = this.#kept.get(key);
     if (kept !== undefined && kept.stream?.usable !== false) {
       if (kept.stream !== undefined && counters !== undefined) counters.connections.reused++;
       return unlessGivenUp(kept.made, signal);
     }
-    if (this.#closed) throw new DnskeeperError('IO', 'the resolver is closing');
-    if (this.#sockets.size >= MOST_CONNECTIONS && !this.#closeIdle()) {
-      if (counters !== undefined) counters.bounds.connections++;
-      throw new NoRoomError(`${MOST_CONNECTIONS} connections to servers are open, which is the most`);
-    }
+    this.#makeRoom();
     const making: Kept = { made: this.#make(key, endpoint, kind) };
     this.#kept.set(key, making);
     making.made.then(
@@ -85,6 +81,14 @@ export class UpstreamConnections {
       () => this.#forget(key, making),
     );
     return unlessGivenUp(making.made, signal);
+  }
+
+  /** A new one that nobody shares, to be retired by whoever wants it; rejects as `get` does. */
+  async alone(endpoint: Endpoint, kind: StreamKind, signal: StopSignal): Promise<UpstreamStream> {
+    this.#makeRoom();
+    const made = this.#make(keyOf(endpoint, kind), endpoint, kind);
+    made.catch(() => {}); // whoever has given up does not hear of it
+    return unlessGivenUp(made, signal);
   }
 
   /** The network is another one: from now on new connections, by which no server knows us again. */
@@ -107,6 +111,13 @@ export class UpstreamConnections {
 
   #forget(key: string, kept: Kept | undefined): void {
     if (this.#kept.get(key) === kept) this.#kept.delete(key);
+  }
+
+  #makeRoom(): void {
+    if (this.#closed) throw new DnskeeperError('IO', 'the resolver is closing');
+    if (this.#sockets.size < MOST_CONNECTIONS || this.#closeIdle()) return;
+    if (this.#needs.counters !== undefined) this.#needs.counters.bounds.connections++;
+    throw new NoRoomError(`${MOST_CONNECTIONS} connections to servers are open, which is the most`);
   }
 
   /** Make room by closing the connection that was made first of those that wait for nothing. */
@@ -214,6 +225,8 @@ export class UpstreamConnections {
     return context;
   }
 }
+
+const keyOf = (endpoint: Endpoint, kind: StreamKind): string => JSON.stringify([endpoint, kind]);
 
 /** What the certificate has to be for; an address is no name that may be sent (RFC 6066 section 3). */
 function named(name: string | undefined): { readonly servername?: string; readonly host?: string } {

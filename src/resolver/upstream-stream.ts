@@ -11,6 +11,8 @@ export interface UpstreamStream {
   readonly usable: boolean;
   /** Whether no answer is waited for. */
   readonly idle: boolean;
+  /** Whether anything has come by it. */
+  readonly answered: boolean;
   /** Put a question on the connection; answers may come in any order (RFC 7766 section 7). */
   ask(
     question: Buffer,
@@ -105,6 +107,9 @@ export function upstreamStream(
     },
     get idle() {
       return pending.size === 0;
+    },
+    get answered() {
+      return heard > 0;
     },
     ask: (question, accept, deadlineMs, signal) =>
       new Promise((resolve, reject) => {

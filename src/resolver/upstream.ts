@@ -42,6 +42,7 @@ export interface UpstreamNeeds {
 }
 
 const STREAM_MS = 4000;
+const MOST_CONNECTIONS_TRIED = 3;
 /**
  * A server that falls silent under load gets several copies of every question that waits for it. They may fill half of
  * the places, so that there always is one for a question that was not sent yet.
@@ -312,24 +313,31 @@ export class Upstream {
     }
   }
 
-  /** Over a kept connection; one that breaks just then says nothing about the server, so a new one is tried once. */
+  /**
+   * Over a kept connection. One that breaks just then says nothing about the server, so a new one is tried; and where
+   * servers end theirs with each answer, one for this question alone.
+   */
   async #askStream(
     endpoint: Endpoint,
     kind: StreamKind,
     { server, query, signal }: Asking,
     style: QuestionStyle,
   ): Promise<ResponseFacts> {
-    for (let tried = 0; ; tried++) {
-      const stream = await this.#connections.get(endpoint, kind, signal);
+    for (let tried = 1; ; tried++) {
+      const alone = tried === MOST_CONNECTIONS_TRIED;
+      const stream = alone
+        ? await this.#connections.alone(endpoint, kind, signal)
+        : await this.#connections.get(endpoint, kind, signal);
       const question = writeQuestion(query, { ...style, keepalive: true });
       const accept = (message: Buffer): boolean => repeats(question, query.name.length, message) !== 'no';
+      const asked = stream.ask(question, accept, STREAM_MS, signal);
+      if (alone) stream.retire();
       try {
-        const message = await stream.ask(question, accept, STREAM_MS, signal);
-        const response = understood(readResponse(message), server);
+        const response = understood(readResponse(await asked), server);
         obeyKeepalive(stream, response);
         return response;
       } catch (error) {
-        if (tried > 0 || signal.aborted || stream.usable) throw error;
+        if (alone || signal.aborted || stream.usable || (tried > 1 && !stream.answered)) throw error;
       }
     }
   }

@@ -1,11 +1,17 @@
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type TlsOptions } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { parseServer } from '../../src/core/server.ts';
 import { NoRoomError } from '../../src/resolver/ede.ts';
+import { MessageReader } from '../../src/resolver/message-reader.ts';
 import type { RouteLink } from '../../src/resolver/routing.ts';
 import type { UpstreamNeeds } from '../../src/resolver/upstream.ts';
 import type { UpstreamDatagrams } from '../../src/resolver/upstream-udp.ts';
 import { queryOf, readAnswer } from '../support/ask.ts';
 import { certificateFor } from '../support/certificate.ts';
+import { must } from '../support/sample-status.ts';
 import {
   type AskedQuestion,
   addressAnswer,
@@ -311,6 +317,16 @@ describe('over TLS', () => {
     await ask(encrypted(server), 'two.example.com');
     expect(server.connections).toBe(2);
   });
+
+  it('a server that ends each connection with its first answer answers all who ask at once', async () => {
+    // Guards against giving up with the second connection, by which one more of them was answered and no other.
+    const tls = certificateFor('IP:127.0.0.1');
+    const port = await oneAnswerEach(tls);
+    const { ask } = upstreamOf(trusting(tls.cert));
+    const server = must(parseServer(`dns+tls://127.0.0.1:${port}`));
+    const all = await Promise.all(Array.from({ length: 8 }, (_, i) => ask(server, `n${i}.example.com`)));
+    expect(all.map(({ answers }) => answers[0])).toEqual(all.map((_, i) => `n${i}.example.com A 192.0.2.1`));
+  });
 });
 
 /** As a server answers that writes every name in small letters. */
@@ -332,4 +348,24 @@ function uncompressed(question: AskedQuestion, records: readonly (readonly [Buff
 /** End the connection that a question came by, as does a server that wants none. */
 function hangUp(server: ScriptedServer): undefined {
   server.dropConnections();
+}
+
+/** A server that hears one question on each connection and ends it behind the answer; its port. */
+async function oneAnswerEach(tls: TlsOptions): Promise<number> {
+  const server = createServer(tls, (socket) => {
+    const reader = new MessageReader();
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk) => {
+      reader.push(chunk);
+      const wire = socket.writableEnded ? undefined : reader.next();
+      if (wire === undefined) return;
+      const answer = addressAnswer({ name: '', type: 1, transport: 'tls', wire, port: 0 }, '192.0.2.1');
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(answer.length);
+      socket.end(Buffer.concat([length, answer]));
+    });
+  });
+  onTestFinished(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return (server.address() as AddressInfo).port;
 }
