@@ -338,6 +338,21 @@ describe('dnskeeperd as a process', () => {
     expect(await daemon.ended).toMatchObject({ code: 0 });
   });
 
+  it('says where another resolver is not started though the configuration wants one', async () => {
+    const root = newRoot('[resolver]\nbackend = "dnsmasq"\n');
+    const daemon = run(['--root', root]);
+    const client = controlClient(join(root, 'run/dnskeeper/io.dnskeeper'), AbortSignal.timeout(60_000));
+    const findings = async () => (await client.status().catch(() => undefined))?.findings ?? [];
+    const off = { id: 'back-end-off', severity: 'note' };
+    await until(async () => (await findings()).some(({ id }) => id === off.id), 'the note');
+    expect(await findings()).toContainEqual({
+      ...off,
+      text: 'resolver.backend = "dnsmasq" does nothing below a root folder: the built-in resolver asks.',
+    });
+    daemon.child.kill('SIGTERM');
+    expect(await daemon.ended).toMatchObject({ code: 0 });
+  });
+
   it.each(['--help', '--version', '--check'])('%s ends quietly when its reader has gone', async (option) => {
     const { child, ended } = run(['--root', newRoot(), option]);
     child.stdout?.destroy();

@@ -32,7 +32,7 @@ export function openBackEnd({
   configuration,
   live,
 }: BackEndGround): BackEnd | undefined {
-  if (paths.mode === 'user' || paths.root !== '' || bus === undefined) return undefined;
+  if (bus === undefined || whyNoBackEnd(paths) !== undefined) return undefined;
   const own = log.child('back-end');
   const programs = {
     dnsmasq: dnsmasq({
@@ -56,6 +56,12 @@ export function openBackEnd({
     clock: systemClock,
     log: own,
   });
+}
+
+/** Where no other resolver is started whatever the configuration says; undefined on a live system. */
+export function whyNoBackEnd({ mode, root }: Paths): string | undefined {
+  if (mode === 'user') return 'in user mode';
+  return root === '' ? undefined : 'below a root folder';
 }
 
 /** Files that an administrator put there, by name; what has an odd name is somebody's left-over or no file of settings. */

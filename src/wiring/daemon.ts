@@ -19,6 +19,7 @@ import type { Bus } from '../system/bus.ts';
 import { systemClock } from '../system/clock.ts';
 import { ifindexOf } from '../system/ifindex.ts';
 import { openRecording } from '../system/recording-file.ts';
+import { whyNoBackEnd } from './back-end.ts';
 import type { Ground } from './ground.ts';
 import { followNetwork } from './network.ts';
 
@@ -126,6 +127,7 @@ function liveSources(
 
 /** What is wrong with the machine itself, for the status. */
 function machineFindings({
+  paths,
   labelProblem,
   watches,
   libc,
@@ -162,6 +164,12 @@ function machineFindings({
     const text =
       'The native library koffi is missing: no kernel lock, no immutable check, no news of links, and dnsctl cannot change anything.';
     findings.push({ severity: 'warning', id: 'no-koffi', text, mend: 'reinstall dnskeeper' });
+  }
+  const { backEnd } = configuration.current.config;
+  const noBackEnd = whyNoBackEnd(paths);
+  if (backEnd !== 'builtin' && noBackEnd !== undefined) {
+    const text = `resolver.backend = "${backEnd}" does nothing ${noBackEnd}: the built-in resolver asks.`;
+    findings.push({ severity: 'note', id: 'back-end-off', text });
   }
   return [...findings, ...remarks, ...pushedFindings(resolve1?.pushed.all() ?? []), ...records.findings()];
 }
