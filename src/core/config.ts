@@ -153,7 +153,7 @@ export function readConfig(
         values[field] = result.value;
         if (field === 'servers' || field === 'fallback')
           for (const server of result.value as Config['servers']) from[formatServer(server)] = document.file;
-      } else
+      } else if (problems.length < MOST_PROBLEMS)
         problems.push(
           problemOf(document, key, value, known, result?.ok === false ? result.reason : undefined),
         );
@@ -171,8 +171,11 @@ export function readConfig(
     from,
     profiles: [...profiles.values()],
   } as Config;
-  return { config, problems: problems.slice(0, 64) };
+  return { config, problems: problems.slice(0, MOST_PROBLEMS) };
 }
+
+/** More than this nobody reads, and the place of each is found by a walk through the text. */
+const MOST_PROBLEMS = 64;
 
 /** More than this nobody writes by hand. */
 const MOST_PROFILES = 64;
@@ -195,6 +198,7 @@ function readProfiles(
     const { profile, problems: wrong } = readProfile(table);
     if (profile !== undefined) profiles.set(profile.name, profile);
     for (const { key, value, wanted, reason } of wrong) {
+      if (problems.length >= MOST_PROBLEMS) return;
       const line = lineInProfile(document.text, index, key);
       const name = ascii(`profile[${index + 1}].${key}`, 60);
       const got =

@@ -129,6 +129,30 @@ describe('the configuration', () => {
     },
   );
 
+  // Each place is found by a walk through the whole text: a large file of another format held the daemon for minutes.
+  it.each([
+    ['of no table', '', ''],
+    ['of a profile', '[[profile]]\nname = "a"\nservers = []\n', 'profile[1].'],
+  ])('of thousands of unknown keys %s tells the first few, and looks for no others', (_of, above, prefix) => {
+    const text = `${above}${Array.from({ length: 2000 }, (_, index) => `x${index} = 1`).join('\n')}`;
+    const toml = readToml(text);
+    let looked = 0;
+    const { problems } = readConfig([
+      {
+        file: 'config.toml',
+        get text() {
+          looked++;
+          return text;
+        },
+        values: 'values' in toml ? toml.values : {},
+      },
+    ]);
+    expect(problems.map((problem) => problem.key)).toEqual(
+      Array.from({ length: 64 }, (_, index) => `${prefix}x${index}`),
+    );
+    expect(looked).toBeLessThanOrEqual(64);
+  });
+
   it.each([-2147483648, -1, 1, 2147483647])('%d is a priority', (priority) => {
     const { problems, config } = read(`[dns]\npriority = ${priority}`);
     expect(problems).toEqual([]);
