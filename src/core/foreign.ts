@@ -1,5 +1,6 @@
 import { type Parsed, parsed, refused } from './parsed.ts';
 import type { Found } from './takeover.ts';
+import { ascii } from './text.ts';
 import { KNOWN_WRITERS, type Writer, writerOfTarget } from './writer.ts';
 
 /**
@@ -26,10 +27,10 @@ export function parseForeignRules(value: unknown): Parsed<ForeignRules> {
   const by: Record<string, ForeignRule> = {};
   for (const [name, rule] of Object.entries(value)) {
     const writer = name.toLowerCase();
-    if (!isRule(rule)) return refused(`${NO_RULE}, for a writer of the table`);
+    if (!isRule(rule)) return refused(`${NO_RULE}, for ${ascii(name, 40)}`);
     if (writer === 'others') others = rule;
     else if (KNOWN_WRITERS.some((known) => known.toLowerCase() === writer)) by[writer] = rule;
-    else return refused('a writer that is not known');
+    else return refused(`${ascii(name, 40)} is no writer that is known; dnskeeper.toml(5) has them`);
   }
   return parsed({ others, by });
 }

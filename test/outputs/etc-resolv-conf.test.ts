@@ -727,8 +727,8 @@ describe('other writers by rule', () => {
     ['sometimes', /none of/],
     [7, /neither a word nor a table/],
     [['import'], /neither a word nor a table/],
-    [{ dhclient: 'maybe' }, /for a writer of the table/],
-    [{ 'my editor': 'yield' }, /not known/],
+    [{ others: 'yield', dhclient: 'maybe' }, /, for dhclient$/],
+    [{ dhclient: 'yield', 'my editor': 'yield' }, /^my editor is no writer that is known/],
   ])('the rule %j is refused', (value, words) => {
     expect(parseForeignRules(value)).toEqual({ ok: false, reason: expect.stringMatching(words) });
   });
