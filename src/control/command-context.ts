@@ -1,7 +1,9 @@
 import { domainToASCII } from 'node:url';
+import { parseAddress, reverseName } from '../core/address.ts';
 import { type Domain, parseDomain } from '../core/domain.ts';
 import { DnskeeperError } from '../core/errors.ts';
 import type { DaemonPresence, MachineFacts } from '../core/machine-facts.ts';
+import { printable } from '../core/text.ts';
 import type { Screen, ScreenEvents } from '../system/screen.ts';
 import type { Terminal } from '../system/terminal.ts';
 import type { ControlClient } from './client.ts';
@@ -54,12 +56,15 @@ export function json(value: unknown, indent?: number): string {
   return `${escaped}\n`;
 }
 
-/** A name as people write it. Throws `USAGE` for what is none. */
+/** A name as people write it, or the reverse name of an address, as host(1) takes one. Throws `USAGE` for what is neither. */
 export function domainOf(text: string): Domain {
+  const address = parseAddress(text);
+  if (address.ok) return reverseName(address.value);
   // Names in other scripts are asked for as A-labels (RFC 5891), as browsers do.
   const parsed = parseDomain(/^[ -~]*$/.test(text) ? text.toLowerCase() : domainToASCII(text));
   if (parsed.ok) return parsed.value;
-  throw new DnskeeperError('USAGE', `wanted a host or domain name, got ${parsed.reason}`);
+  const got = text === '' ? parsed.reason : `"${printable(text, 80)}": ${parsed.reason}`;
+  throw new DnskeeperError('USAGE', `wanted a host or domain name, got ${got}`);
 }
 
 /** Whether nobody answered on the control socket. */

@@ -48,10 +48,10 @@ export const DNSCTL: ProgramEntry = {
       name: 'explain',
       text: 'Show which servers a name goes to, and every rule that decided it',
       detail: [
-        'NAME is a host or domain name. Nothing is looked up: the answer comes from the rules in force.',
+        'NAME is a host or domain name, or an address, which stands for its reverse name. Nothing is looked up: the answer comes from the rules in force.',
         'While the local resolver answers, explain also shows what a question would meet at this moment: whether the hosts file or the resolver itself answers, which server would be asked first and why, when the next one, and what is remembered for the name.',
       ],
-      arguments: [{ name: 'NAME', text: 'A host or domain name', completes: 'hosts' }],
+      arguments: [{ name: 'NAME', text: 'A host or domain name, or an address', completes: 'hosts' }],
       options: [JSON_OPTION],
     },
     {

@@ -1,15 +1,12 @@
-import { parseAddress, reverseName } from '../core/address.ts';
+import { parseAddress } from '../core/address.ts';
 import { type CommandContext, domainOf, isJson, isNotRunning, json } from './command-context.ts';
 import { EXIT } from './command-table.ts';
 
 /** `dnsctl query`: asks as a program would. */
 export async function showQuery(context: CommandContext): Promise<number> {
   const text = context.arguments['NAME'] ?? '';
-  const address = parseAddress(text);
-  // An address is asked for by its reverse name, as host(1) does.
-  const name = address.ok ? reverseName(address.value) : domainOf(text);
-  const type = context.arguments['TYPE'] ?? (address.ok ? 'PTR' : 'A');
-  const report = await context.client.query(name, type);
+  const type = context.arguments['TYPE'] ?? (parseAddress(text).ok ? 'PTR' : 'A');
+  const report = await context.client.query(domainOf(text), type);
   if (isJson(context)) context.print(json(report, 2));
   else {
     const { formatQuery } = await import('./format-query.ts');

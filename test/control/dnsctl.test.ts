@@ -147,6 +147,15 @@ describe('dnsctl', () => {
       code: 0,
       out: expect.stringContaining('git.corp.example'),
     });
+    expect(await dnsctl('explain', '10.8.0.7')).toMatchObject({
+      out: expect.stringMatching(/^7\.0\.8\.10\.in-addr\.arpa\n/),
+    });
+    expect(await dnsctl('explain', 'https://git.corp.example/')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(
+        /^dnsctl: wanted a host or domain name, got "https:\/\/git\.corp\.example\/": /,
+      ),
+    });
     const { out } = await dnsctl('explain', 'git.corp.example', '--json');
     expect(JSON.parse(out)).toMatchObject({ name: 'git.corp.example' });
   });
