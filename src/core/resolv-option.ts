@@ -7,7 +7,11 @@ export interface ResolvOption {
 }
 
 /** Largest value each numeric option may have in glibc (resolv/res_init.c). */
-const NUMERIC: Readonly<Record<string, number>> = { ndots: 15, timeout: 30, attempts: 5 };
+const NUMERIC: ReadonlyMap<string, number> = new Map([
+  ['ndots', 15],
+  ['timeout', 30],
+  ['attempts', 5],
+]);
 
 const FLAGS: ReadonlySet<string> = new Set([
   'debug',
@@ -33,7 +37,7 @@ export function parseOption(text: string): Parsed<ResolvOption> {
   const match = /^([a-z0-9-]{1,24})(?::([0-9]{1,9}))?$/.exec(text);
   if (!match) return refused('no option of resolv.conf(5) has this form');
   const [, name = '', value] = match;
-  const most = NUMERIC[name];
+  const most = NUMERIC.get(name);
   if (most !== undefined) {
     if (value === undefined) return refused(`${name} wants a number after a colon`);
     return parsed({ name, value: Math.min(Number(value), most) });

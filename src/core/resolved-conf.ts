@@ -83,9 +83,9 @@ class Reader {
 
   #assign(assignment: Assignment): void {
     const { key } = assignment;
-    const setting = SETTINGS[key];
+    const setting = SETTINGS.get(key);
     if (setting !== undefined) setting(this, assignment);
-    else if (key in UNSUPPORTED) this.#notSupported(assignment);
+    else if (UNSUPPORTED.has(key)) this.#notSupported(assignment);
     else if (!key.startsWith('X-')) this.wrong(assignment, 'a key of resolved.conf(5)', 'an unknown one');
   }
 
@@ -142,7 +142,7 @@ class Reader {
   }
 
   #notSupported({ key, value, line }: Assignment): void {
-    const found = UNSUPPORTED[key]?.(value);
+    const found = UNSUPPORTED.get(key)?.(value);
     if (found === undefined) {
       this.#unsupported.delete(key);
       return;
@@ -157,36 +157,38 @@ type Setting = (reader: Reader, assignment: Assignment) => void;
 
 const servers = { wanted: 'address[:port][%link][#name]', most: MOST.servers, read: readServer };
 
-const SETTINGS: Readonly<Record<string, Setting>> = {
-  DNS: (reader, given) => reader.add(given, 'servers', servers),
-  FallbackDNS: (reader, given) => reader.add(given, 'fallback', servers),
-  Domains: (reader, given) =>
-    reader.add(given, 'search', { wanted: 'a domain or ~domain', most: MOST.domains, read: readDomain }),
-  DNSOverTLS: (reader, given) =>
-    reader.set(given, 'dnsOverTls', 'yes, opportunistic or no', wordOr('opportunistic')),
-  Cache: (reader, given) => reader.set(given, 'cache', 'yes, no-negative or no', wordOr('no-negative')),
-  CacheFromLocalhost: flag('cacheFromLocalhost'),
-  DNSStubListener: (reader, given) =>
-    reader.set(given, 'stub', 'yes, udp, tcp or no', (text) => wordOr('udp')(text) ?? wordOr('tcp')(text)),
-  DNSStubListenerExtra: (reader, given) =>
-    reader.add<ListenPlace>(given, 'listenAlso', {
-      wanted: '[udp:|tcp:]address[:port]',
-      most: MOST.places,
-      read: parseListenPlace,
-    }),
-  ReadEtcHosts: flag('hosts'),
-  ResolveUnicastSingleLabel: flag('singleLabels'),
-  StaleRetentionSec: (reader, given) => reader.set(given, 'staleMs', 'a time span', readStale),
-  RefuseRecordTypes: (reader, given) =>
-    reader.add(given, 'refuseRecordTypes', {
-      wanted: 'a record type',
-      most: MOST.types,
-      read: parseRecordType,
-    }),
-};
+const SETTINGS: ReadonlyMap<string, Setting> = new Map(
+  Object.entries<Setting>({
+    DNS: (reader, given) => reader.add(given, 'servers', servers),
+    FallbackDNS: (reader, given) => reader.add(given, 'fallback', servers),
+    Domains: (reader, given) =>
+      reader.add(given, 'search', { wanted: 'a domain or ~domain', most: MOST.domains, read: readDomain }),
+    DNSOverTLS: (reader, given) =>
+      reader.set(given, 'dnsOverTls', 'yes, opportunistic or no', wordOr('opportunistic')),
+    Cache: (reader, given) => reader.set(given, 'cache', 'yes, no-negative or no', wordOr('no-negative')),
+    CacheFromLocalhost: flag('cacheFromLocalhost'),
+    DNSStubListener: (reader, given) =>
+      reader.set(given, 'stub', 'yes, udp, tcp or no', (text) => wordOr('udp')(text) ?? wordOr('tcp')(text)),
+    DNSStubListenerExtra: (reader, given) =>
+      reader.add<ListenPlace>(given, 'listenAlso', {
+        wanted: '[udp:|tcp:]address[:port]',
+        most: MOST.places,
+        read: parseListenPlace,
+      }),
+    ReadEtcHosts: flag('hosts'),
+    ResolveUnicastSingleLabel: flag('singleLabels'),
+    StaleRetentionSec: (reader, given) => reader.set(given, 'staleMs', 'a time span', readStale),
+    RefuseRecordTypes: (reader, given) =>
+      reader.add(given, 'refuseRecordTypes', {
+        wanted: 'a record type',
+        most: MOST.types,
+        read: parseRecordType,
+      }),
+  }),
+);
 
 /** The keys of resolved.conf(5) that are obeyed; dnskeeper.toml(5) lists them. */
-export const RESOLVED_CONF_KEYS: readonly string[] = Object.keys(SETTINGS);
+export const RESOLVED_CONF_KEYS: readonly string[] = [...SETTINGS.keys()];
 
 function flag(field: 'cacheFromLocalhost' | 'hosts' | 'singleLabels'): Setting {
   return (reader, given) => reader.set(given, field, 'yes or no', systemdBoolean);
@@ -247,23 +249,25 @@ const multicast: Unsupported = (value) =>
 const ownSize: Unsupported = () => ['note', 'the cache of dnskeeper has a size of its own.'];
 
 /** Keys that are known and not obeyed, by what their value asks for. */
-const UNSUPPORTED: Readonly<Record<string, Unsupported>> = {
-  DNSSEC(value) {
-    if (value === '' || systemdBoolean(value) === false) return undefined;
-    return value === 'allow-downgrade'
-      ? ['note', 'dnskeeper does not validate; it passes on what servers say of it.']
-      : [
-          'warning',
-          'dnskeeper does not validate, so answers are as trustworthy as the servers that give them.',
-        ];
-  },
-  MulticastDNS: multicast,
-  LLMNR: multicast,
-  ReadStaticRecords: (value) =>
-    systemdBoolean(value) === true
-      ? ['note', 'dnskeeper reads no static records; /etc/hosts is read.']
-      : undefined,
-  DNSCacheSize: ownSize,
-  MulticastDNSCacheSize: ownSize,
-  LLMNRCacheSize: ownSize,
-};
+const UNSUPPORTED: ReadonlyMap<string, Unsupported> = new Map(
+  Object.entries<Unsupported>({
+    DNSSEC(value) {
+      if (value === '' || systemdBoolean(value) === false) return undefined;
+      return value === 'allow-downgrade'
+        ? ['note', 'dnskeeper does not validate; it passes on what servers say of it.']
+        : [
+            'warning',
+            'dnskeeper does not validate, so answers are as trustworthy as the servers that give them.',
+          ];
+    },
+    MulticastDNS: multicast,
+    LLMNR: multicast,
+    ReadStaticRecords: (value) =>
+      systemdBoolean(value) === true
+        ? ['note', 'dnskeeper reads no static records; /etc/hosts is read.']
+        : undefined,
+    DNSCacheSize: ownSize,
+    MulticastDNSCacheSize: ownSize,
+    LLMNRCacheSize: ownSize,
+  }),
+);

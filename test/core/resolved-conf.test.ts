@@ -48,6 +48,10 @@ describe('resolved.conf', () => {
     ['StaleRetentionSec=soon', 'StaleRetentionSec', /"soon"/],
     ['RefuseRecordTypes=AAAB', 'RefuseRecordTypes', /no record type/],
     ['DSN=192.0.2.1', 'DSN', /an unknown one/],
+    // Every object of the language knows these words.
+    ['constructor=x', 'constructor', /an unknown one/],
+    ['hasOwnProperty=x', 'hasOwnProperty', /an unknown one/],
+    ['__proto__=x', '__proto__', /an unknown one/],
   ])('%s is told with file, line and what was got, and the rest counts', (text, key, got) => {
     const { problems, settings } = read(`${text}\nResolveUnicastSingleLabel=yes`);
     expect(problems).toEqual([

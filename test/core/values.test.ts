@@ -172,6 +172,8 @@ describe('options of resolv.conf(5)', () => {
     ['ndots', undefined],
     ['edns0:1', undefined],
     ['nonsense', undefined],
+    ['constructor', undefined],
+    ['constructor:1', undefined],
     ['edns0 rotate', undefined],
     ['ndots:-1', undefined],
     ['rotate\nnameserver 6.6.6.6', undefined],
