@@ -2,7 +2,7 @@ import { CONFIG_KEYS, type ConfigKey, type ConfigValue } from './config-keys.ts'
 import type { Domain } from './domain.ts';
 import { REASSERT_ALL } from './foreign.ts';
 import type { Profile } from './profile-keys.ts';
-import { readProfile } from './read-profile.ts';
+import { type ProfileProblem, readProfile } from './read-profile.ts';
 import { formatServer } from './server.ts';
 import type { ConfigProblem } from './status.ts';
 import { ascii, compareText, editDistance } from './text.ts';
@@ -194,9 +194,15 @@ function readProfiles(
     problems.push({ file, ...(line === undefined ? {} : { line }), key: 'profile', wanted, got });
     return;
   }
+  const names = new Set<string>();
   for (const [index, table] of tables.entries()) {
-    const { profile, problems: wrong } = readProfile(table);
-    if (profile !== undefined) profiles.set(profile.name, profile);
+    const { profile, problems: found } = readProfile(table);
+    const isCopy = profile !== undefined && names.has(profile.name);
+    const wrong = isCopy ? [...found, sameName(profile.name)] : found;
+    if (profile !== undefined) {
+      names.add(profile.name);
+      profiles.set(profile.name, profile);
+    }
     for (const { key, value, wanted, reason } of wrong) {
       if (problems.length >= MOST_PROBLEMS) return;
       const line = lineInProfile(document.text, index, key);
@@ -207,6 +213,14 @@ function readProfiles(
     }
   }
 }
+
+/** Only a later file replaces; within one it is a copy whose name was forgotten, and the first would vanish. */
+const sameName = (name: string): ProfileProblem => ({
+  key: 'name',
+  value: name,
+  wanted: 'a name that no profile before it in this file has',
+  reason: '',
+});
 
 /** The line of a key in one of several `[[profile]]` tables, or of the table where the key stands nowhere by itself. */
 function lineInProfile(text: string, index: number, key: string): number | undefined {

@@ -56,7 +56,7 @@ export const PROFILE_KEYS: readonly ProfileKey[] = [
   {
     key: 'name',
     type: 'a text of at most 64 characters',
-    why: 'What dnsctl calls it; a later profile of the same name replaces an earlier one.',
+    why: 'What dnsctl calls it; one in a later file replaces that of the same name in an earlier one.',
     parse: parseName,
   },
   {

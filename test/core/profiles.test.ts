@@ -88,6 +88,21 @@ describe('profiles', () => {
     expect(config.profiles.map(({ servers }) => servers?.map(formatServer))).toEqual([['192.0.2.2']]);
   });
 
+  it('two of one name in one file are told, for the first would vanish', () => {
+    const text = '[[profile]]\nname = "a"\npriority = 1\n\n[[profile]]\nname = "a"\npriority = 2\n';
+    const read = readToml(text);
+    const values = 'values' in read ? read.values : {};
+    expect(readConfig([{ file: 'f', text, values }]).problems).toEqual([
+      {
+        file: 'f',
+        line: 6,
+        key: 'profile[2].name',
+        wanted: 'a name that no profile before it in this file has',
+        got: '"a"',
+      },
+    ]);
+  });
+
   it('what is wrong in the second is told with its line', () => {
     const text = '[[profile]]\nname = "a"\npriority = 1\n\n[[profile]]\nname = "b"\nservers = ["x"]\n';
     const read = readToml(text);
