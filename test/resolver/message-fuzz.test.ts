@@ -237,8 +237,8 @@ describe('whatever a server sends', () => {
       Buffer.from('046e616d6500', 'hex'),
     ]);
     const head = Buffer.from('000781800001000000000000', 'hex');
-    const records = Array.from({ length: 3000 }, () =>
-      Buffer.from('c00c000100010000003c000401020304', 'hex'),
+    const records = Array.from({ length: 3000 }, (_, i) =>
+      Buffer.from(`c00c000100010000003c00040102${i.toString(16).padStart(4, '0')}`, 'hex'),
     );
     head.writeUInt16BE(records.length, 6);
     const rest = Buffer.concat([head, long, Buffer.of(0, 1, 0, 1), ...records]);
