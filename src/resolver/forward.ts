@@ -190,7 +190,7 @@ function askRoute(needs: ForwardNeeds, route: Route, query: Query, signal: StopS
       .ask(
         link.key,
         link.servers,
-        (server, given, again) => upstream.ask(server, link, query, given, again),
+        (server, given, ...copy) => upstream.ask(server, link, query, given, ...copy),
         signal,
         enough,
       )

@@ -20,6 +20,8 @@ import {
 export interface QuestionStyle {
   /** Without EDNS for servers that choke on it. */
   readonly edns: boolean;
+  /** The largest answer that is wanted over UDP; `UDP_SIZE` where left out. */
+  readonly udpSize?: number;
   /** Mix capitals into the name, which the server has to give back (draft-vixie-dnsext-dns0x20). */
   readonly mixCase: boolean;
   /** Make its length a multiple of 128 (RFC 8467), where the length is all that an onlooker sees. */
@@ -58,7 +60,7 @@ export function writeQuestion(query: Query, style: QuestionStyle): Buffer {
   if (style.mixCase) mixCase(message, HEADER.bytes, name.length);
   message.writeUInt16BE(type, end - 4);
   message.writeUInt16BE(query.class, end - 2);
-  if (style.edns) writeOpt(message, end, options, query.dnssecOk);
+  if (style.edns) writeOpt(message, end, options, query.dnssecOk, style.udpSize ?? UDP_SIZE);
   return message;
 }
 
@@ -136,10 +138,16 @@ function sizeOf(options: readonly EdnsOption[]): number {
   return size;
 }
 
-function writeOpt(message: Buffer, start: number, options: readonly EdnsOption[], dnssecOk: boolean): void {
+function writeOpt(
+  message: Buffer,
+  start: number,
+  options: readonly EdnsOption[],
+  dnssecOk: boolean,
+  udpSize: number,
+): void {
   message[start] = 0; // the root's name
   message.writeUInt16BE(TYPE.OPT, start + 1);
-  message.writeUInt16BE(UDP_SIZE, start + 3);
+  message.writeUInt16BE(udpSize, start + 3);
   message.writeUInt16BE(0, start + 5); // extended code and version
   message.writeUInt16BE(dnssecOk ? DNSSEC_OK : 0, start + 7);
   message.writeUInt16BE(message.length - start - OPT_BYTES, start + 9);

@@ -11,6 +11,10 @@ import type { OwnQuestions } from './own-questions.ts';
 export interface Limits {
   cookie: ServerCookie;
   noEdns?: number;
+  /** A question with EDNS was answered over UDP. */
+  ednsAnswered?: true;
+  /** When a question was first answered without EDNS of which copies with it were lost. */
+  plainAnswered?: number;
   noMixedCase?: number;
   noTls?: number;
   circle?: number;
@@ -21,6 +25,8 @@ export interface Limits {
 const FORGET_MS = 5 * 60_000;
 /** How long a server that sent our question back to us is not asked anything. */
 const CIRCLE_MS = 60_000;
+/** No question is under way for so long. */
+const QUESTION_MS = 5000;
 const MOST_SERVERS = 4096;
 
 /** What was found about all servers over the networks of now; `questions` learns the cookies that they get. */
@@ -55,6 +61,19 @@ export class ServerLimits {
   forget(): void {
     this.#held.clear();
     this.#questions.forgetCookies();
+  }
+
+  /**
+   * A question was answered over UDP, which went with EDNS or, after copies with it that were not, without. One question
+   * may lose those by chance, as all do while a network comes up; another one later on, where none ever had an answer, is
+   * no chance.
+   */
+  noteAnswered(limits: Limits, withEdns: boolean): void {
+    const now = this.#clock.elapsed();
+    if (withEdns) limits.ednsAnswered = true;
+    else limits.plainAnswered ??= now;
+    if (limits.ednsAnswered !== true && now - (limits.plainAnswered ?? now) > QUESTION_MS)
+      limits.noEdns = now;
   }
 
   /** Whether a failure of then still counts. */

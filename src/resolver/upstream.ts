@@ -17,7 +17,7 @@ import { Stop, type StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { type BindToLink, type Endpoint, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
-import { FLAG, HEADER, OPTION, RCODE } from './wire.ts';
+import { FLAG, HEADER, OPTION, RCODE, UDP_SIZE } from './wire.ts';
 
 /** What asking servers needs. */
 export interface UpstreamNeeds {
@@ -50,6 +50,11 @@ const MOST_CONNECTIONS_TRIED = 3;
 const PART_FOR_COPIES = 1 / 2;
 /** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
 const LOOK_AGAIN_MS = 5000;
+/** From this copy of a question on only a small answer is wanted: some ways lose larger ones (RFC 6891 section 6.2.5). */
+const SMALL_COPY = 2;
+const SMALL_SIZE = 512;
+/** From this copy on it goes without EDNS: some ways lose every question with it. */
+const PLAIN_COPY = 3;
 const DEFAULT_TLS_PORT = 853;
 const DEFAULT_PORT = 53;
 
@@ -61,6 +66,7 @@ interface Asking {
   readonly limits: Limits;
   readonly signal: StopSignal;
   readonly again: boolean;
+  readonly copies: number;
 }
 
 /** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
@@ -88,7 +94,7 @@ export class Upstream {
 
   /**
    * Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes, a NoRoomError among them;
-   * `again` as in `Attempt`.
+   * `again` and `copies` as in `Attempt`.
    */
   async ask(
     server: Server,
@@ -96,9 +102,10 @@ export class Upstream {
     query: Query,
     signal: StopSignal,
     again = false,
+    copies = 0,
   ): Promise<ResponseFacts> {
     this.#lookAtAddresses();
-    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal, again };
+    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal, again, copies };
     const { limits } = asking;
     if (this.#needs.isOwn(hostOf(server), server.port)) {
       const text = `${formatServer(server)} (${link.key}) is dnskeeper itself, so it is not asked.`;
@@ -166,14 +173,17 @@ export class Upstream {
     const ownPort = server.protocol === 'udp' && server.port !== DEFAULT_PORT;
     const endpoint = this.#endpointOf(server, link, ownPort ? server.port : plainPort);
     const mixCase = !this.#limits.holds(limits.noMixedCase);
+    const withEdns = edns && !isForPlain(asking);
     const style = (): QuestionStyle => ({
-      edns,
+      edns: withEdns,
       mixCase,
       padded: false,
-      cookie: edns ? limits.cookie.begin(clock.elapsed()) : undefined,
+      cookie: withEdns ? limits.cookie.begin(clock.elapsed()) : undefined,
+      udpSize: asking.copies >= SMALL_COPY ? SMALL_SIZE : UDP_SIZE,
     });
     const first = style();
     let heard = await this.#askUdp(endpoint, asking, first);
+    if (edns && heard !== 'flood') this.#limits.noteAnswered(limits, withEdns);
     // The server has a new cookie for us, or chokes on any: both are settled by asking once more.
     const again = first.cookie !== undefined && typeof heard !== 'string' && isAboutCookies(heard);
     if (again) heard = await this.#askUdp(endpoint, asking, style());
@@ -376,6 +386,10 @@ const circle = (server: Server, why: string): CircleError =>
 
 const stillTruncated = (server: Server): DnskeeperError =>
   new DnskeeperError('PROTOCOL', `${formatServer(server)} cuts its answers short over a connection too`);
+
+/** Whether a copy goes without EDNS, which nobody misses but who wants signatures or sent options of his own. */
+const isForPlain = ({ copies, query }: Asking): boolean =>
+  copies >= PLAIN_COPY && !query.dnssecOk && (query.edns?.options.length ?? 0) === 0;
 
 const isTruncated = (message: Buffer): boolean => (message.readUInt16BE(HEADER.flags) & FLAG.truncated) !== 0;
 

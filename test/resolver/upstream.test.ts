@@ -9,8 +9,9 @@ import { MessageReader } from '../../src/resolver/message-reader.ts';
 import type { RouteLink } from '../../src/resolver/routing.ts';
 import type { UpstreamNeeds } from '../../src/resolver/upstream.ts';
 import type { UpstreamDatagrams } from '../../src/resolver/upstream-udp.ts';
-import { queryOf, readAnswer } from '../support/ask.ts';
+import { type AskOptions, queryOf, readAnswer } from '../support/ask.ts';
 import { certificateFor } from '../support/certificate.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { must } from '../support/sample-status.ts';
 import {
   type AskedQuestion,
@@ -23,6 +24,8 @@ import { until } from '../support/until.ts';
 import { encrypted, patched, plain, upstreamOf } from '../support/upstream.ts';
 
 const FORMERR = 1;
+/** Where an OPT record begins. */
+const OPT = Buffer.of(0, 0, 41);
 const NAME = 'www.a-name-with-many-letters.example.com';
 /** The rest of a header that has nothing behind it. */
 const NO_SUCH_NAME = Buffer.of(0x83, 0, 0, 0, 0, 0, 0, 0, 0);
@@ -175,6 +178,61 @@ describe('over UDP', () => {
     const { ask } = upstreamOf();
     for (let i = 0; i < 2; i++) await ask(plain(server), 'www.example.com');
     expect(server.asked.map(({ wire }) => wire.readUInt16BE(10))).toEqual([1, 0, 0]);
+  });
+
+  describe('a question of which copies were lost', () => {
+    const opened = async () => {
+      const server = await scriptedServer((question) => addressAnswer(question, '192.0.2.1'));
+      const clock = manualClock();
+      const { upstream } = upstreamOf({ clock });
+      const to = plain(server);
+      const link = { key: 'eth0', servers: [to], dnsOverTls: 'default', network: '' } as const;
+      const ask = (copies: number, options: AskOptions = {}) =>
+        upstream.ask(to, link, queryOf(NAME, 'A', options), AbortSignal.timeout(8000), copies > 0, copies);
+      /** The size of the answer that was wanted by each question, 0 without EDNS. */
+      const sizes = (): number[] =>
+        server.asked.map(({ wire }) =>
+          wire.readUInt16BE(10) > 0 ? wire.readUInt16BE(wire.indexOf(OPT) + 3) : 0,
+        );
+      return { ask, clock, sizes };
+    };
+
+    it('wants a small answer from the third on, and goes without EDNS from the fourth on', async () => {
+      const { ask, sizes } = await opened();
+      for (const copies of [0, 1, 2, 3, 4]) await ask(copies);
+      expect(sizes()).toEqual([1232, 1232, 512, 0, 0]);
+    });
+
+    it('keeps EDNS where somebody wants signatures', async () => {
+      const { ask, sizes } = await opened();
+      await ask(4, { dnssecOk: true });
+      expect(sizes()).toEqual([512]);
+    });
+
+    it('changes nothing for the others of the same moment', async () => {
+      const { ask, sizes } = await opened();
+      for (const copies of [3, 3, 0]) await ask(copies);
+      expect(sizes(), 'at once it may be a network that comes up').toEqual([0, 0, 1232]);
+    });
+
+    it('has the next ones go without EDNS at once when it happens again, and with it after a while', async () => {
+      const { ask, clock, sizes } = await opened();
+      await ask(3);
+      clock.advance(6000);
+      for (const copies of [3, 0]) await ask(copies);
+      clock.advance(5 * 60_000);
+      await ask(0);
+      expect(sizes()).toEqual([0, 0, 0, 1232]);
+    });
+
+    it('tells nothing of a server that has answered with EDNS', async () => {
+      const { ask, clock, sizes } = await opened();
+      await ask(0);
+      await ask(3);
+      clock.advance(6000);
+      for (const copies of [3, 0]) await ask(copies);
+      expect(sizes()).toEqual([1232, 0, 0, 1232]);
+    });
   });
 
   it('nobody at the port is told at once', async () => {
