@@ -155,7 +155,7 @@ export const DNSCTL: ProgramEntry = {
       name: 'profile',
       text: 'Show the profiles of the configuration and what became of each, or choose one by hand',
       detail: [
-        'Profiles are rules per network, see dnskeeper.toml(5). "list" shows each with the links that it holds for and why, or why for none; "show NAME" shows one with its servers.',
+        'Profiles are rules per network, see dnskeeper.toml(5). "list" shows each with the links that it holds for and why, or why for none; "show NAME" shows one with the servers of those links.',
         '"use NAME" (root) has one come before the others: on the links that fulfil its conditions, or where there are none on those with the default route. It stays, also over a restart of the daemon, until "auto", a reboot, or the time of --for is over.',
       ],
       arguments: [
@@ -331,7 +331,7 @@ export const DNSKEEPERD: ProgramEntry = {
     },
     {
       path: '/etc/dnskeeper/hooks.d/',
-      text: "Programs that are run by name after every change of resolv.conf, with one JSON object on standard input: the change, what resolv.conf lists and why, and the plan, as in docs/status.md. DNSKEEPER_CAUSE holds the cause. Only root's programs that nobody else may write are run, from a folder that nobody else may write into, for at most ten seconds each; a change never waits for them, and of changes that come meanwhile only the latest is told. They are run by dnskeeper-hooks@.service, outside the confinement of dnskeeper.service; what they leave running ends with them. Where dnskeeper-hooks.socket is masked, or without systemd, dnskeeperd runs them itself.",
+      text: "Programs that are run by name after every change of resolv.conf, with one JSON object on standard input: the change, what resolv.conf lists and why, and the plan, as in docs/status.md. DNSKEEPER_CAUSE holds the cause. Only root's programs that nobody else may write are run, from a folder that nobody else may write into, for at most ten seconds each; a change never waits for them, and of changes that come meanwhile only the latest is told. They are run by dnskeeper-hooks@.service, outside the confinement of dnskeeper.service; what they leave running ends with them. Where dnskeeper-hooks.socket is masked, or without systemd, dnskeeperd runs them itself; in user mode and with --root nobody does.",
     },
     { path: '/run/dnskeeper/resolv.conf', text: 'What /etc/resolv.conf links to.' },
     { path: '/run/dnskeeper/upstream.conf', text: 'The real servers, always.' },

@@ -81,7 +81,7 @@ export const CONFIG_KEYS = [
     default: '"builtin"',
     why: 'Who asks the servers of the networks: dnskeeper itself, or a dnsmasq or unbound that it starts and steers.',
     detail:
-      'The other resolver listens on 127.0.0.55, is told the same routes, and is asked by ours, which goes on answering on 127.0.0.53 and remembering; with resolver.mode "auto" the file lists ours then. While it is missing, ends, hangs, or cannot do what a network asks for (dnsmasq: DNS over TLS; unbound: one server address on two links, a TLS server without a name), names go by the built-in resolver, and "dnsctl status" says so. Its own settings may stand in /etc/dnskeeper/dnsmasq.d/*.conf and /etc/dnskeeper/unbound.d/*.conf, which are read when it starts. Where AppArmor enforces, unbound needs "/run/dnskeeper/unbound/** rw," and "/etc/dnskeeper/unbound.d/{,**} r," in /etc/apparmor.d/local/usr.sbin.unbound.',
+      'The other resolver listens on 127.0.0.55, is told the same routes, and is asked by ours, which goes on answering on 127.0.0.53 and remembering; with resolver.mode "auto" the file lists ours then. While it is missing, ends, hangs, or cannot do what a network asks for (dnsmasq: DNS over TLS; unbound: one server address on two links, a TLS server without a name), names go by the built-in resolver, and "dnsctl status" says so. Its own settings may stand in /etc/dnskeeper/dnsmasq.d/*.conf and /etc/dnskeeper/unbound.d/*.conf, which are read when it starts. In user mode and with --root none is started. Where AppArmor enforces, unbound needs "/run/dnskeeper/unbound/** rw," and "/etc/dnskeeper/unbound.d/{,**} r," in /etc/apparmor.d/local/usr.sbin.unbound.',
     parse: oneOf('builtin', 'dnsmasq', 'unbound'),
   },
   {
