@@ -1,5 +1,6 @@
-/** A duration in the unit people would use: `3.1 ms`, `12 s`, `2 hours`. */
+/** A duration in the unit people would use: `3.1 ms`, `12 s`, `2 hours`; none where the clock was set back. */
 export function durationText(ms: number): string {
+  if (ms < 0) return '0 ms';
   if (ms < 100) return `${Number(ms.toPrecision(2))} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;

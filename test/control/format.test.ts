@@ -290,6 +290,8 @@ describe('numbers for people', () => {
     [125_000, '2 minutes'],
     [7_300_000, '2 hours'],
     [200_000_000, '2 days'],
+    // Since a time that is still to come, after the clock was set back.
+    [-3_600_000, '0 ms'],
   ])('%f ms is %s', (ms, text) => {
     expect(durationText(ms)).toBe(text);
   });
