@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DnskeeperError, messageOf, systemCodeOf } from '../core/errors.ts';
+import { matchesPattern } from '../core/glob.ts';
 import {
   formatRecord,
   type InterfaceOf,
@@ -97,6 +98,7 @@ export function recordFolder(folder: string): RecordFolder {
       changing(`note the pattern ${pattern}`, () => {
         const path = at(`${DEPRECATED}${pattern}`);
         if (existsSync(path)) return false;
+        makeRoomForPattern(folder);
         write(path, Buffer.alloc(0));
         return true;
       }),
@@ -168,6 +170,29 @@ function refuseTooMany(folder: string): void {
       `wanted at most ${MOST_RECORDS} records in ${folder}, got one more; delete some: resolvconf -d PATTERN`,
     );
 }
+
+/**
+ * Some DHCP clients put the keys of each interface they lose behind all others and never come back to it, on a machine with
+ * containers again and again; patterns that fit no record any more are the first to go.
+ */
+function makeRoomForPattern(folder: string): void {
+  const names = namesIn(folder);
+  const patterns = names
+    .filter((name) => name.startsWith(DEPRECATED))
+    .map((name) => name.slice(DEPRECATED.length));
+  if (patterns.length < MOST_PATTERNS) return;
+  const keys = names.filter((name) => !name.startsWith('.'));
+  const idle = patterns.filter((pattern) => !keys.some((key) => matchesPattern(pattern, key)));
+  for (const pattern of idle) removeFile(join(folder, `${DEPRECATED}${pattern}`));
+  if (idle.length === 0)
+    throw new DnskeeperError(
+      'IO',
+      `wanted at most ${MOST_PATTERNS} patterns behind all others in ${folder}, got one more; take some back: resolvconf -c PATTERN`,
+    );
+}
+
+/** With as many records and what is under way they stay below the names that are read. */
+const MOST_PATTERNS = 1024;
 
 /** Whoever else can write into the folder, or puts a link in its place, could write anywhere through us. */
 function makeFolder(folder: string): void {

@@ -51,6 +51,31 @@ test('patterns that were put behind all others are kept apart from records', () 
   expect([folder.restore('eth0.*'), folder.restore('eth0.*')]).toEqual([true, false]);
 });
 
+describe('as many patterns as are kept', () => {
+  const fill = (path: string, count: number, nameOf: (index: number) => string): void => {
+    mkdirSync(path, { recursive: true });
+    for (let index = 0; index < count; index++) writeFileSync(join(path, `.deprecated:${nameOf(index)}`), '');
+  };
+
+  test('make room for another one where they fit no record any more', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    folder.deprecate('eth*');
+    fill(path, 1023, (index) => `veth${index}.*`);
+    expect(folder.deprecate('veth-new.*')).toBe(true);
+    expect(folder.read().set.deprecated.toSorted()).toEqual(['eth*', 'veth-new.*']);
+    expect(folder.read().set.records).toEqual([RECORD]);
+  });
+
+  test('are not exceeded where each is in use', () => {
+    const { path, folder } = folderIn();
+    folder.store(RECORD);
+    fill(path, 1024, (index) => `eth[0${String.fromCodePoint(0x4e00 + index)}]`);
+    expect(() => folder.deprecate('e*')).toThrow(/wanted at most 1024 patterns/);
+    expect(folder.deprecate(`eth[0${String.fromCodePoint(0x4e00)}]`), 'one that is there').toBe(false);
+  });
+});
+
 test('updates are wanted until somebody says otherwise', () => {
   const { folder } = folderIn();
   expect(folder.updates).toBe(true);
