@@ -51,7 +51,7 @@ afterAll(async () => {
 });
 
 const resolves = (name = 'www.example') =>
-  callVarlink(resolveSocket, `${RESOLVE}.ResolveHostname`, { name, family: 2 }, { deadlineMs: 15_000 });
+  callVarlink(resolveSocket, `${RESOLVE}.ResolveHostname`, { name, family: 2 }, { deadlineMs: 60_000 });
 
 const varlinkCall = (parameters: object, more: object = {}, method = 'ResolveHostname'): string =>
   `${JSON.stringify({ method: `${RESOLVE}.${method}`, parameters, ...more })}\0`;
@@ -323,7 +323,7 @@ test('a thousand connections, half-sent calls and hang-ups leave nothing behind,
   await until(() => descriptors() <= before.descriptors + 2, 'all descriptors to be closed', 40_000);
   // What a thousand connections held would be tens of megabytes.
   await until(() => heapAfterCollection() - before.heap < 12e6, 'all memory to be given back', 40_000);
-}, 150_000);
+}, 300_000);
 
 /** One of five things that callers should not do. */
 async function attack(client: RawSocket, index: number): Promise<void> {
@@ -344,7 +344,7 @@ async function attack(client: RawSocket, index: number): Promise<void> {
       break;
     default:
       client.send(varlinkCall({ name: 'www.example', family: 2 }));
-      await client.reply(1);
+      await until(() => client.replies.length > 0, 'the answer among a thousand', 90_000);
   }
 }
 
