@@ -69,7 +69,7 @@ function* logicalLines(text: string): Generator<{ readonly text: string; readonl
     const own = raw.replace(/^\s+/, '').replace(/\r$/, '');
     // Also between the parts of a line that goes on.
     if (/^[#;]/.test(own)) continue;
-    const goesOn = (/\\+$/.exec(own)?.[0].length ?? 0) % 2 === 1;
+    const goesOn = /(?<!\\)(?:\\\\)*\\$/.test(own);
     const joined = (begun?.text ?? '') + (goesOn ? `${own.slice(0, -1)} ` : own);
     const line = begun?.line ?? index + 1;
     begun = goesOn ? { text: joined, line } : undefined;

@@ -51,6 +51,12 @@ describe("a file in systemd's dialect", () => {
     expect(assignments.at(-1)).toMatchObject({ section: 'B', key: 'last', value: '1' });
   });
 
+  // Looked for from each of them anew, the end of such a line was found after a minute.
+  it('looks at every backslash of a line once, however many there are', () => {
+    const value = `${'\\'.repeat(250_000)}x`;
+    expect(values(`[A]\nk=${value}`)).toEqual([['A', 'k', value, 2]]);
+  });
+
   it('never throws and tells each line at most once', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
