@@ -11,14 +11,14 @@ import { RCODE } from './wire.ts';
 
 /**
  * Ask one server once; rejects when it does not answer in its own time, and with a NoRoomError when it was not asked at
- * all. `again` tells that the query is on its way already, so that this copy is the first to go without; `copies` is how
- * many went to this server before.
+ * all. `again` tells that the query is on its way already, so that this copy is the first to go without;
+ * `waitedMs` for how long it has been.
  */
 export type Attempt = (
   server: Server,
   signal: StopSignal,
   again: boolean,
-  copies: number,
+  waitedMs: number,
 ) => Promise<ResponseFacts>;
 
 /** An answer and who gave it. */
@@ -93,7 +93,7 @@ export class Race extends Due {
     else signal.addEventListener('abort', this.#stop, ONCE);
     enough?.addEventListener('abort', this.#stop, ONCE);
     this.#next();
-    for (const entry of probes) this.#launch(entry, 0);
+    for (const entry of probes) this.#launch(entry);
   }
 
   expired(): void {
@@ -127,18 +127,18 @@ export class Race extends Due {
         entry.health.late(this.#clock.elapsed());
         this.#next();
       });
-      this.#launch(entry, round);
+      this.#launch(entry);
       return;
     }
     if (this.#open === 0) this.#giveUp();
   }
 
-  #launch(entry: Candidate, copies: number): void {
+  #launch(entry: Candidate): void {
     const started = this.#clock.elapsed();
     const again = this.#open > 0;
     this.#open++;
     entry.health.asked();
-    this.#attempt(entry.server, this.#signal, again, copies).then(
+    this.#attempt(entry.server, this.#signal, again, started - this.#started).then(
       (response) => this.#heard(entry, response, started),
       (error: unknown) => this.#lost(entry, error),
     );

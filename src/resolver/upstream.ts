@@ -50,11 +50,11 @@ const MOST_CONNECTIONS_TRIED = 3;
 const PART_FOR_COPIES = 1 / 2;
 /** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
 const LOOK_AGAIN_MS = 5000;
-/** From this copy of a question on only a small answer is wanted: some ways lose larger ones (RFC 6891 section 6.2.5). */
-const SMALL_COPY = 2;
+/** After this only a small answer is wanted: some ways lose larger ones (RFC 6891 section 6.2.5). */
+const SMALL_AFTER_MS = 1000;
 const SMALL_SIZE = 512;
-/** From this copy on it goes without EDNS: some ways lose every question with it. */
-const PLAIN_COPY = 3;
+/** After this a question goes without EDNS to a server that never answered one with it: some ways lose them all. */
+const PLAIN_AFTER_MS = 1500;
 const DEFAULT_TLS_PORT = 853;
 const DEFAULT_PORT = 53;
 
@@ -66,7 +66,7 @@ interface Asking {
   readonly limits: Limits;
   readonly signal: StopSignal;
   readonly again: boolean;
-  readonly copies: number;
+  readonly waitedMs: number;
 }
 
 /** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
@@ -94,7 +94,7 @@ export class Upstream {
 
   /**
    * Put a query to one server of a link. Rejects with a DnskeeperError when no answer to it comes, a NoRoomError among them;
-   * `again` and `copies` as in `Attempt`.
+   * `again` and `waitedMs` as in `Attempt`.
    */
   async ask(
     server: Server,
@@ -102,10 +102,18 @@ export class Upstream {
     query: Query,
     signal: StopSignal,
     again = false,
-    copies = 0,
+    waitedMs = 0,
   ): Promise<ResponseFacts> {
     this.#lookAtAddresses();
-    const asking = { server, link, query, limits: this.#limits.of(server, link.key), signal, again, copies };
+    const asking = {
+      server,
+      link,
+      query,
+      limits: this.#limits.of(server, link.key),
+      signal,
+      again,
+      waitedMs,
+    };
     const { limits } = asking;
     if (this.#needs.isOwn(hostOf(server), server.port)) {
       const text = `${formatServer(server)} (${link.key}) is dnskeeper itself, so it is not asked.`;
@@ -179,7 +187,7 @@ export class Upstream {
       mixCase,
       padded: false,
       cookie: withEdns ? limits.cookie.begin(clock.elapsed()) : undefined,
-      udpSize: asking.copies >= SMALL_COPY ? SMALL_SIZE : UDP_SIZE,
+      udpSize: asking.waitedMs >= SMALL_AFTER_MS ? SMALL_SIZE : UDP_SIZE,
     });
     const first = style();
     let heard = await this.#askUdp(endpoint, asking, first);
@@ -388,8 +396,11 @@ const stillTruncated = (server: Server): DnskeeperError =>
   new DnskeeperError('PROTOCOL', `${formatServer(server)} cuts its answers short over a connection too`);
 
 /** Whether a copy goes without EDNS, which nobody misses but who wants signatures or sent options of his own. */
-const isForPlain = ({ copies, query }: Asking): boolean =>
-  copies >= PLAIN_COPY && !query.dnssecOk && (query.edns?.options.length ?? 0) === 0;
+const isForPlain = ({ waitedMs, query, limits }: Asking): boolean =>
+  waitedMs >= PLAIN_AFTER_MS &&
+  limits.ednsAnswered !== true &&
+  !query.dnssecOk &&
+  (query.edns?.options.length ?? 0) === 0;
 
 const isTruncated = (message: Buffer): boolean => (message.readUInt16BE(HEADER.flags) & FLAG.truncated) !== 0;
 
