@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -169,7 +170,7 @@ describe('dnskeeperd as a process', () => {
       const text = readFileSync(join(root, 'etc/resolv.conf'), 'utf8');
       expect(parseResolvConf(text).nameservers, `after round ${round}`).toHaveLength(1);
     }
-  });
+  }, 240_000);
 
   it('takes the link with --once although no bus tells about systemd-resolved', async () => {
     const root = newRoot('[dns]\nservers = ["192.0.2.1"]\n');
@@ -436,8 +437,12 @@ function newRoot(config?: string): string {
   return root;
 }
 
-const configure = (root: string, text: string): void =>
-  writeFileSync(join(root, 'etc/dnskeeper/config.toml'), text);
+/** All at once: a file that is emptied first and then written is a good configuration that says nothing in between. */
+function configure(root: string, text: string): void {
+  const path = join(root, 'config.new');
+  writeFileSync(path, text);
+  renameSync(path, join(root, 'etc/dnskeeper/config.toml'));
+}
 
 function record(root: string, events: readonly SourceEvent[], step = 10_000): string {
   const path = join(root, 'recording.jsonl');
