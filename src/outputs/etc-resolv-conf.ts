@@ -62,8 +62,11 @@ export interface EtcResolvConfNeeds extends ForeignTextNeeds {
   readonly runningWriters: () => Promise<readonly string[]>;
 }
 
-/** A shell truncates the file before the program that fills it has even begun. */
+/** Some programs write in several goes. */
 const WRITTEN_MS = 100;
+
+/** A shell truncates the file before the program that fills it has even begun, which takes long on a busy machine. */
+const UNFILLED_MS = 1000;
 
 /** The keeper of /etc/resolv.conf. Everything it does runs one after the other. */
 export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
@@ -227,24 +230,31 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
   /** Never rejects: what cannot be dealt with goes, as ours is put right next. */
   async function writtenThrough(): Promise<void> {
     if (closed || status.state !== 'held' || needs.foreign() === REASSERT_ALL) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    clock.after(WRITTEN_MS, resolve);
-    await promise;
     try {
+      await pause(WRITTEN_MS);
+      const written = await theirs.written(paths.resolvConf);
+      if (written?.text === '') await pause(UNFILLED_MS);
       await dealWithWritten();
     } catch (error) {
       log.warn({}, `What was written through our link is lost: ${messageOf(error)}`);
     }
   }
 
+  async function pause(milliseconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    clock.after(milliseconds, resolve);
+    await promise;
+  }
+
   async function dealWithWritten(): Promise<void> {
-    const { rule, text: written } = await theirs.ruleOfWritten(paths.resolvConf);
-    if (rule !== 'yield') return theirs.take(paths.resolvConf, rule);
-    if (!namesServers(written)) return;
+    const written = await theirs.written(paths.resolvConf);
+    if (written === undefined) return;
+    if (written.rule !== 'yield') return theirs.take(paths.resolvConf, written.rule);
+    if (!namesServers(written.text)) return;
     // While we waited somebody may have put a file of their own in the link's place.
     if (!isOurs(await findLink(paths, files, lastWritten))) return settle('/etc/resolv.conf changed');
     // From now on it is a file of theirs, and ours is put right beside it.
-    await files.replace(paths.etcResolvConf, Buffer.from(written, 'latin1'));
+    await files.replace(paths.etcResolvConf, Buffer.from(written.text, 'latin1'));
     await settle('somebody wrote through our link');
   }
 

@@ -378,6 +378,13 @@ describe('other writers by rule', () => {
     machine.write(text);
   }
 
+  /** The wait for a text in a file that is empty. */
+  async function filled(machine: Etc, isEmpty: boolean): Promise<void> {
+    if (!isEmpty) return;
+    await until(() => machine.clock.waiting > 0, 'it waits for the text');
+    machine.clock.advance(1000);
+  }
+
   async function overwritten(
     foreign: unknown,
     text: string,
@@ -530,6 +537,7 @@ describe('other writers by rule', () => {
     const dealt = keeper.writtenThrough();
     await until(() => machine.clock.waiting > 0 || foreign === 'reassert', 'it waits for the writer to end');
     machine.clock.advance(100);
+    await filled(machine, text === '');
     await dealt;
     expect(machine.shown()).toBe(shown);
     expect([...machine.imported.keys()]).toEqual(keys);
@@ -552,6 +560,8 @@ describe('other writers by rule', () => {
   const WAYS: readonly {
     readonly way: string;
     readonly through?: true;
+    /** It may be about to be filled. */
+    readonly unfilled?: true;
     write(machine: Etc): void;
     /** What stands there under each rule, and whether `import` takes servers. */
     readonly yielded: string;
@@ -598,6 +608,7 @@ describe('other writers by rule', () => {
     {
       way: 'empties it through the link',
       through: true,
+      unfilled: true,
       write: ({ paths }) => writeFileSync(paths.etcResolvConf, ''),
       yielded: OUR_LINK,
       taken: false,
@@ -650,7 +661,7 @@ describe('other writers by rule', () => {
 
   it.each(
     WAYS.flatMap((way) => (['reassert', 'import', 'yield'] as const).map((rule) => ({ rule, ...way }))),
-  )('$rule: a program that $way', async ({ rule, write, through, yielded, taken }) => {
+  )('$rule: a program that $way', async ({ rule, write, through, unfilled, yielded, taken }) => {
     const machine = etc(HAND_WRITTEN);
     machine.foreign = { others: rule, by: {} };
     const keeper = await holding(machine);
@@ -659,6 +670,7 @@ describe('other writers by rule', () => {
       const dealt = keeper.writtenThrough();
       await until(() => machine.clock.waiting > 0, 'it waits for the writer to end');
       machine.clock.advance(100);
+      await filled(machine, unfilled === true);
       await dealt;
     } else await keeper.check('a watch event');
     expect(machine.shown()).toBe(rule === 'yield' ? yielded : OUR_LINK);
@@ -671,6 +683,46 @@ describe('other writers by rule', () => {
     await keeper.takeover();
     await keeper.release();
     expect(machine.shown()).toBe(HAND_WRITTEN);
+  });
+
+  // `cat backup > /etc/resolv.conf`: the shell truncates, and only then finds and starts cat.
+  it.each([
+    ['yield', VPNC, []],
+    ['import', OUR_LINK, [VPNC]],
+  ])('%s: a text that comes long after the file was truncated counts', async (foreign, shown, taken) => {
+    const machine = etc(HAND_WRITTEN);
+    const rules = parseForeignRules(foreign);
+    if (rules.ok) machine.foreign = rules.value;
+    const keeper = await holding(machine);
+    writeFileSync(machine.paths.etcResolvConf, '');
+    const dealt = keeper.writtenThrough();
+    await until(() => machine.clock.waiting > 0, 'it waits for the writer to end');
+    machine.clock.advance(100);
+    await until(() => machine.clock.waiting > 0, 'it waits for the text');
+    writeFileSync(machine.paths.etcResolvConf, VPNC);
+    machine.clock.advance(1000);
+    await dealt;
+    expect(machine.shown()).toBe(shown);
+    expect([...machine.imported.values()]).toEqual(taken);
+  });
+
+  // Truncating and writing are two events where the machine is slow; the second one found our own text and took it for a backup.
+  it('an event that comes when ours is in place again ends nothing', async () => {
+    const machine = etc(HAND_WRITTEN);
+    machine.foreign = { others: 'import', by: {} };
+    const keeper = await holding(machine);
+    writeFileSync(machine.paths.etcResolvConf, VPNC);
+    const both = [keeper.writtenThrough(), keeper.writtenThrough()];
+    await until(() => machine.clock.waiting > 0, 'it waits for the writer to end');
+    machine.clock.advance(100);
+    await both[0];
+    const renewed = `${OUR_TEXT}nameserver 10.9.0.1\n`;
+    machine.earlier.remember(Buffer.from(renewed));
+    writeFileSync(machine.paths.resolvConf, renewed);
+    await until(() => machine.clock.waiting > 0, 'it waits once more');
+    machine.clock.advance(100);
+    await both[1];
+    expect([...machine.imported.values()]).toEqual([VPNC]);
   });
 
   it('a file that somebody puts there while we wait for the end of another write stays', async () => {

@@ -29,6 +29,7 @@ it('keeps the last ones; one that came again is not the oldest', () => {
     true,
     true,
   ]);
+  expect(['# 0', '# 2', '# new'].map((text) => own.isLast(bytes(text)))).toEqual([false, false, true]);
 });
 
 it('hears what resolv.conf said, also where a text of an earlier run was left in force', async () => {
@@ -39,7 +40,7 @@ it('hears what resolv.conf said, also where a text of an earlier run was left in
     const output = resolvConfFile(paths, openFiles(undefined), () => text, undefined, undefined, own);
     expect(own.has(bytes(text.resolvConf)), run).toBe(false);
     await output.apply(decisionOf('one'), go);
-    expect(own.has(bytes(text.resolvConf)), run).toBe(true);
+    expect(own.isLast(bytes(text.resolvConf)), run).toBe(true);
     writeFileSync(paths.resolvConf, 'nameserver 6.6.6.6\n', { flag: 'a' });
     await output.apply(decisionOf('two'), go);
     expect(own.has(bytes(`${text.resolvConf}nameserver 6.6.6.6\n`)), run).toBe(false);
