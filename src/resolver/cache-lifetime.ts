@@ -1,6 +1,6 @@
 import type { ResponseFacts } from './message-read.ts';
 import type { Answer } from './query.ts';
-import { type EdnsOption, OPTION, RCODE } from './wire.ts';
+import { type EdnsOption, OPTION, RCODE, TYPE } from './wire.ts';
 
 /** How long what is kept, in seconds. */
 export interface CacheLimits {
@@ -50,6 +50,15 @@ export function lifetimeOf(
     return facts.rcode === RCODE.SERVFAIL ? Math.min(limits.failure, OWN_FAILURE_SECONDS) : 0;
   if (facts.kind === 'failure') return limits.failure;
   return Math.min(facts.ttl ?? 0, facts.kind === 'positive' ? limits.positive : limits.negative);
+}
+
+/**
+ * Tell the first client no longer TTLs than all after it, who get them from what is kept. Only for an answer that can be
+ * packed: in others a name may run through a TTL.
+ */
+export function lowerTtls({ wire, records }: ResponseFacts, mostSeconds: number): void {
+  for (const { type, ttl, ttlAt } of records)
+    if (ttl > mostSeconds && type !== TYPE.OPT) wire.writeUInt32BE(mostSeconds, ttlAt);
 }
 
 /** By the server's text, which begins with its address or with the scheme before that. */

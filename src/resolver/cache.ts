@@ -11,6 +11,7 @@ import {
   isStale,
   LIMITS,
   lifetimeOf,
+  lowerTtls,
   staleOption,
 } from './cache-lifetime.ts';
 import { entryReport, type RememberedAnswer, rememberedLookup } from './cache-report.ts';
@@ -149,6 +150,7 @@ export function makeCache(options: CacheOptions): Cache {
     const seconds = lifetimeOf(facts, answer, limits, options.policy?.());
     const packed = seconds > 0 ? pack(facts, seconds, limits.positive) : undefined;
     if (packed === undefined) return;
+    lowerTtls(facts, facts.kind === 'positive' ? limits.positive : seconds);
     const old = store.find(key);
     if (old !== NO_SLOT && facts.kind === 'failure' && entryAt(old).kind !== 'failure') {
       spare(key);

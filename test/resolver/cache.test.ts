@@ -227,8 +227,14 @@ describe('the cache', () => {
   it('does not tell negative answers longer TTLs than it keeps them', async () => {
     const { servers, ask } = underTest();
     servers.answerAlways(negative(RCODE.NXDOMAIN, 3000, 30));
-    await ask();
-    expect(decode((await ask()).wire).authorities?.[0]?.ttl).toBe(30);
+    // The first client is told what all after it are told: what it keeps itself must not outlive our cap either.
+    for (let i = 0; i < 2; i++) expect(decode((await ask()).wire).authorities?.[0]?.ttl).toBe(30);
+  });
+
+  it('tells the first client no longer TTL than those after it', async () => {
+    const { servers, ask } = underTest();
+    servers.answerAlways(addresses(1_000_000, 1));
+    expect([ttlOf(await ask()), ttlOf(await ask())]).toEqual([86_400, 86_400]);
   });
 
   it('tells the server name to those who ask, from the cache too, and to nobody else', async () => {
