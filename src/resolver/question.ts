@@ -93,14 +93,11 @@ export function spellAsAsked(
 ): void {
   const end = HEADER.bytes + name.length;
   for (const { start } of records) {
-    if ((answer[start] ?? 0) >= POINTER) continue;
+    const first = answer[start] ?? 0;
+    if (first === 0 || first >= POINTER) continue;
     const length = skipName(answer, start) - start;
     // The same capitals are no chance; an authority's name may be the end of the question's.
-    if (
-      length > 1 &&
-      length <= name.length &&
-      question.compare(answer, start, start + length, end - length, end) === 0
-    )
+    if (length <= name.length && question.compare(answer, start, start + length, end - length, end) === 0)
       name.copy(answer, start, name.length - length);
   }
 }

@@ -69,11 +69,11 @@ export class ServerLimits {
    * no chance.
    */
   noteAnswered(limits: Limits, withEdns: boolean): void {
-    const now = this.#clock.elapsed();
     if (withEdns) limits.ednsAnswered = true;
-    else limits.plainAnswered ??= now;
-    if (limits.ednsAnswered !== true && now - (limits.plainAnswered ?? now) > QUESTION_MS)
-      limits.noEdns = now;
+    if (limits.ednsAnswered === true) return;
+    const now = this.#clock.elapsed();
+    limits.plainAnswered ??= now;
+    if (now - limits.plainAnswered > QUESTION_MS) limits.noEdns = now;
   }
 
   /** Whether a failure of then still counts. */
