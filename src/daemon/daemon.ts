@@ -129,7 +129,6 @@ class Loop implements StatusNeeds {
     await this.turns.idle(); // what we are writing ourselves is no news
     try {
       if (await this.files.isIntact()) return;
-      await this.parts.link.writtenThrough();
     } catch (error) {
       // A watch event has nobody to hand it to; what is wrong shows when the file is put right.
       this.parts.log.warn({}, messageOf(error));
