@@ -18,7 +18,7 @@ export interface Imports {
 export interface ForeignText {
   /** The rule for a file that was found in our link's place. */
   ruleOf(found: FoundLink, path: string): Promise<ForeignRule>;
-  /** What now stands in our own file and the rule for it; undefined when it was put right in the meantime. */
+  /** What now stands in our own file and the rule for it; undefined when it is ours, put right in the meantime. */
   written(path: string): Promise<{ readonly rule: ForeignRule; readonly text: string } | undefined>;
   /** Take the servers of a text; one without any, or our own that somebody has kept, ends what was taken before. */
   take(path: string, rule: ForeignRule): Promise<void>;
@@ -34,7 +34,7 @@ export interface ForeignTextNeeds {
   readonly foreign: () => ForeignRules;
   readonly imports: Imports;
   /** What our own file said before: a program that writes it back is done. */
-  readonly earlier: Pick<OwnTexts, 'has' | 'isLast'>;
+  readonly earlier: Omit<OwnTexts, 'remember'>;
 }
 
 /** Reads what others wrote, and has their servers count for a while where the rules say so. */
@@ -66,9 +66,10 @@ export function foreignText({ files, log, foreign, imports, earlier }: ForeignTe
     },
     async written(path) {
       const bytes = await read(path);
-      if (earlier.isLast(bytes)) return undefined;
       const text = bytes.toString('latin1');
-      return { rule: earlier.has(bytes) ? 'reassert' : ruleForWriter(foreign(), writerOfText(text)), text };
+      const writer = writerOfText(text);
+      if (earlier.isLast(bytes) || (earlier.isEmpty && writer.program === 'dnskeeper')) return undefined;
+      return { rule: earlier.has(bytes) ? 'reassert' : ruleForWriter(foreign(), writer), text };
     },
     async take(path, rule) {
       try {

@@ -10,6 +10,8 @@ export interface OwnTexts {
   has(bytes: Uint8Array): boolean;
   /** Whether this is the last of them. */
   isLast(bytes: Uint8Array): boolean;
+  /** Nothing was written yet: what is there, an earlier process of ours may have left. */
+  readonly isEmpty: boolean;
 }
 
 /** A tunnel that outlives more changes than these has a backup that is taken for a file of its own. */
@@ -30,6 +32,9 @@ export function ownTexts(): OwnTexts {
     },
     has: (bytes) => hashes.has(hashOf(bytes)),
     isLast: (bytes) => hashOf(bytes) === last,
+    get isEmpty() {
+      return last === undefined;
+    },
   };
 }
 

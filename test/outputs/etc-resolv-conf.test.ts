@@ -664,6 +664,7 @@ describe('other writers by rule', () => {
   )('$rule: a program that $way', async ({ rule, write, through, unfilled, yielded, taken }) => {
     const machine = etc(HAND_WRITTEN);
     machine.foreign = { others: rule, by: {} };
+    machine.earlier.remember(Buffer.from(OUR_TEXT));
     const keeper = await holding(machine);
     write(machine);
     if (through) {
@@ -722,6 +723,19 @@ describe('other writers by rule', () => {
     await until(() => machine.clock.waiting > 0, 'it waits once more');
     machine.clock.advance(100);
     await both[1];
+    expect([...machine.imported.values()]).toEqual([VPNC]);
+  });
+
+  // A daemon that had the link before it first wrote its file took what it had written before its restart for a backup.
+  it('the text of an earlier run ends nothing before ours is written', async () => {
+    const machine = etc(HAND_WRITTEN);
+    machine.foreign = { others: 'import', by: {} };
+    machine.imported.set('resolv-conf.vpnc-script', VPNC);
+    const keeper = await holding(machine);
+    const dealt = keeper.writtenThrough();
+    await until(() => machine.clock.waiting > 0, 'it waits for the writer to end');
+    machine.clock.advance(100);
+    await dealt;
     expect([...machine.imported.values()]).toEqual([VPNC]);
   });
 

@@ -12,7 +12,9 @@ const go = new AbortController().signal;
 
 it('knows what it was told, byte for byte', () => {
   const own = ownTexts();
+  expect(own.isEmpty).toBe(true);
   own.remember(bytes('nameserver 192.0.2.1\n'));
+  expect(own.isEmpty).toBe(false);
   expect(own.has(bytes('nameserver 192.0.2.1\n'))).toBe(true);
   expect(own.has(bytes('nameserver 192.0.2.1'))).toBe(false);
   expect(own.has(bytes(''))).toBe(false);
