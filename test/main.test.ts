@@ -365,7 +365,7 @@ describe('dnskeeperd as a process', () => {
     const daemon = run(['--root', root]);
     const told = (text: string) => until(() => daemon.stderr().includes(text), text);
     await told('config.toml:2: log.level: wanted');
-    await told('so the defaults are in force.');
+    await told('so only what is right in the files is in force.');
     await until(() => existsSync(join(root, 'run/dnskeeper/io.dnskeeper')), 'the control socket');
     configure(root, '[log]\n\nlevle = "info"\n');
     await told('config.toml:3: log.levle: wanted a known key; did you mean log.level?');

@@ -59,7 +59,7 @@ export function configurationPage(
     ...heading('DESCRIPTION'),
     ...paragraphs([
       'The files are TOML. They are read in the order above, those of a folder by name, and a key in a later file takes the place of the same key in an earlier one. No file is needed: every key has a default.',
-      'A wrong file is reported in the log and by dnsctl status with line, key, what was wanted and what was found, and the last good configuration stays in force; where none was read since dnskeeperd started, the defaults are. Unknown keys are errors. dnskeeperd --check only checks.',
+      'A wrong file is reported in the log and by dnsctl status with line, key, what was wanted and what was found, and the last good configuration stays in force; where none was read since dnskeeperd started, what is right in the files is. Unknown keys are errors. dnskeeperd --check only checks.',
       'Changes take effect when a file changes, on dnsctl reload, and on SIGHUP.',
     ]),
     ...heading('KEYS'),

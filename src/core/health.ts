@@ -137,7 +137,7 @@ const MOST_CONFIG_TROUBLES = 8;
 export function configTroubles({ problems, neverGood }: ConfigCondition): readonly string[] {
   const instead =
     neverGood === true
-      ? 'dnskeeperd has not read a good configuration since it started, so the defaults are in force.'
+      ? 'dnskeeperd has not read a good configuration since it started, so only what is right in the files is in force.'
       : 'The last good configuration stays in force.';
   return problems.slice(0, MOST_CONFIG_TROUBLES).map((problem) => `${describeProblem(problem)} ${instead}`);
 }

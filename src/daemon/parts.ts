@@ -24,7 +24,7 @@ export interface LoadedConfig {
   readonly config: Config;
   readonly files: readonly string[];
   readonly problems: readonly ConfigProblem[];
-  /** `config` is what holds without files, for none were good since the start. */
+  /** `config` is what is right in the files, for none were good as a whole since the start. */
   readonly neverGood?: boolean;
 }
 

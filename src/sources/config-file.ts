@@ -16,10 +16,11 @@ const MAX_FILES = 256;
 
 /** What the files on disk say, and what is wrong with them. */
 export interface Loaded {
+  /** What is right in them, over the defaults. */
   readonly config: Config;
   readonly files: readonly string[];
   readonly problems: readonly ConfigProblem[];
-  /** With problems only: nothing else was good since the start, so `config` is what holds without files. */
+  /** With problems only: no files were good since the start, so there is no last good configuration. */
   readonly neverGood?: boolean;
   /** What is to be told of systemd-resolved's configuration; it stops nothing. */
   readonly remarks: readonly Finding[];
@@ -71,8 +72,7 @@ export async function loadConfig(
   const result = readConfig(documents, beneath);
   const allProblems = [...problems, ...result.problems];
   return {
-    // A bad set of files leaves what is beneath it.
-    config: allProblems.length === 0 ? result.config : readConfig([], beneath).config,
+    config: result.config,
     files: [...resolved.files, ...documents.map((document) => document.file)],
     problems: allProblems,
     remarks: resolved.remarks,
@@ -99,7 +99,10 @@ export class ConfigFiles {
     this.#current = current;
   }
 
-  /** Read the files for the first time; with problems the defaults are in force, for then there is no last good one. */
+  /**
+   * Read the files for the first time; with problems what is right in them is in force, for there is no last good one then,
+   * and one slip in a drop-in is to undo neither `link.takeover = "never"` nor the servers of a machine without any others.
+   */
   static async open(
     paths: Paths,
     files: Pick<Files, 'read' | 'look' | 'replace' | 'makeFolder'>,
@@ -131,7 +134,8 @@ export class ConfigFiles {
   async #reload(): Promise<Loaded> {
     const loaded = await loadConfig(this.#paths, this.#files, this.#tried);
     const { config, neverGood = false } = this.#current;
-    this.#current = loaded.problems.length === 0 ? loaded : { ...loaded, config, neverGood };
+    if (loaded.problems.length === 0) this.#current = loaded;
+    else this.#current = neverGood ? { ...loaded, neverGood } : { ...loaded, config };
     return this.#current;
   }
 

@@ -144,16 +144,25 @@ describe('what /etc/resolv.conf said before us', () => {
   );
 });
 
-it('where no files were good since the start, that is known until some are', async () => {
+it('where no files were good since the start, what is right in them counts until some are', async () => {
   const { paths } = await machine();
-  writeFileSync(paths.configFile, '[dns]\nservers = ["192.0.2.1"\n');
+  const slip = join(paths.localConfigFolder, 'slip.toml');
+  writeFileSync(slip, '[dns]\nservers = ["192.0.2.1"\n');
+  writeFileSync(paths.configFile, '[link]\ntakeover = "never"\n[log]\nlevel = "loud"\n');
   const configuration = await ConfigFiles.open(paths, files);
-  expect(configuration.current).toMatchObject({ neverGood: true, config: { servers: [] } });
-  expect(await configuration.reload()).toMatchObject({ neverGood: true, config: { servers: [] } });
-  writeFileSync(paths.configFile, SERVER);
+  expect(configuration.current).toMatchObject({
+    neverGood: true,
+    problems: [{}, {}],
+    config: { servers: [], takeover: 'never', logLevel: 'info' },
+  });
+  writeFileSync(slip, SERVER);
+  expect(await configuration.reload()).toMatchObject({ neverGood: true, config: { servers: [{}] } });
+  writeFileSync(paths.configFile, '');
   expect((await configuration.reload()).neverGood).toBeUndefined();
-  writeFileSync(paths.configFile, '[dns]\n[dns]\n');
-  expect(await configuration.reload()).toMatchObject({ neverGood: false, config: { servers: [{}] } });
+  writeFileSync(slip, '[dns]\n[dns]\n');
+  const spoilt = await configuration.reload();
+  expect(spoilt).toMatchObject({ config: { servers: [{}] } });
+  expect(spoilt.neverGood).toBeUndefined();
 });
 
 it('a reading that began before another one never takes its place', async () => {
