@@ -14,7 +14,9 @@ export default defineConfig({
           name: 'unit',
           include: files ?? ['test/**/*.test.ts'],
           exclude: ['test/lab/**'],
-          testTimeout: 20_000,
+          // For a machine that is far slower than those this is written on.
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
         },
       },
       {

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { controlClient } from '../src/control/client.ts';
 import { formatRecordedEvent, parseRecordedEvent } from '../src/core/recording.ts';
 import type { LinkDns, SourceEvent } from '../src/core/snapshot.ts';
@@ -25,9 +25,6 @@ import { parseResolvConf } from './support/parse-resolv-conf.ts';
 import { noMounts, run as runProgram, unless } from './support/root-only.ts';
 import { addressAnswer, scriptedServer } from './support/scripted-server.ts';
 import { until } from './support/until.ts';
-
-// Each test starts the program up to a dozen times.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const MAIN = join(import.meta.dirname, '../src/main.ts');
 const START = Date.UTC(2026, 10, 21, 6);

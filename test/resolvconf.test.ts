@@ -11,13 +11,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { bundle } from '../scripts/bundle.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { until } from './support/until.ts';
-
-// Each test starts the program several times.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** Bundled as it is shipped: it starts ten times as fast as from its sources. */
 const bundles = mkdtempSync(join(tmpdir(), 'dnskeeper-test-'));

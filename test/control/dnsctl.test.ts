@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { controlInterface } from '../../src/control/service.ts';
 import { silentLog } from '../../src/system/log.ts';
 import { serveVarlink, type VarlinkServer } from '../../src/system/varlink.ts';
@@ -11,9 +11,6 @@ import { ODD_FILES } from '../support/odd-files.ts';
 import { degradedStatus, sampleHistory, sampleQuery, sampleStatus } from '../support/sample-status.ts';
 import { sampleCache, sampleNames, sampleStatistics } from '../support/sample-view.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts the program up to a dozen times.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const program = join(import.meta.dirname, '../../src/dnsctl.ts');
 let root: string;

@@ -40,7 +40,10 @@ const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = [
 
 it.each([
   [undefined, 'The last good configuration stays in force.'],
-  [true, 'dnskeeperd has not read a good configuration since it started, so only what is right in the files is in force.'],
+  [
+    true,
+    'dnskeeperd has not read a good configuration since it started, so only what is right in the files is in force.',
+  ],
 ])('a wrong configuration is told with what counts meanwhile (never good: %s)', (neverGood, instead) => {
   const problems = [{ file: 'a.toml', line: 2, key: 'log.level', wanted: 'a level', got: '"loud"' }];
   const configuration = { problems, ...(neverGood === undefined ? {} : { neverGood }) };

@@ -2,7 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { documents } from '../../scripts/documents/documents.ts';
 import { DNSCTL } from '../../src/control/command-table.ts';
 import { CONTROL_DESCRIPTION } from '../../src/control/description.ts';
@@ -10,9 +10,6 @@ import { CONFIG_KEYS } from '../../src/core/config-keys.ts';
 import { RESOLVED_CONF_KEYS } from '../../src/core/resolved-conf.ts';
 import { bareEnvironment } from '../support/bare-environment.ts';
 import { readDescription } from '../support/varlink-idl.ts';
-
-// Most tests start a program.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const top = join(import.meta.dirname, '../..');
 const made = documents();

@@ -1,10 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { workedExample } from '../../scripts/readme-example.ts';
-
-// The worked example starts the programs.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const ROOT = join(import.meta.dirname, '../..');
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');

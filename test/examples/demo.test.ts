@@ -1,12 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { parseRecordedEvent } from '../../src/core/recording.ts';
 import { bareEnvironment } from '../support/bare-environment.ts';
-
-// The demo starts the programs.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const EXAMPLES = join(import.meta.dirname, '../../examples');
 

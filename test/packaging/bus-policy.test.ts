@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { SETTERS } from '../../src/standin/link-settings.ts';
 import type { NameState, ServiceBus } from '../../src/system/bus-service.ts';
 import { systemClock } from '../../src/system/clock.ts';
@@ -9,9 +9,6 @@ import { silentLog } from '../../src/system/log.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { unless } from '../support/root-only.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts a bus.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const PACKAGING = join(import.meta.dirname, '../../packaging');
 const BUS_POLICY = join(PACKAGING, 'dbus/dnskeeper.conf');

@@ -2,13 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildDeb } from '../../scripts/deb.ts';
 import { debianChangelog } from '../../scripts/deb-control.ts';
 import type { Architecture, Runtime } from '../../scripts/deb-runtime.ts';
-
-// Packages take their time to build.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** Packages outlive the test that builds them: several look at one. */
 const scratch = mkdtempSync(join(tmpdir(), 'dnskeeper-test-'));

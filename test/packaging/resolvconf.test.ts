@@ -15,13 +15,10 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { bundle } from '../../scripts/bundle.ts';
 import { bareEnvironment } from '../support/bare-environment.ts';
 import { temporaryFolder } from '../support/folder.ts';
-
-// Each test starts the program.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /**
  * The command that the package installs carries out plain calls itself and hands the rest to the whole program: nobody may

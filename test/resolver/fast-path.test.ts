@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { decode } from 'dns-packet';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { makeCache } from '../../src/resolver/cache.ts';
 import {
@@ -23,9 +23,6 @@ import { manualClock } from '../support/manual-clock.ts';
 import { type QueryWish, queryWire } from '../support/query-wire.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts workers.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const libc = loadLibc();
 if (libc === undefined) throw new Error('these tests need koffi');

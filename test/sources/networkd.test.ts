@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { LinkDns, SourceEvent } from '../../src/core/snapshot.ts';
 import { networkdSource } from '../../src/sources/networkd.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -8,9 +8,6 @@ import { fakeNetwork, linkState } from '../support/fake-network.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { ODD_FILES } from '../support/odd-files.ts';
 import { until } from '../support/until.ts';
-
-// Thousands of files take their time.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const WIRED = `# This is private data. Do not parse.
 ADMIN_STATE=configured

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { LinkDns, SourceEvent, SourceHealth } from '../../src/core/snapshot.ts';
 import { networkManagerSource } from '../../src/sources/networkmanager.ts';
 import type { Bus } from '../../src/system/bus.ts';
@@ -18,9 +18,6 @@ import {
 } from '../support/networkmanager-objects.ts';
 import { type PrivateBus, startPrivateBus } from '../support/private-bus.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts a bus.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const NM = 'org.freedesktop.NetworkManager';
 

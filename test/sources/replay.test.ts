@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { linkSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { formatRecordedEvent } from '../../src/core/recording.ts';
 import type { SourceEvent } from '../../src/core/snapshot.ts';
 import { firstTime, readRecording } from '../../src/sources/replay.ts';
@@ -9,9 +9,6 @@ import { silentLog } from '../../src/system/log.ts';
 import { openRecording } from '../../src/system/recording-file.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { recordingLog } from '../support/recording-log.ts';
-
-// Many megabytes take their time.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const EVENT: SourceEvent = { source: 'host', kind: 'state', cause: 'told', state: { links: [] } };
 const LINE = formatRecordedEvent(EVENT, 1);

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { BusSignal } from '../../src/system/bus.ts';
 import type { ObjectTree, ServedInterface } from '../../src/system/bus-interface.ts';
 import { introspect } from '../../src/system/bus-introspection.ts';
@@ -12,9 +12,6 @@ import { silentLog } from '../../src/system/log.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts a bus, and busctl many times.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const NAME = 'org.example.Lamp';
 const LAMP = '/org/example/lamp';

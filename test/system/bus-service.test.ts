@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { NameState } from '../../src/system/bus-service.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { openBus } from '../../src/system/dbus-next-bus.ts';
@@ -10,9 +10,6 @@ import { connectPeer, ruleCountAt } from '../support/bus-peer.ts';
 import { fakeBusDaemon } from '../support/fake-bus.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts a bus, and dbus-next takes its time for thousands of calls.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 busServiceContract('serving by dbus-next on a dbus-daemon', async () => {
   const daemon = await startPrivateBus();

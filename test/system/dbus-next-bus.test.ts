@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { systemClock } from '../../src/system/clock.ts';
 import { openBus } from '../../src/system/dbus-next-bus.ts';
 import { silentLog } from '../../src/system/log.ts';
@@ -10,9 +10,6 @@ import { temporaryFolder } from '../support/folder.ts';
 import { startPrivateBus } from '../support/private-bus.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { until } from '../support/until.ts';
-
-// Each test starts a bus.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 busContract('dbus-next on a dbus-daemon', async (): Promise<BusWorld> => {
   const daemon = await startPrivateBus();

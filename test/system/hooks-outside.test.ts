@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { bundle } from '../../scripts/bundle.ts';
 import {
   formatHookCall,
@@ -15,9 +15,6 @@ import {
 import { runHooksOutside } from '../../src/system/hooks-outside.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { until } from '../support/until.ts';
-
-// Most tests start programs.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const scratch = mkdtempSync(join(tmpdir(), 'dnskeeper-test-'));
 const live = new AbortController().signal;

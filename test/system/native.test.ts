@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseAddress } from '../../src/core/address.ts';
 import { type Libc, loadLibc } from '../../src/system/libc.ts';
 import { takeLock } from '../../src/system/lock.ts';
@@ -16,9 +16,6 @@ import { recordingLog } from '../support/recording-log.ts';
 import { noImmutable, run, unless } from '../support/root-only.ts';
 import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
-
-// Most tests start a program.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** koffi is a dependency of ours, so here it must load. */
 const libc: Libc = loadLibc((reason) => {

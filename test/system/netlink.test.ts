@@ -1,5 +1,5 @@
 import { openSync } from 'node:fs';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parsePrefix } from '../../src/core/address.ts';
 import { formatLinkAddress } from '../../src/core/link-state.ts';
 import { systemClock } from '../../src/system/clock.ts';
@@ -15,9 +15,6 @@ import { networkNamespace, noNamespaces } from '../support/network-namespace.ts'
 import { unless } from '../support/root-only.ts';
 import { must } from '../support/sample-status.ts';
 import { until } from '../support/until.ts';
-
-// Each test of the kernel starts programs.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** koffi is a dependency of ours, so here it must load. */
 const libc = loadLibc((reason) => {

@@ -1,10 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { expect, it, onTestFinished, vi } from 'vitest';
-
-// Each test starts a program.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+import { expect, it, onTestFinished } from 'vitest';
 
 /** SIGRTMIN+1 of the C library, as kill(1) counts it. */
 const SIGRTMIN_1 = 35;

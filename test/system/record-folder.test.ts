@@ -12,16 +12,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { StoredRecord } from '../../src/core/record.ts';
 import { recordFolder } from '../../src/system/record-folder.ts';
 import { readRulesFile } from '../../src/system/record-paths.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { ODD_FILES } from '../support/odd-files.ts';
 import { noMounts, run, unless } from '../support/root-only.ts';
-
-// Thousands of files take their time.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 const RECORD: StoredRecord = { key: 'eth0', text: 'nameserver 192.0.2.1\n', private: false, nosearch: false };
 

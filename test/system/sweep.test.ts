@@ -1,11 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { sweepAfterStorms } from '../../src/system/sweep.ts';
 import { manualClock } from '../support/manual-clock.ts';
-
-// A program fills the memory.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 it('what a storm left behind is swept once, when it is over, and little things never', () => {
   const clock = manualClock();

@@ -1,15 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { silentLog } from '../../src/system/log.ts';
 import { type Watch, watchFile, watchFolders } from '../../src/system/watch.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { noMounts, run, unless } from '../support/root-only.ts';
 import { until } from '../support/until.ts';
-
-// A program of its own waits as long as tests do.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 interface Eye {
   events: number;
