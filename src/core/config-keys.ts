@@ -99,7 +99,7 @@ export const CONFIG_KEYS = [
     default: '"no"',
     why: 'Whether servers are asked over TLS where a network does not say; yes checks certificates and never asks in the open.',
     detail:
-      'With "opportunistic" a server that offers no TLS is asked in the open, and certificates are not checked. A link\'s own setting comes first.',
+      'With "opportunistic" a server that offers no TLS is asked in the open, and certificates are not checked. A link\'s own setting comes first. Where resolv.conf does not list our resolver (resolver.mode "file", or its addresses are taken) programs ask the servers themselves, in the open; with "yes" dnsctl status warns of that.',
     parse: oneOf('no', 'opportunistic', 'yes'),
   },
   {

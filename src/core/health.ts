@@ -1,3 +1,4 @@
+import type { Config } from './config.ts';
 import { waysToLook } from './findings-resolver.ts';
 import type { Plan } from './plan.ts';
 import type { SourceHealth, SourceName } from './snapshot.ts';
@@ -22,6 +23,8 @@ export interface Condition {
   readonly holdingGap: boolean;
   readonly resolver: ResolverStatus;
   readonly fileMode: FileMode;
+  /** What holds for links that do not say. */
+  readonly dnsOverTls: Config['dnsOverTls'];
 }
 
 /** What is wrong with the configuration's files, and what counts meanwhile. */
@@ -156,7 +159,8 @@ function sourceFindings({ sources }: Condition): Finding[] {
 }
 
 /** Where somebody else is in charge, what our own file lacks harms nobody. */
-function planFindings({ plan, link, holdingGap, fileMode }: Condition): Finding[] {
+function planFindings(condition: Condition): Finding[] {
+  const { plan, link, holdingGap, fileMode } = condition;
   if (!isInForce(link.state)) return [];
   const findings: Finding[] = [];
   if (plan.nameservers.length === 0) {
@@ -167,7 +171,12 @@ function planFindings({ plan, link, holdingGap, fileMode }: Condition): Finding[
     const text = 'No connection names a server right now; the last good ones stay for the grace time.';
     findings.push({ severity: 'note', id: 'grace', text });
   }
-  for (const text of fileMode === 'stub' ? [] : plan.inexpressible) {
+  if (fileMode === 'stub') return findings;
+  for (const key of strictLinks(condition)) {
+    const text = `dns-over-tls is "yes" for ${key}, but a plain resolv.conf has programs ask its servers in the open.`;
+    findings.push({ severity: 'warning', id: 'in-the-open', text, mend: 'man dnskeeper.toml' });
+  }
+  for (const text of plan.inexpressible) {
     findings.push({
       severity: 'note',
       id: 'inexpressible',
@@ -176,3 +185,10 @@ function planFindings({ plan, link, holdingGap, fileMode }: Condition): Finding[
   }
   return findings;
 }
+
+/** Links whose servers are in the plain file although they are to be asked over TLS alone. */
+const strictLinks = ({ plan, dnsOverTls }: Condition): readonly string[] =>
+  plan.links
+    .filter(({ servers, unused }) => servers.length > 0 && unused === undefined)
+    .filter((link) => (link.dnsOverTls === 'default' ? dnsOverTls : link.dnsOverTls) === 'yes')
+    .map(({ key }) => key);

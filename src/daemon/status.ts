@@ -85,6 +85,7 @@ function condition(
     sources: heard.sources,
     failures: outputs.failures,
     configuration: parts.configuration.current,
+    dnsOverTls: parts.configuration.current.config.dnsOverTls,
     holdingGap,
   });
   return { findings: [...parts.findings(), ...own], ...(holdingGap ? { graceUntil } : {}) };

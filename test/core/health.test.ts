@@ -3,7 +3,7 @@ import { DEFAULT_CONFIG } from '../../src/core/config.ts';
 import { type Condition, findingsOf } from '../../src/core/health.ts';
 import { makePlan } from '../../src/core/policy.ts';
 import type { LinkState, ResolverStatus, ServerReport } from '../../src/core/status.ts';
-import { snapshotOf, vpn } from '../support/links.ts';
+import { link, snapshotOf, vpn } from '../support/links.ts';
 import { resolverOff } from '../support/sample-status.ts';
 
 const SERVER: ServerReport = {
@@ -36,6 +36,7 @@ const condition = (state: LinkState, links: Parameters<typeof snapshotOf>[0] = [
   holdingGap: false,
   resolver: resolverOff,
   fileMode: 'file',
+  dnsOverTls: 'no',
 });
 
 it.each([
@@ -67,6 +68,25 @@ it.each([
 ] as const)('what our file lacks counts only where programs read it: %s', (state, links, ids) => {
   expect(findingsOf(condition(state, links)).map((finding) => finding.id)).toEqual(ids);
 });
+
+const plain = { servers: ['192.0.2.53'] };
+const strict = link({ ...plain, dnsOverTls: 'yes' });
+const open = link({ ...plain, dnsOverTls: 'no' });
+
+it.each([
+  ['a link says yes', 'held', strict, 'no', 'file', ['in-the-open']],
+  ['the configuration says yes', 'held', link(plain), 'yes', 'file', ['in-the-open']],
+  ['the configuration says yes, the link no', 'held', open, 'yes', 'file', []],
+  ['the configuration says opportunistic', 'held', link(plain), 'opportunistic', 'file', []],
+  ['our resolver is listed', 'held', strict, 'yes', 'stub', []],
+  ['systemd-resolved is in charge', 'resolved', strict, 'yes', 'file', []],
+] as const)(
+  'servers that a plain file has asked in the open are a warning: %s',
+  (_, state, from, dnsOverTls, fileMode, ids) => {
+    const found = findingsOf({ ...condition(state, [from]), dnsOverTls, fileMode });
+    expect(found.filter(({ severity }) => severity === 'warning').map(({ id }) => id)).toEqual(ids);
+  },
+);
 
 it.each([
   ['certificate', 'server-certificate', { mend: 'openssl s_client -connect 192.0.2.1:853 </dev/null' }],
