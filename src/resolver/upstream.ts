@@ -1,6 +1,5 @@
 import { formatAddress } from '../core/address.ts';
 import { DnskeeperError } from '../core/errors.ts';
-import type { Parsed } from '../core/parsed.ts';
 import { formatHost, formatServer, linkToAsk, type Server } from '../core/server.ts';
 import type { ServerTrouble } from '../core/status.ts';
 import type { Clock } from '../system/clock.ts';
@@ -9,15 +8,16 @@ import { type Encryption, EncryptionError, encryptionOf, type PortalPolicy } fro
 import { type ResponseFacts, readResponse } from './message-read.ts';
 import { type Asked, OwnQuestions } from './own-questions.ts';
 import type { Query } from './query.ts';
-import { type QuestionStyle, repeats, spellAsAsked, writeQuestion } from './question.ts';
+import { type QuestionStyle, repeats, writeQuestion } from './question.ts';
 import type { RouteLink } from './routing.ts';
-import { type Limits, ServerLimits } from './server-limits.ts';
+import { ServerLimits } from './server-limits.ts';
 import type { Counters } from './statistics.ts';
 import { Stop, type StopSignal } from './stop.ts';
 import { type StreamKind, UpstreamConnections } from './upstream-connections.ts';
+import { type Asking, type Doubt, UdpQuestions, understood } from './upstream-question.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 import { type BindToLink, type Endpoint, nodeDatagrams, type UpstreamDatagrams } from './upstream-udp.ts';
-import { FLAG, HEADER, OPTION, RCODE, UDP_SIZE } from './wire.ts';
+import { OPTION, RCODE, UDP_SIZE } from './wire.ts';
 
 /** What asking servers needs. */
 export interface UpstreamNeeds {
@@ -43,11 +43,6 @@ export interface UpstreamNeeds {
 
 const STREAM_MS = 4000;
 const MOST_CONNECTIONS_TRIED = 3;
-/**
- * A server that falls silent under load gets several copies of every question that waits for it. They may fill half of
- * the places, so that there always is one for a question that was not sent yet.
- */
-const PART_FOR_COPIES = 1 / 2;
 /** Addresses that come and go by themselves (RFC 8981) are noticed by the first question after this long. */
 const LOOK_AGAIN_MS = 5000;
 /** After this only a small answer is wanted: some ways lose larger ones (RFC 6891 section 6.2.5). */
@@ -58,28 +53,14 @@ const PLAIN_AFTER_MS = 1500;
 const DEFAULT_TLS_PORT = 853;
 const DEFAULT_PORT = 53;
 
-/** One query on its way to one server. */
-interface Asking {
-  readonly server: Server;
-  readonly link: RouteLink;
-  readonly query: Query;
-  readonly limits: Limits;
-  readonly signal: StopSignal;
-  readonly again: boolean;
-  readonly waitedMs: number;
-}
-
-/** Why an answer over UDP is not taken as it is; over a connection nobody can forge one. */
-type Doubt = 'other case' | 'no cookie' | 'cut off' | 'flood';
-
 /** Asks single servers, each in the way it copes with. */
 export class Upstream {
   readonly #needs: UpstreamNeeds;
   readonly #datagrams: UpstreamDatagrams;
   readonly #connections: UpstreamConnections;
+  readonly #udp: UdpQuestions;
   readonly #questions = new OwnQuestions();
   readonly #limits: ServerLimits;
-  #sockets = 0;
   #own: ReadonlySet<string>;
   #lookedAt: number;
 
@@ -88,6 +69,7 @@ export class Upstream {
     this.#limits = new ServerLimits(needs.clock, this.#questions);
     this.#datagrams = needs.datagrams ?? nodeDatagrams(needs.bindToLink);
     this.#connections = new UpstreamConnections(needs);
+    this.#udp = new UdpQuestions(needs, this.#datagrams, this.#questions);
     this.#own = needs.ownAddresses?.() ?? new Set();
     this.#lookedAt = needs.clock.elapsed();
   }
@@ -190,11 +172,11 @@ export class Upstream {
       udpSize: asking.waitedMs >= SMALL_AFTER_MS ? SMALL_SIZE : UDP_SIZE,
     });
     const first = style();
-    let heard = await this.#askUdp(endpoint, asking, first);
+    let heard = await this.#udp.ask(endpoint, asking, first);
     if (edns && heard !== 'flood') this.#limits.noteAnswered(limits, withEdns);
     // The server has a new cookie for us, or chokes on any: both are settled by asking once more.
     const again = first.cookie !== undefined && typeof heard !== 'string' && isAboutCookies(heard);
-    if (again) heard = await this.#askUdp(endpoint, asking, style());
+    if (again) heard = await this.#udp.ask(endpoint, asking, style());
     if (typeof heard !== 'string' && !heard.truncated && heard.rcode !== RCODE.BADCOOKIE) return heard;
     const cookie = heard === 'no cookie' ? limits.cookie.client : undefined;
     const overTcp = { edns, mixCase: false, padded: false, cookie };
@@ -226,54 +208,9 @@ export class Upstream {
   ): Promise<ResponseFacts> {
     const marked = heard === 'other case' || heard === 'no cookie';
     if (!marked || asking.signal.aborted || error instanceof NoRoomError) throw error;
-    const plainest = await this.#askUdp(endpoint, asking, { edns, mixCase: false, padded: false });
+    const plainest = await this.#udp.ask(endpoint, asking, { edns, mixCase: false, padded: false });
     if (typeof plainest === 'string') throw error;
     return plainest;
-  }
-
-  async #askUdp(endpoint: Endpoint, asking: Asking, style: QuestionStyle): Promise<ResponseFacts | Doubt> {
-    const { server, link, query, limits, signal, again } = asking;
-    const { cookie } = style;
-    const most = again ? this.#datagrams.most * PART_FOR_COPIES : this.#datagrams.most;
-    if (this.#sockets >= most) {
-      if (this.#needs.counters !== undefined) this.#needs.counters.bounds.sockets++;
-      if (cookie !== undefined) limits.cookie.ended('given up', this.#needs.clock.elapsed());
-      throw new NoRoomError(`${most} questions are on their way, which is the most`);
-    }
-    const question = writeQuestion(query, style);
-    const forget = this.#questions.note(question, query.name.length, { link: link.key, server });
-    let read: Parsed<ResponseFacts> | undefined;
-    let doubt: Doubt | undefined;
-    const accept = (message: Buffer): boolean => {
-      const same = repeats(question, query.name.length, message);
-      if (same === 'no') return false;
-      doubt = same === 'other case' ? same : undefined;
-      read = readResponse(message);
-      if (read.ok && style.mixCase) spellAsAsked(question, query.name, message, read.value.records);
-      // Some cut their answers anywhere; nothing but the header of those is of use.
-      else if (!read.ok && isTruncated(message)) doubt = 'cut off';
-      if (cookie === undefined || !read.ok || doubt !== undefined) return true;
-      const verdict = limits.cookie.judge(read.value.edns?.options ?? []);
-      if (verdict === 'missing') doubt = 'no cookie';
-      return verdict !== 'forged';
-    };
-    let ended: 'answered' | 'lost' | 'given up' = 'given up';
-    this.#sockets++;
-    try {
-      await this.#datagrams.ask(endpoint, question, accept, signal);
-      ended = 'answered';
-      return doubt ?? understood(read, server);
-    } catch (error) {
-      const code = error instanceof DnskeeperError ? error.code : 'IO';
-      if (code === 'DEADLINE' && !signal.aborted) ended = 'lost';
-      // Somebody guesses at answers, or the server is out of order: only a connection can tell.
-      if (code === 'PROTOCOL' && ended !== 'answered') return 'flood';
-      throw error;
-    } finally {
-      this.#sockets--;
-      forget();
-      if (cookie !== undefined) limits.cookie.ended(ended, this.#needs.clock.elapsed());
-    }
   }
 
   /**
@@ -402,8 +339,6 @@ const isForPlain = ({ waitedMs, query, limits }: Asking): boolean =>
   !query.dnssecOk &&
   (query.edns?.options.length ?? 0) === 0;
 
-const isTruncated = (message: Buffer): boolean => (message.readUInt16BE(HEADER.flags) & FLAG.truncated) !== 0;
-
 /** A code by which a server answers to our cookie rather than to the question. */
 const isAboutCookies = ({ rcode, edns }: ResponseFacts): boolean =>
   edns !== undefined && (rcode === RCODE.BADCOOKIE || rcode === RCODE.FORMERR);
@@ -419,10 +354,4 @@ function encryptionTrouble({ server, link }: Asking, { fault, message }: Encrypt
 function obeyKeepalive(stream: UpstreamStream, { edns }: ResponseFacts): void {
   const data = edns?.options.find(({ code }) => code === OPTION.keepalive)?.data;
   if (data?.length === 2) stream.keep(data.readUInt16BE(0) * 100);
-}
-
-function understood(read: Parsed<ResponseFacts> | undefined, server: Server): ResponseFacts {
-  if (read?.ok) return read.value;
-  const reason = read?.reason ?? 'none';
-  throw new DnskeeperError('PROTOCOL', `${formatServer(server)} sent an answer that is ${reason}`);
 }
