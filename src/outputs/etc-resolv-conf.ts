@@ -20,7 +20,7 @@ import { TaskQueue } from '../core/task-queue.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Paths } from '../system/paths.ts';
 import { type FoundLink, findLink, MOST_RESOLV_CONF_BYTES } from './find-link.ts';
-import { type ForeignTextNeeds, foreignText, namesServers } from './foreign-text.ts';
+import { type ForeignTextNeeds, foreignText } from './foreign-text.ts';
 import {
   dropOriginal,
   handBack,
@@ -31,6 +31,7 @@ import {
   saveOriginal,
 } from './original.ts';
 import type { Output } from './output.ts';
+import { dealWithWritten } from './written-through.ts';
 
 /** Keeps /etc/resolv.conf ours, or leaves it, as `decideLink` says. */
 export interface EtcResolvConf extends Output {
@@ -61,12 +62,6 @@ export interface EtcResolvConfNeeds extends ForeignTextNeeds {
   /** Programs known to write the file that run right now (system/processes.ts). */
   readonly runningWriters: () => Promise<readonly string[]>;
 }
-
-/** Some programs write in several goes. */
-const WRITTEN_MS = 100;
-
-/** A shell truncates the file before the program that fills it has even begun, which takes long on a busy machine. */
-const UNFILLED_MS = 1000;
 
 /** The keeper of /etc/resolv.conf. Everything it does runs one after the other. */
 export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
@@ -227,37 +222,6 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
     await settle('putting /etc/resolv.conf back');
   }
 
-  /** Never rejects: what cannot be dealt with goes, as ours is put right next. */
-  async function writtenThrough(): Promise<void> {
-    if (closed || status.state !== 'held' || needs.foreign() === REASSERT_ALL) return;
-    try {
-      await pause(WRITTEN_MS);
-      const written = await theirs.written(paths.resolvConf);
-      if (written?.text === '') await pause(UNFILLED_MS);
-      await dealWithWritten();
-    } catch (error) {
-      log.warn({}, `What was written through our link is lost: ${messageOf(error)}`);
-    }
-  }
-
-  async function pause(milliseconds: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    clock.after(milliseconds, resolve);
-    await promise;
-  }
-
-  async function dealWithWritten(): Promise<void> {
-    const written = await theirs.written(paths.resolvConf);
-    if (written === undefined) return;
-    if (written.rule !== 'yield') return theirs.take(paths.resolvConf, written.rule);
-    if (!namesServers(written.text)) return;
-    // While we waited somebody may have put a file of their own in the link's place.
-    if (!isOurs(await findLink(paths, files, lastWritten))) return settle('/etc/resolv.conf changed');
-    // From now on it is a file of theirs, and ours is put right beside it.
-    await files.replace(paths.etcResolvConf, Buffer.from(written.text, 'latin1'));
-    await settle('somebody wrote through our link');
-  }
-
   async function rememberForeign(found: FoundLink): Promise<void> {
     answered = found.version;
     foreign = {
@@ -360,7 +324,12 @@ export function etcResolvConf(needs: EtcResolvConfNeeds): EtcResolvConf {
       if (status.state === 'failed') throw new DnskeeperError('IO', status.reason);
     },
     takeover: () => queue.run(takeover),
-    writtenThrough: () => queue.run(writtenThrough),
+    writtenThrough: () =>
+      queue.run(async () => {
+        if (closed || status.state !== 'held' || needs.foreign() === REASSERT_ALL) return;
+        const isOursNow = async () => isOurs(await findLink(paths, files, lastWritten));
+        await dealWithWritten({ ...needs, theirs, isOurs: isOursNow, settle });
+      }),
     release: () => queue.run(release),
     resolved: (presence) =>
       queue.run(async () => {
