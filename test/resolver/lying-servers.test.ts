@@ -114,8 +114,7 @@ describe.each(ways)('one server alone, %s', (way, withLibc) => {
     const result = await asking(asked, asked);
     tell(`${way}: 30 % of packets lost each way, one server`, result, server);
     expect(new Set(result.answers)).not.toContain(LIE);
-    // Where the machine is busy there is time for fewer copies of a question; without any, half of the names would be lost.
-    expect(result.answers.filter((answer) => answer === TRUTH).length).toBeGreaterThanOrEqual(asked * 0.9);
+    expect(result.answers.filter((answer) => answer === TRUTH).length).toBeGreaterThanOrEqual(asked * 0.95);
   });
 
   it('answers of any size reach the client, over UDP as much as it takes and the rest over TCP', async () => {
